@@ -1,0 +1,69 @@
+# Everything runs in folders of the project: uv in .tools, packages in .venv.
+# A machine needs Python 3.11 or newer and make.
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+UV := .tools/bin/uv
+RUN := $(UV) run --frozen
+SEEDS ?= 200
+WORKERS ?= auto
+PYTEST ?= -n $(WORKERS) --dist loadgroup
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-integration test-simulation parity prove bench lint format typecheck coverage lock clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 20
+
+$(UV):
+	$(PYTHON) -m venv .tools
+	.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+# The lock is made from the exact versions in pyproject.toml, so it is the same on every index.
+.venv/.synced: $(UV) pyproject.toml $(wildcard packages/*/pyproject.toml shared/*/pyproject.toml apps/*/pyproject.toml bbu_reference/pyproject.toml)
+	$(UV) lock --quiet
+	$(UV) sync --quiet --frozen --all-packages
+	@touch $@
+
+test: .venv/.synced ## all tests of the workspace, with coverage
+	$(RUN) pytest $(PYTEST) --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(RUN) coverage report --include='packages/gridcore/src/*' --fail-under=95 --format=total
+
+test-integration: .venv/.synced ## tests over real files, servers and sockets
+	$(RUN) pytest $(PYTEST) -m integration
+
+test-simulation: .venv/.synced ## seeded fault simulation: SEEDS=200
+	SIMULATION_SEEDS=$(SEEDS) $(RUN) pytest $(PYTEST) -m simulation
+
+parity: .venv/.synced ## compare gridcore with the oracle of the older bot and print a report
+	$(RUN) python -m pytest -q -p no:cacheprovider packages/gridcore/tests/parity --parity-report
+
+bench: .venv/.synced ## one table of figures
+	$(RUN) python benchmarks/run.py
+
+lint: .venv/.synced ## style, types, import contracts, pins
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(MAKE) --no-print-directory typecheck
+	$(RUN) lint-imports
+	$(RUN) python tools/pins.py check
+	$(UV) lock --check --quiet
+
+typecheck: .venv/.synced ## mypy, strict
+	$(RUN) mypy packages/gridcore/src shared/db/src
+
+format: .venv/.synced ## rewrite the code in the house format
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+coverage: .venv/.synced ## test coverage as a folder of pages in htmlcov/
+	$(RUN) pytest $(PYTEST) --cov --cov-report=html --cov-report=term:skip-covered
+
+lock: $(UV) ## newest versions that fit, written back as exact pins
+	$(PYTHON) tools/pins.py clear
+	$(UV) lock --upgrade
+	$(PYTHON) tools/pins.py write
+	$(UV) lock
+	$(UV) sync --frozen --all-packages
+
+clean: ## remove what the commands made
+	rm -rf .venv .tools uv.lock .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov var

@@ -1,0 +1,1 @@
+"""Historical simulation on real data, with reports."""

@@ -1,0 +1,1 @@
+"""Backtest trades against live trades: deltas, causes, verdict."""

@@ -1,0 +1,1 @@
+"""The live bot: accounts and strategies, live, shadow or paper."""

@@ -1,0 +1,1 @@
+"""Plain restatement of the older bot: the oracle for comparison tests."""

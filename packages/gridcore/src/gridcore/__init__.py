@@ -1,0 +1,1 @@
+"""Pure strategy library of the hedge-mode grid: events in, intents out."""
