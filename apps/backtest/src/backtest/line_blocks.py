@@ -1,0 +1,105 @@
+"""Blocks of whole text lines from a plain or gzip file, hashed while they are read."""
+
+import hashlib
+import zlib
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+
+from backtest.data_errors import TruncatedFileError, UnreadableFileError
+
+GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_WINDOW = 31  # zlib's code for a gzip header, 32 KiB window, checksum verified
+_READ_BYTES = 1 << 20
+DEFAULT_BLOCK_BYTES = 16 << 20
+
+
+class LineBlocks:
+    """Iterate over a file's text in blocks of about `block_bytes` that end at a line's end.
+
+    Gzip is recognised by its first bytes, not by name. A last line without a line end belongs to
+    the last block. `sha256` and `size_bytes` (of the file as stored) are complete after the
+    iteration. Raises TruncatedFileError, after all whole lines came out, where gzip ends early;
+    UnreadableFileError where its contents are damaged or the file cannot be opened.
+    """
+
+    def __init__(self, path: Path, block_bytes: int = DEFAULT_BLOCK_BYTES) -> None:
+        self._path = path
+        self._block_bytes = block_bytes
+        self._digest = hashlib.sha256()
+        self._lines = 0
+        self.size_bytes = 0
+
+    @property
+    def sha256(self) -> str:
+        """Return the hexadecimal digest of what was read so far."""
+        return self._digest.hexdigest()
+
+    def __iter__(self) -> Iterator[bytes]:
+        held: list[bytes] = []
+        held_bytes = 0
+        try:
+            for piece in self._pieces():
+                held.append(piece)
+                held_bytes += len(piece)
+                if held_bytes < self._block_bytes:
+                    continue
+                text = b"".join(held)
+                whole = text.rfind(b"\n") + 1
+                held, held_bytes = [text[whole:]], len(text) - whole
+                if whole:
+                    yield self._counted(text[:whole])
+        except TruncatedFileError:
+            text = b"".join(held)
+            whole = text.rfind(b"\n") + 1
+            if whole:
+                yield self._counted(text[:whole])
+            raise TruncatedFileError(
+                f"{self._path.name}: the gzip data ends early, after {self._lines:,} whole lines;"
+                " download the file again",
+                self._lines,
+            ) from None
+        if held_bytes:
+            yield self._counted(b"".join(held))
+
+    def _counted(self, block: bytes) -> bytes:
+        self._lines += block.count(b"\n")
+        return block
+
+    def _raw(self) -> Iterator[bytes]:
+        try:
+            with self._path.open("rb") as file:
+                while raw := file.read(_READ_BYTES):
+                    self._digest.update(raw)
+                    self.size_bytes += len(raw)
+                    yield raw
+        except OSError as error:
+            raise UnreadableFileError(f"{self._path}: {error.strerror or error}") from error
+
+    def _pieces(self) -> Iterator[bytes]:
+        raw = self._raw()
+        first = next(raw, b"")
+        if first.startswith(GZIP_MAGIC):
+            yield from self._inflated(chain([first], raw))
+        else:
+            yield from chain([first] if first else [], raw)
+
+    def _inflated(self, raw: Iterable[bytes]) -> Iterator[bytes]:
+        inflater = zlib.decompressobj(wbits=_GZIP_WINDOW)
+        for piece in raw:
+            rest = piece
+            while rest:
+                if inflater.eof:  # gzip files may be several members, one after the other
+                    inflater = zlib.decompressobj(wbits=_GZIP_WINDOW)
+                try:
+                    text = inflater.decompress(rest)
+                except zlib.error as error:
+                    raise UnreadableFileError(
+                        f"{self._path.name}: damaged gzip data after {self._lines:,} lines"
+                        f" ({error}); download the file again"
+                    ) from error
+                rest = inflater.unused_data
+                if text:
+                    yield text
+        if not inflater.eof:
+            raise TruncatedFileError("cut", 0)
