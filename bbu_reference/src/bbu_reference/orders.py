@@ -1,0 +1,135 @@
+"""What an order looks like, how large it is, and what forbids it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from bbu_reference.rounding import ceil_to_step, shed_noise
+from bbu_reference.switches import LegacySwitches
+
+Direction = Literal["long", "short"]
+Side = Literal["Buy", "Sell"]
+Multipliers = dict[tuple[Direction, Side], float]
+
+MIN_NOTIONAL_USDT = 5.0
+PRICE_DECIMALS = 8  # two prices that agree in so many decimals are the same price
+
+
+def is_reduce_only(direction: Direction, side: Side) -> bool:
+    """Return whether an order closes: long Sell and short Buy do."""
+    return (direction, side) in {("long", "Sell"), ("short", "Buy")}
+
+
+def position_idx(direction: Direction) -> int:
+    """Return Bybit's positionIdx in hedge mode: long 1, short 2."""
+    return 1 if direction == "long" else 2
+
+
+def neutral_multipliers() -> Multipliers:
+    """Return 1 for both sides of both legs."""
+    return {("long", "Buy"): 1, ("long", "Sell"): 1, ("short", "Buy"): 1, ("short", "Sell"): 1}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitOrder:
+    """A limit order that rests at the exchange."""
+
+    order_id: str
+    side: Side
+    price: float  # USDT
+    qty: float  # base coin
+    reduce_only: bool
+
+    @property
+    def direction(self) -> Direction:
+        """The leg it belongs to."""
+        return "long" if (self.side == "Buy") != self.reduce_only else "short"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewOrder:
+    """An order to be placed."""
+
+    direction: Direction
+    side: Side
+    price: float  # USDT
+    qty: float  # base coin
+
+    @property
+    def reduce_only(self) -> bool:
+        """Whether it closes."""
+        return is_reduce_only(self.direction, self.side)
+
+    @property
+    def position_idx(self) -> int:
+        """Bybit's positionIdx."""
+        return position_idx(self.direction)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizing:
+    """The configured amount and the contract's quantity rules."""
+
+    amount: str  # "100", "x0.001" or "b0.001"; see `base_amount`
+    qty_step: float  # base coin
+    min_qty: float  # base coin
+
+
+def base_amount(amount: str, wallet_usdt: float, price: float) -> float:
+    """Return the configured amount in base coin; `price` in USDT is the order's.
+
+    "100" is the quantity itself, "x0.001" a fraction (0-1) of the wallet, "b0.001" an amount of
+    base coin. Raises ValueError for any other text.
+    """
+    if amount.startswith("x"):
+        return wallet_usdt / price * float(amount[1:])
+    if amount.startswith("b"):
+        return float(amount[1:])
+    return float(amount)
+
+
+def order_qty(
+    direction: Direction,
+    side: Side,
+    price: float,
+    *,
+    sizing: Sizing,
+    wallet_usdt: float,
+    multipliers: Mapping[tuple[Direction, Side], float],
+    switches: LegacySwitches,
+) -> float:
+    """Return the order's quantity in base coin, a multiple of the quantity step.
+
+    The minimum is applied to the multiplied amount: a multiplier of 0.5 never halves below it.
+    """
+    qty = base_amount(sizing.amount, wallet_usdt, price) * multipliers[direction, side]
+    minimum = sizing.min_qty
+    if switches.minimum_notional_for_closing_orders or not is_reduce_only(direction, side):
+        minimum = max(minimum, MIN_NOTIONAL_USDT / price)
+    return ceil_to_step(max(qty, minimum), sizing.qty_step)
+
+
+def same_price(a: float, b: float) -> bool:
+    """Return whether two prices (USDT) are the same to 8 decimals."""
+    return round(a, PRICE_DECIMALS) == round(b, PRICE_DECIMALS)
+
+
+def identical_rests(order: NewOrder, resting: Iterable[LimitOrder]) -> bool:
+    """Return whether an order of the same price, quantity, side and reduce-only rests."""
+    return any(
+        same_price(other.price, order.price)
+        and shed_noise(other.qty) == shed_noise(order.qty)
+        and (other.side, other.reduce_only) == (order.side, order.reduce_only)
+        for other in resting
+    )
+
+
+def is_covered(order: NewOrder, resting: Iterable[LimitOrder], position_size: float) -> bool:
+    """Return whether the position (base coin) exceeds what would close it, this order included.
+
+    Strictly: the last part of a position is never offered. An opening order is always covered.
+    """
+    if not order.reduce_only:
+        return True
+    closing = [other.qty for other in resting if other.reduce_only and other.side == order.side]
+    return shed_noise(position_size) > shed_noise(sum(closing) + order.qty)
