@@ -215,6 +215,15 @@ def test_threshold_is_exceeded_strictly(buys: int, sells: int, shifts: bool) -> 
     assert (grid.as_pairs() != before) == shifts
 
 
+def test_new_level_is_one_step_beyond_the_outermost_of_its_side() -> None:
+    grid = grid_of(*(("Buy", 900.0 + i) for i in range(5)), ("Sell", 1000.0), ("Sell", 1010.0))
+    grid.recentre()
+    assert grid.as_pairs()[-1] == ("Sell", 1020.1)
+    grid = grid_of(("Buy", 980.1), ("Buy", 990.0), *(("Sell", 1000.0 + i) for i in range(5)))
+    grid.recentre()
+    assert grid.as_pairs()[0] == ("Buy", 970.3)
+
+
 def test_one_shift_per_call() -> None:
     grid = grid_of(*(("Buy", 900.0 + i) for i in range(9)), ("Sell", 1000.0))
     grid.recentre()

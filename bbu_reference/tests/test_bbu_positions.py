@@ -117,8 +117,10 @@ def test_long_without_a_position_beside_a_short() -> None:
 def test_long_liquidation_comes_before_the_other_rules() -> None:
     assert set_by(leg(0.1, entry=110, liq=90), leg()) == {("long", "Sell"): 1.5}
     assert set_by(leg(0.1, entry=110, liq=82), leg()) == {("short", "Buy"): 0.5}
-    short_rule_only = {("long", "Sell"): 1.5, ("short", "Buy"): 0.5}
-    assert set_by(leg(liq=90), leg(), wallet=1000) == short_rule_only
+    # with little total margin the short leg halves its own closing side, the long leg does not
+    with_short_rule = {("long", "Sell"): 1.5, ("short", "Buy"): 0.5}
+    assert set_by(leg(liq=90), leg(), wallet=1000) == with_short_rule
+    assert set_by(leg(liq=82), leg(), wallet=1000) == {("short", "Buy"): 0.5}
 
 
 def test_long_low_margin_comes_before_the_ratio() -> None:
@@ -165,8 +167,10 @@ def test_small_short(long_size: float, short_entry: float, expected: Multipliers
 def test_short_liquidation_comes_before_the_other_rules() -> None:
     assert set_by(leg(6), leg(entry=90, liq=105)) == {("short", "Buy"): 1.5}
     assert set_by(leg(6), leg(entry=90, liq=115)) == {("long", "Sell"): 0.5}
-    both = {("long", "Sell"): 0.5, ("short", "Buy"): 1.5}
-    assert set_by(leg(), leg(liq=105), wallet=1000) == both
+    # with little total margin the long leg halves its own closing side, the short leg does not
+    with_long_rule = {("long", "Sell"): 0.5, ("short", "Buy"): 1.5}
+    assert set_by(leg(), leg(liq=105), wallet=1000) == with_long_rule
+    assert set_by(leg(), leg(liq=115), wallet=1000) == {("long", "Sell"): 0.5}
 
 
 def test_short_low_margin_comes_before_the_ratio() -> None:

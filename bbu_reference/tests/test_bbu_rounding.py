@@ -26,7 +26,7 @@ def test_price_goes_to_the_nearest_tick(price: float, tick_size: float, expected
         (0.0011, 0.001, 0.002),
         (0.002, 0.001, 0.002),
         (0.07, 0.01, 0.07),  # the quotient is 7.000000000000001
-        (2.1, 0.3, 2.1),  # the quotient is 7.000000000000001 and the product 2.0999999999999996
+        (0.25, 0.1, 0.3),  # the product is 0.30000000000000004
         (1e-12, 0.001, 0.001),
         (0.0, 0.001, 0.0),
         (101, 10, 110),

@@ -245,6 +245,11 @@ def test_too_many_orders_cancel_all_and_rebuild_around_the_last_price() -> None:
     ]
 
 
+def test_orders_gone_with_all_others_are_placed_anew() -> None:
+    rest = [*strays(16), limit("1", "Buy", 990.0)]
+    assert brief(poll(fresh_grid(), rest))[:2] == ["cancel all", "long Buy 990.0"]
+
+
 def test_too_many_orders_are_counted_per_leg() -> None:
     both = [*strays(15), *(limit(f"s{i}", "Sell", 2000.0 + i) for i in range(15))]
     assert "cancel all" not in brief(poll(fresh_grid(), both))
@@ -298,8 +303,9 @@ def test_levels_are_visited_from_the_middle_of_the_wait_zone() -> None:
 
 
 def test_centre_is_an_integer_division() -> None:
-    levels = grid_of(("Buy", 1), ("wait", 2), ("wait", 3), ("Sell", 4), ("Sell", 5)).levels
-    assert [level.price for level in placement_order(levels)] == [1, 4, 5]  # centre 1, not 1.5
+    levels = grid_of(("Buy", 1), ("Buy", 2), ("wait", 3), ("wait", 4), ("Sell", 5)).levels
+    # waits 2 and 3, centre 2, so 5 is as far away as 1; from 2.5 it would be nearer
+    assert [level.price for level in placement_order(levels)] == [2, 1, 5]
 
 
 def test_without_wait_levels_the_centre_is_the_middle_of_the_list() -> None:
@@ -313,7 +319,7 @@ def test_level_with_its_order_is_left_alone() -> None:
 
 
 def test_prices_are_compared_to_8_decimals() -> None:
-    words = brief(poll(fresh_grid(), [limit("1", "Buy", 990.000000001)]))
+    words = brief(poll(fresh_grid(), [limit("1", "Buy", 990.000000001, qty=7)]))
     assert words == ["long Buy 980.1", "short Sell 1010.0", "short Sell 1020.1"]
 
 
@@ -353,12 +359,17 @@ def test_orders_at_no_level_are_cancelled_after_placing() -> None:
     ]
 
 
-def test_cancelled_closing_order_gives_its_cover_back_only_when_cancelled() -> None:
+def test_closing_order_outside_the_grid_uses_up_the_position_until_the_next_poll() -> None:
     rest = [limit("1", "Sell", 1015.0, reduce_only=True)]
     words = brief(poll(fresh_grid(), rest, long=2.0))
-    # the stray order still counts while levels are visited
     assert "long Sell 1010.0" not in words
     assert "cancel 1" in words
+
+
+def test_closing_order_cancelled_for_its_side_frees_the_position_at_once() -> None:
+    rest = [limit("1", "Sell", 990.0, reduce_only=True)]
+    words = brief(poll(fresh_grid(), rest, long=2.0))
+    assert words[:3] == ["cancel 1", "long Buy 990.0", "long Sell 1010.0"]
 
 
 def test_repeated_prices_get_one_order() -> None:
@@ -368,7 +379,7 @@ def test_repeated_prices_get_one_order() -> None:
 
 def test_repeated_prices_cancel_one_order_once() -> None:
     grid = grid_of(("Buy", 980), ("Sell", 1010), ("Sell", 1010))
-    assert brief(poll(grid, [limit("1", "Buy", 1010.0)])).count("cancel 1") == 1
+    assert brief(poll(grid, [limit("1", "Buy", 1010.0)], filled=None)).count("cancel 1") == 1
 
 
 # distance (4e)
