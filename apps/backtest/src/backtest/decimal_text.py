@@ -26,11 +26,14 @@ def parse_decimals(text: pl.Series, scale: int) -> tuple[Ints, Flags]:
     units = scaled.cast(pl.Int64, strict=False)
     valid = units.is_not_null().to_numpy().copy()
     values: Ints = units.fill_null(0).to_numpy().copy()
-    # Polars cuts digits beyond the scale. A text of scale + 1 characters has at most `scale` of
-    # them, so only longer ones and exponents can have lost any: those few are done one by one.
-    doubtful = (text.str.len_bytes() > scale + 1) | text.str.contains("[eE]")
-    for row in doubtful.fill_null(False).arg_true().to_list():
-        whole = _exact_units(text[row], scale)
+    # Polars cuts digits beyond the scale. Only long fractions and exponents can have lost any:
+    # those few are done one by one.
+    longest = text.str.len_bytes().max()
+    can_be_cut = isinstance(longest, int) and longest > scale + 1
+    cut = rf"[eE]|\.\d{{{scale + 1}}}" if can_be_cut else "[eE]"
+    doubtful = text.str.contains(cut).fill_null(False).arg_true()
+    for row, entry in zip(doubtful.to_list(), text.gather(doubtful).to_list(), strict=True):
+        whole = _exact_units(entry, scale)
         valid[row] = whole is not None
         values[row] = whole or 0
     return values, valid

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 from backtest.data_errors import TruncatedFileError, UnreadableFileError
+from backtest.quality import SourceFile
 
 GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_WINDOW = 31  # zlib's code for a gzip header, 32 KiB window, checksum verified
@@ -103,3 +104,15 @@ class LineBlocks:
                     yield text
         if not inflater.eof:
             raise TruncatedFileError("cut", 0)
+
+
+def read_whole(path: Path) -> tuple[bytes, SourceFile]:
+    """Return the text of a small file and its fingerprint; `rows` is left at 0.
+
+    Raises TruncatedFileError, UnreadableFileError.
+    """
+    blocks = LineBlocks(path)
+    text = b"".join(blocks)
+    return text, SourceFile(
+        name=path.name, sha256=blocks.sha256, size_bytes=blocks.size_bytes, rows=0
+    )

@@ -1,8 +1,9 @@
 """What a reader found wrong, missing or approximate in the data it delivers."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from backtest.data_errors import ImperfectDataError
 
@@ -61,7 +62,7 @@ class DataQuality:
     gaps: tuple[Gap, ...] = ()
     sources: tuple[SourceFile, ...] = ()
     approximation: str = ""
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     @property
     def is_clean(self) -> bool:
@@ -125,4 +126,22 @@ def combine(parts: Sequence[DataQuality], *, rows_kept: int, duplicate_rows: int
         sources=tuple(source for part in parts for source in part.sources),
         approximation="; ".join(dict.fromkeys(p.approximation for p in parts if p.approximation)),
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+    )
+
+
+def quality_to_json(quality: DataQuality) -> dict[str, Any]:
+    """Return a report as plain JSON values."""
+    return asdict(quality)
+
+
+def quality_from_json(values: Mapping[str, Any]) -> DataQuality:
+    """Return the report that `quality_to_json` wrote."""
+    return DataQuality(
+        **{
+            **values,
+            "corrupt_samples": tuple(values["corrupt_samples"]),
+            "notes": tuple(values["notes"]),
+            "gaps": tuple(Gap(**gap) for gap in values["gaps"]),
+            "sources": tuple(SourceFile(**source) for source in values["sources"]),
+        }
     )

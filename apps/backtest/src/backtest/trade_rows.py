@@ -108,9 +108,9 @@ class Prices:
         """Return the error for one of these prices."""
         fitting = self.fitting_tick()
         return PriceOffTickError(
-            f"{where}: price {price:f} is off the tick of {tick_size:f}; a tick of {fitting:f} fits the"
-            " prices around it: use that as tick size, or check that the data belongs to this"
-            " instrument",
+            f"{where}: price {price:f} is off the tick of {tick_size:f}; a tick of {fitting:f}"
+            " fits the prices around it: use that as tick size, or check that the data belongs to"
+            " this instrument",
             price,
             tick_size,
             fitting,
