@@ -1,8 +1,9 @@
 """Index-free pins: exact versions of every dependency, transitive ones too, in pyproject.toml.
 
 `write` copies the versions of uv.lock (local, git-ignored, because it names an index) into the
-`constraint-dependencies` block; `clear` empties it before an upgrade. `check` compares that block with what is installed, and looks for
-lines in tracked files that must not be there: names of package index hosts.
+`constraint-dependencies` block; `clear` empties it before an upgrade. `check` compares that block
+with what is installed, and looks for lines in tracked files that must not be there: names of
+package index hosts.
 
 Exit code: 0 when all agree, 1 otherwise.
 """
@@ -22,10 +23,10 @@ BLOCK = re.compile(r"^constraint-dependencies = \[.*?\]$", re.MULTILINE | re.DOT
 # Written so that this file does not match itself.
 INDEX_HOSTS = re.compile(
     r"files\.pythonhosted\."
-    + r"org|pypi\."
-    + r"(?:org|io)|registry\.npmjs\."
-    + r"org|/simple"
-    + r"/"
+    r"org|pypi\."
+    r"(?:org|io)|registry\.npmjs\."
+    r"org|/simple"
+    r"/"
 )
 
 

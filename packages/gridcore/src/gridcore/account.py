@@ -1,0 +1,123 @@
+"""What is known of the account: both legs, the wallet, and whether all of it is confirmed."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from gridcore.events import AccountEvent, ExecutionEvent
+from gridcore.guards import FreeMargin
+from gridcore.legs import Leg
+from gridcore.position import PositionState
+from gridcore.sides import DirectionType
+
+log = logging.getLogger(__name__)
+
+ZERO = Decimal(0)
+
+
+class AccountMirror:
+    """The account as far as events have told. Unknown is not zero: until both legs, the wallet
+    and the open orders have been confirmed, `is_known` is False and nothing may be decided.
+    """
+
+    def __init__(self, default_leverage: Decimal, wallet_max_age: timedelta) -> None:
+        self.legs = {direction: Leg(direction, default_leverage) for direction in DirectionType}
+        self.free_margin = FreeMargin(wallet_max_age)
+        self.wallet_balance: Decimal | None = None
+        self.orders_confirmed = False
+        self._closing_blocked: dict[DirectionType, datetime] = {}
+        self._wallet_ts: datetime | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether open orders, both legs and the wallet are confirmed."""
+        return (
+            self.orders_confirmed
+            and self.wallet_balance is not None
+            and all(leg.is_known for leg in self.legs.values())
+        )
+
+    @property
+    def missing(self) -> list[str]:
+        """Names of the parts that are not confirmed yet."""
+        parts = [f"{leg.direction} leg" for leg in self.legs.values() if not leg.is_known]
+        if self.wallet_balance is None:
+            parts.append("wallet")
+        if not self.orders_confirmed:
+            parts.append("open orders")
+        return parts
+
+    def apply(self, event: AccountEvent) -> bool:
+        """Take over the parts that the event tells; True when the wallet balance changed."""
+        for direction, snapshot in (
+            (DirectionType.LONG, event.long),
+            (DirectionType.SHORT, event.short),
+        ):
+            if snapshot is None:
+                continue
+            self.legs[direction].report(snapshot, event.exchange_ts)
+            blocked = self._closing_blocked.get(direction)
+            if blocked is not None and event.exchange_ts > blocked:
+                del self._closing_blocked[direction]
+        wallet = event.wallet
+        if wallet is None or (self._wallet_ts is not None and event.exchange_ts < self._wallet_ts):
+            return False
+        changed = wallet.wallet_balance != self.wallet_balance
+        self.wallet_balance, self._wallet_ts = wallet.wallet_balance, event.exchange_ts
+        self.free_margin.report(wallet.available_balance, event.exchange_ts)
+        return changed
+
+    def fill(self, event: ExecutionEvent) -> Decimal:
+        """Count one execution; return its realised profit in USDT before fees."""
+        leg = self.legs[event.direction]
+        entry = leg.entry_price
+        leg.fill(event)
+        if event.closed_pnl is not None:
+            return event.closed_pnl
+        if not event.closed_size or entry is None:
+            return ZERO
+        move = event.price - entry
+        return event.closed_size * (move if event.direction is DirectionType.LONG else -move)
+
+    def block_closing(self, direction: DirectionType, ts: datetime) -> None:
+        """Place no closing order of a leg until a report newer than `ts` confirms its size."""
+        self._closing_blocked[direction] = ts
+
+    def is_closing_blocked(self, direction: DirectionType) -> bool:
+        """Tell whether the size of a leg waits for confirmation."""
+        return direction in self._closing_blocked
+
+    def forget(self) -> None:
+        """Ask for confirmation of everything again, for example after a lost connection."""
+        self.orders_confirmed = False
+        self.wallet_balance = None
+        self.free_margin.forget()
+        for leg in self.legs.values():
+            leg.reported_ts = None
+
+    def unrealised_pnl(self, price: Decimal) -> Decimal:
+        """Return the profit in USDT of both legs at `price`."""
+        return sum((leg.unrealised_pnl(price) for leg in self.legs.values()), ZERO)
+
+    def states(self, price: Decimal) -> tuple[PositionState, PositionState] | None:
+        """Return both legs (long, short) as the position rules see them, None without a wallet."""
+        balance = self.wallet_balance
+        if balance is None or balance <= 0:
+            return None
+        return (
+            self.legs[DirectionType.LONG].state(price, balance),
+            self.legs[DirectionType.SHORT].state(price, balance),
+        )
+
+    def margin_ratio(self, direction: DirectionType) -> float | None:
+        """Return position value / wallet balance of a leg, None without a wallet."""
+        balance = self.wallet_balance
+        if balance is None or balance <= 0:
+            return None
+        return float(self.legs[direction].position_value() / balance)
+
+    def position_value(self) -> Decimal:
+        """Return the value in USDT of both legs at their entry prices."""
+        return sum((leg.position_value() for leg in self.legs.values()), ZERO)

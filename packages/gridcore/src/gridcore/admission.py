@@ -1,0 +1,164 @@
+"""Whether an order that the engine wants may be placed, and with which quantity.
+
+Every refusal depends on events and on event time alone, never on the market price: that is what
+makes the quiet band of a strategy exact while it waits with refused orders.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from gridcore.account import AccountMirror
+from gridcore.engine import WantPlace
+from gridcore.guards import (
+    LossBreaker,
+    OrderRate,
+    RejectBreaker,
+    RetryHold,
+    SameOrderDetector,
+    is_covered,
+)
+from gridcore.orders import OrderBook
+from gridcore.position import Position
+from gridcore.qty import AmountKind, order_qty
+from gridcore.sides import DirectionType, SideType
+
+if TYPE_CHECKING:
+    from gridcore.strategy import StrategyConfig
+
+
+class Refusal(StrEnum):
+    """Why a wanted order is not placed."""
+
+    HELD = "held"
+    SAME_ORDER_ERROR = "same_order_error"
+    LOSS_BREAKER = "loss_breaker"
+    OCCUPIED = "occupied"
+    RETRY_HOLD = "retry_hold"
+    NO_QTY = "no_qty"
+    CLOSING_BLOCKED = "closing_blocked"
+    REDUCE_ONLY_BREAKER = "reduce_only_breaker"
+    NOT_COVERED = "not_covered"
+    MARGIN_CAP = "margin_cap"
+    NOTIONAL_CAP = "notional_cap"
+    FREE_MARGIN = "free_margin"
+    MAX_OPEN_ORDERS = "max_open_orders"
+    ORDER_RATE = "order_rate"
+
+
+TIMED = frozenset({Refusal.RETRY_HOLD, Refusal.ORDER_RATE, Refusal.LOSS_BREAKER})
+
+
+class Admission:
+    """Asks every guard about one wanted order; owns the guards that have a memory."""
+
+    def __init__(
+        self,
+        config: StrategyConfig,
+        account: AccountMirror,
+        book: OrderBook,
+        positions: dict[DirectionType, Position],
+    ) -> None:
+        self.config = config
+        self.account = account
+        self.book = book
+        self.positions = positions
+        caps = config.safety_caps
+        self.same_order = SameOrderDetector()
+        self.loss = LossBreaker(caps.session_loss_limit, caps.session_loss_reset)
+        self.rate = OrderRate(caps.max_orders_per_minute)
+        self.retry = RetryHold()
+        self.reduce_only = {direction: RejectBreaker() for direction in DirectionType}
+        self.holds: dict[str, None] = {}
+        self.refused: Counter[Refusal] = Counter()
+        self._qty: dict[tuple[DirectionType, SideType, int], Decimal | None] = {}
+
+    def judge(self, want: WantPlace, now: datetime) -> Decimal | Refusal:
+        """Return the quantity (base coin) to place, or why nothing is placed."""
+        if self.holds:
+            return Refusal.HELD
+        if self.same_order.is_set:
+            return Refusal.SAME_ORDER_ERROR
+        if self.loss.is_tripped:
+            return Refusal.LOSS_BREAKER
+        direction, ticks = want.direction, want.price_ticks
+        if self.book.is_occupied(direction, ticks):
+            return Refusal.OCCUPIED
+        if self.retry.held_until((direction, ticks), now) is not None:
+            return Refusal.RETRY_HOLD
+        if direction.is_closing(want.side):
+            verdict = self._judge_closing(want)
+        else:
+            verdict = self._judge_opening(want, now)
+        if isinstance(verdict, Refusal):
+            return verdict
+        most = self.config.safety_caps.max_open_orders
+        if most is not None and len(self.book) >= most:
+            return Refusal.MAX_OPEN_ORDERS
+        return verdict if self.rate.allows(now) else Refusal.ORDER_RATE
+
+    def _judge_closing(self, want: WantPlace) -> Decimal | Refusal:
+        direction = want.direction
+        leg = self.account.legs[direction]
+        held_back = self.book.closing_qty[direction] + leg.unsettled_closing_qty
+        if not is_covered(leg.size, held_back, self.config.instrument.min_qty):
+            return Refusal.NOT_COVERED  # not even the smallest order would be
+        if self.account.is_closing_blocked(direction):
+            return Refusal.CLOSING_BLOCKED
+        if self.reduce_only[direction].is_tripped:
+            return Refusal.REDUCE_ONLY_BREAKER
+        qty = self._quantity(want)
+        if qty is None:
+            return Refusal.NO_QTY
+        return qty if is_covered(leg.size, held_back, qty) else Refusal.NOT_COVERED
+
+    def _judge_opening(self, want: WantPlace, now: datetime) -> Decimal | Refusal:
+        direction = want.direction
+        account, config = self.account, self.config
+        ratio = account.margin_ratio(direction)
+        if ratio is None or ratio >= self.positions[direction].config.max_margin:
+            return Refusal.MARGIN_CAP
+        qty = self._quantity(want)
+        if qty is None:
+            return Refusal.NO_QTY
+        notional = qty * config.instrument.to_price(want.price_ticks)
+        most = config.safety_caps.max_notional
+        if most is not None:
+            exposure = account.position_value() + self.book.opening_notional + notional
+            if exposure > most:
+                return Refusal.NOTIONAL_CAP
+        if not account.free_margin.carries(notional, account.legs[direction].leverage, now):
+            return Refusal.FREE_MARGIN
+        return qty
+
+    def _quantity(self, want: WantPlace) -> Decimal | None:
+        key = (want.direction, want.side, want.price_ticks)
+        if key in self._qty:
+            return self._qty[key]
+        config = self.config
+        qty = order_qty(
+            config.amount,
+            config.instrument.to_price(want.price_ticks),
+            config.instrument,
+            opening=not want.direction.is_closing(want.side),
+            multiplier=self.positions[want.direction].amount_multiplier(want.side),
+            long_koef=config.long_koef if want.direction is DirectionType.LONG else Decimal(1),
+            wallet_balance=self.account.wallet_balance,
+        )
+        if len(self._qty) > 10_000:
+            self._qty.clear()
+        self._qty[key] = qty
+        return qty
+
+    def forget_quantities(self) -> None:
+        """Compute quantities anew, after multipliers changed."""
+        self._qty.clear()
+
+    def wallet_changed(self) -> None:
+        """Compute quantities anew where they follow the wallet balance."""
+        if self.config.amount.kind is AmountKind.WALLET_SHARE:
+            self._qty.clear()

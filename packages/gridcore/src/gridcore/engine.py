@@ -1,0 +1,472 @@
+"""The grid engine: from a market price and the resting orders to what should change.
+
+One step per ticker and direction, as in the older bot: update the grid, then place what a level
+lacks, cancel what lies on the wrong side or on no level. The comparison of orders with levels is
+kept between ticks; a tick that changes neither only moves the two prices between which nothing is
+placed. Everything in the loop is integer ticks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple
+
+from gridcore.config import GridConfig
+from gridcore.errors import ConfigError, GridError, InvalidEventError
+from gridcore.events import Event, ExecutionEvent, OrderUpdateEvent, TickerEvent
+from gridcore.exact import ceil_div
+from gridcore.grid import BUY, UNBOUNDED, WAIT, Grid, GridSideType
+from gridcore.instrument import floor_ceil_ticks
+from gridcore.intents import (
+    CancelIntent,
+    CancelReason,
+    Intent,
+    PlaceLimitIntent,
+    client_order_id_for,
+    extract_client_order_prefix,
+)
+from gridcore.orders import LimitOrder, RestingOrder, RestingSide
+from gridcore.sides import DirectionType, SideType
+
+log = logging.getLogger(__name__)
+
+SPARE_ORDERS = 10  # orders beyond the number of levels before everything is rebuilt
+REMEMBERED_IDS = 20_000
+DIRECTIONS = (DirectionType.LONG, DirectionType.SHORT)
+
+LimitOrders = Mapping[str, Sequence[LimitOrder | Mapping[str, object]]]
+
+
+class WantCancel(NamedTuple):
+    """The engine wants this order gone."""
+
+    order: RestingOrder
+    reason: CancelReason
+
+
+class WantPlace(NamedTuple):
+    """The engine wants an order at this level."""
+
+    direction: DirectionType
+    side: SideType
+    price_ticks: int
+    level: int
+
+
+Want = WantCancel | WantPlace
+
+
+@dataclass(slots=True)
+class _Comparison:
+    """How the orders of one direction differ from the levels, in the order of visiting."""
+
+    resting: RestingSide
+    grid_version: int
+    resting_version: int
+    work: list[tuple[WantPlace, WantCancel | None]]
+    cancels: list[WantCancel]  # orders on no level, and all but one at a level
+
+
+class GridEngine:
+    """Decides for one symbol which limit orders should rest; quantities are decided elsewhere."""
+
+    def __init__(
+        self,
+        symbol: str,
+        tick_size: Decimal,
+        config: GridConfig,
+        strat_id: str | None,
+        anchor_price: Decimal | None = None,
+        levels: Sequence[Mapping[str, object]] | None = None,
+    ) -> None:
+        """`levels` restores an exact grid; `anchor_price` (USDT) rebuilds one around the same
+        centre, as long as the market is inside it. Raises GridError for levels that no grid has.
+        """
+        if not symbol:
+            raise ConfigError("the engine needs a symbol, for example BTCUSDT")
+        self.symbol = symbol
+        self.tick_size = tick_size
+        self.config = config
+        self.strat_id = strat_id
+        self.grid = Grid(tick_size, config.grid_count, config.grid_step, config.rebalance_threshold)
+        self.last_close: Decimal | None = None
+        self.last_filled_price: Decimal | None = None
+        self.pending_orders: dict[str, str] = {}
+        self._anchor_price = anchor_price
+        if levels is not None:
+            self.grid.restore(levels, anchor_price)
+        step = config.step_fraction
+        # half a step, as a ratio: no order is placed closer to the market
+        self._half_num, self._half_den = step.numerator, 2 * step.denominator
+        self._compared: dict[DirectionType, _Comparison] = {}
+        self._visit_version = -1
+        self._visit: list[int] = []
+        self._levels: dict[int, int] = {}
+        self._ids: dict[tuple[DirectionType, SideType, int], str] = {}
+
+    def get_anchor_price(self) -> Decimal | None:
+        """Return the centre (USDT) at the last build or restore; None before that."""
+        return self.grid.anchor_price
+
+    # events
+
+    def on_event(self, event: Event, limit_orders: LimitOrders | None = None) -> list[Intent]:
+        """Apply one fact; return what to do about it, in submission order, quantities 0.
+
+        `limit_orders` is {'long': [...], 'short': [...]}, LimitOrders or mappings in Bybit's form.
+        Raises InvalidEventError for another symbol's event, GridError when no grid fits.
+        """
+        if event.symbol != self.symbol:
+            raise InvalidEventError(f"{self.symbol}: given an event of {event.symbol}")
+        if isinstance(event, TickerEvent):
+            wants = self.step(event.last_price, self.resting_sides(limit_orders or {}))
+            return [self._intent(want) for want in wants]
+        if isinstance(event, ExecutionEvent):
+            self.apply_fill(event.price)
+        elif isinstance(event, OrderUpdateEvent):
+            self._track(event)
+        return []
+
+    def apply_fill(self, price: Decimal) -> None:
+        """Note the price (USDT) of the newest fill and update the grid around it."""
+        self.last_filled_price = price
+        self.grid.update_grid(price, self.last_close)
+
+    def _track(self, event: OrderUpdateEvent) -> None:
+        prefix = extract_client_order_prefix(event.order_link_id)
+        if prefix is None:
+            return
+        if event.status.is_live:
+            self.pending_orders[prefix] = event.order_id
+        elif self.pending_orders.get(prefix) == event.order_id:
+            del self.pending_orders[prefix]
+
+    def resting_sides(self, limit_orders: LimitOrders) -> dict[DirectionType, RestingSide]:
+        """Index orders by price; the border where mappings in Bybit's form are parsed."""
+        sides = {}
+        for direction in DIRECTIONS:
+            parsed = (
+                row
+                if isinstance(row, LimitOrder)
+                else LimitOrder.from_bybit(row, self.tick_size, rank)
+                for rank, row in enumerate(limit_orders.get(direction.value, ()))
+            )
+            sides[direction] = RestingSide(parsed)
+        return sides
+
+    # one tick
+
+    def step(self, last_close: Decimal, resting: Mapping[DirectionType, RestingSide]) -> list[Want]:
+        """Take one market price (USDT); return what should change, long leg first."""
+        self.last_close = last_close
+        if not self.grid.ticks:
+            self._build(last_close)
+        most = len(self.grid) + SPARE_ORDERS
+        if any(len(resting[direction]) > most for direction in DIRECTIONS):
+            log.warning(
+                "%s: %s long and %s short orders for %s levels; rebuilding",
+                self.symbol,
+                len(resting[DirectionType.LONG]),
+                len(resting[DirectionType.SHORT]),
+                len(self.grid),
+            )
+            self.grid.build_grid(last_close)
+            return [
+                WantCancel(order, CancelReason.REBUILD)
+                for direction in DIRECTIONS
+                for order in resting[direction]
+            ]
+        wants: list[Want] = []
+        bounds = self._placing_bounds(last_close)
+        for direction in DIRECTIONS:
+            side = resting[direction]
+            if 0 < len(side) < self.config.grid_count:
+                self.grid.update_grid(self.last_filled_price, last_close)
+            wants.extend(self._wants(direction, side, bounds))
+        return wants
+
+    def _wants(
+        self, direction: DirectionType, resting: RestingSide, bounds: tuple[int, int]
+    ) -> list[Want]:
+        """Return what the present levels want of one direction, in the order of visiting."""
+        highest_buy, lowest_sell = bounds
+        comparison = self._compare(direction, resting)
+        wants: list[Want] = []
+        for place, mismatch in comparison.work:
+            if mismatch is not None:
+                wants.append(mismatch)
+            ticks = place.price_ticks
+            if ticks <= highest_buy if place.side is SideType.BUY else ticks >= lowest_sell:
+                wants.append(place)
+        wants.extend(comparison.cancels)
+        return wants
+
+    def _placing_bounds(self, last_close: Decimal) -> tuple[int, int]:
+        """Return the highest Buy and the lowest Sell tick that may be placed at this market.
+
+        More than half a step away from it: |close - level| / close > step / 2.
+        """
+        num, den = self._half_num, self._half_den
+        low, high = floor_ceil_ticks(last_close, self.tick_size)
+        if low == high:
+            return ceil_div(low * (den - num), den) - 1, low * (den + num) // den + 1
+        price_num, price_den = last_close.as_integer_ratio()
+        tick_num, tick_den = self.tick_size.as_integer_ratio()
+        price_num, price_den = price_num * tick_den, price_den * tick_num * den
+        below, above = price_num * (den - num), price_num * (den + num)
+        return ceil_div(below, price_den) - 1, above // price_den + 1
+
+    def _build(self, last_close: Decimal) -> None:
+        anchor = self._anchor_price
+        if anchor is not None:
+            try:
+                self.grid.build_grid(anchor)
+            except GridError:
+                log.warning("%s: no grid fits the anchor %s", self.symbol, anchor)
+            else:
+                low, high = self.grid.bounds
+                if low < last_close < high:
+                    return
+                log.info("%s: market %s left the anchored grid", self.symbol, last_close)
+        self.grid.build_grid(last_close)
+
+    # orders against levels
+
+    def _compare(self, direction: DirectionType, resting: RestingSide) -> _Comparison:
+        known = self._compared.get(direction)
+        if (
+            known is not None
+            and known.resting is resting
+            and known.resting_version == resting.version
+            and known.grid_version == self.grid.version
+        ):
+            return known
+        self._refresh_visit()
+        cancels: list[WantCancel] = []
+        kept = self._keep_one(resting, cancels) if resting.extras else resting.by_ticks
+        ticks, sides = self.grid.ticks, self.grid.sides
+        work: list[tuple[WantPlace, WantCancel | None]] = []
+        for index in self._visit:
+            grid_side = sides[index]
+            if grid_side is WAIT:
+                continue
+            order = kept.get(ticks[index])
+            side = SideType.BUY if grid_side is BUY else SideType.SELL
+            if order is None:
+                mismatch = None
+            elif order.side is side:
+                continue
+            else:
+                mismatch = WantCancel(order, CancelReason.SIDE_MISMATCH)
+            work.append((WantPlace(direction, side, ticks[index], index), mismatch))
+        levels = self._levels
+        cancels.extend(
+            WantCancel(order, CancelReason.OUTSIDE_GRID)
+            for price, order in kept.items()
+            if price not in levels
+        )
+        comparison = _Comparison(resting, self.grid.version, resting.version, work, cancels)
+        self._compared[direction] = comparison
+        return comparison
+
+    def _keep_one(self, resting: RestingSide, cancels: list[WantCancel]) -> dict[int, RestingOrder]:
+        """Choose which of several orders at a price stays; the others join `cancels`.
+
+        Kept is the one whose side the grid wants, then a partly filled one, then the oldest.
+        """
+        by_ticks: dict[int, list[RestingOrder]] = {}
+        for order in resting:
+            by_ticks.setdefault(order.price_ticks, []).append(order)
+        kept = {}
+        for price, orders in by_ticks.items():
+            level = self._levels.get(price)
+            wanted = None if level is None else self.grid.sides[level].value
+            best = min(
+                orders,
+                key=lambda o: (o.side.value != wanted, not o.is_partially_filled, o.age_rank),
+            )
+            kept[price] = best
+            cancels.extend(
+                WantCancel(order, CancelReason.DUPLICATE) for order in orders if order is not best
+            )
+        return kept
+
+    def _refresh_visit(self) -> None:
+        """Order the levels by distance from the centre, the lower one first."""
+        if self._visit_version == self.grid.version:
+            return
+        sides = self.grid.sides
+        count = len(sides)
+        if WAIT in sides:
+            first = sides.index(WAIT)
+            last = count - 1 - sides[::-1].index(WAIT)
+            centre = (first + last) // 2
+        else:
+            centre = count // 2
+        visit = [centre]
+        for distance in range(1, count):
+            if centre - distance >= 0:
+                visit.append(centre - distance)
+            if centre + distance < count:
+                visit.append(centre + distance)
+        self._visit = visit
+        self._levels = {ticks: index for index, ticks in enumerate(self.grid.ticks)}
+        self._visit_version = self.grid.version
+
+    # where nothing changes
+
+    def quiet_band(self, limit_orders: LimitOrders | None = None) -> tuple[Decimal, Decimal]:
+        """Return the widest open price interval (USDT) around last_close in which nothing happens.
+
+        A further ticker at any tick strictly inside returns no intent and changes nothing but
+        last_close; at an edge, something does happen. Both edges equal last_close when there is no
+        such interval; 0 and Infinity stand for no edge at all. Raises GridError before the first
+        ticker.
+        """
+        if self.last_close is None:
+            raise GridError(
+                f"{self.symbol}: no ticker yet, so there is no market to be quiet around"
+            )
+        resting = self.resting_sides(limit_orders or {})
+        band = self.stable_range(resting)
+        if band is None or self.wants_unchanged(resting):
+            return self.last_close, self.last_close
+        lowest, highest = band
+        return (
+            self.tick_size * (lowest - 1) if lowest > 0 else Decimal(0),
+            self.tick_size * (highest + 1) if highest < UNBOUNDED else Decimal("Infinity"),
+        )
+
+    def wants_unchanged(self, resting: Mapping[DirectionType, RestingSide]) -> list[Want]:
+        """Return what another ticker at the present price would want, the grid staying as it is.
+
+        Changes nothing. Meaningful where `stable_range` is not None.
+        """
+        if self.last_close is None:
+            return []
+        bounds = self._placing_bounds(self.last_close)
+        return [
+            want
+            for direction in DIRECTIONS
+            for want in self._wants(direction, resting[direction], bounds)
+        ]
+
+    def stable_range(self, resting: Mapping[DirectionType, RestingSide]) -> tuple[int, int] | None:
+        """Return the closed range of market prices, in ticks, with the same wants as now.
+
+        None when another tick at the present price would change the grid. What is wanted now
+        (possibly nothing) is wanted, in the same order, everywhere in the range.
+        """
+        if self.last_close is None or not self.grid.ticks:
+            return None
+        close, ceiling = floor_ceil_ticks(self.last_close, self.tick_size)
+        if close != ceiling:
+            return None
+        low, high = 1, UNBOUNDED
+        for direction in DIRECTIONS:
+            count = len(resting[direction])
+            if count > len(self.grid) + SPARE_ORDERS:
+                return None
+            if 0 < count < self.config.grid_count:
+                settled_low, settled_high = self.grid.settled_range(self.last_filled_price, close)
+                low, high = max(low, settled_low), min(high, settled_high)
+        if not low <= close <= high:
+            return None
+        for direction in DIRECTIONS:
+            for place, _ in self._compare(direction, resting[direction]).work:
+                first, last = self._same_wish_range(place, close)
+                low, high = max(low, first), min(high, last)
+        return low, high
+
+    def _same_wish_range(self, place: WantPlace, close: int) -> tuple[int, int]:
+        """Return the closed range of markets, in ticks, that answer alike whether to place this."""
+        num, den = self._half_num, self._half_den
+        if place.side is SideType.BUY:
+            # wanted from the first market that lies more than half a step above the level
+            wanted_from = place.price_ticks * den // (den - num) + 1
+            return (wanted_from, UNBOUNDED) if close >= wanted_from else (1, wanted_from - 1)
+        wanted_to = ceil_div(place.price_ticks * den, den + num) - 1
+        return (1, wanted_to) if close <= wanted_to else (wanted_to + 1, UNBOUNDED)
+
+    # wishes as intents
+
+    def client_order_id(self, direction: DirectionType, side: SideType, price_ticks: int) -> str:
+        """Return the identity of an order of this strategy at a price."""
+        key = (direction, side, price_ticks)
+        known = self._ids.get(key)
+        if known is None:
+            if len(self._ids) > REMEMBERED_IDS:
+                self._ids.clear()
+            price = self.tick_size * price_ticks
+            known = client_order_id_for(self.symbol, side, price, direction, self.strat_id)
+            self._ids[key] = known
+        return known
+
+    def is_own(self, order: LimitOrder) -> bool:
+        """Tell whether an order's link id carries an identity of this strategy.
+
+        The exchange may move a price to its limit, so identities of the present levels count too.
+        """
+        prefix = order.client_order_id
+        if not prefix:
+            return False
+        if prefix == self.client_order_id(order.direction, order.side, order.price_ticks):
+            return True
+        return any(
+            prefix == self.client_order_id(order.direction, order.side, ticks)
+            for ticks in self.grid.ticks
+        )
+
+    def cancel_intent(self, want: WantCancel) -> CancelIntent:
+        """Turn a wish to cancel into an intent; an order without an id yet has id ""."""
+        order = want.order
+        return CancelIntent(
+            symbol=self.symbol,
+            order_id=order.order_id or "",
+            reason=want.reason,
+            price=self.tick_size * order.price_ticks,
+            side=order.side,
+            client_order_id=order.client_order_id,
+        )
+
+    def place_intent(self, want: WantPlace, qty: Decimal, post_only: bool) -> PlaceLimitIntent:
+        """Turn a wish to place into an intent of this quantity (base coin)."""
+        return PlaceLimitIntent(
+            symbol=self.symbol,
+            side=want.side,
+            price=self.tick_size * want.price_ticks,
+            qty=qty,
+            reduce_only=want.direction.is_closing(want.side),
+            client_order_id=self.client_order_id(want.direction, want.side, want.price_ticks),
+            grid_level=want.level,
+            direction=want.direction,
+            post_only=post_only,
+        )
+
+    def _intent(self, want: Want) -> Intent:
+        if isinstance(want, WantCancel):
+            return self.cancel_intent(want)
+        return self.place_intent(want, Decimal(0), post_only=False)
+
+
+def orders_by_direction(orders: Iterable[LimitOrder]) -> dict[str, list[LimitOrder]]:
+    """Sort orders into {'long': [...], 'short': [...]}."""
+    sorted_orders: dict[str, list[LimitOrder]] = {d.value: [] for d in DIRECTIONS}
+    for order in orders:
+        sorted_orders[order.direction.value].append(order)
+    return sorted_orders
+
+
+__all__ = [
+    "DIRECTIONS",
+    "GridEngine",
+    "GridSideType",
+    "LimitOrders",
+    "Want",
+    "WantCancel",
+    "WantPlace",
+    "orders_by_direction",
+]

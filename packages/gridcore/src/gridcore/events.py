@@ -1,0 +1,397 @@
+"""Facts that a strategy learns, in one ordered stream.
+
+Events are frozen and complete: a value that is missing or impossible fails in the constructor, so
+nothing behind it has to ask. Times are aware UTC datetimes; an aware time of another zone is
+converted, a naive one refused. Prices are USDT, sizes base coin, all Decimal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import InitVar, dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from gridcore.errors import InvalidEventError
+from gridcore.sides import DirectionType, SideType, direction_of
+
+if TYPE_CHECKING:
+    from gridcore.orders import LimitOrder
+
+
+class EventType(StrEnum):
+    """Kinds of events."""
+
+    TICKER = "ticker"
+    PUBLIC_TRADE = "public_trade"
+    EXECUTION = "execution"
+    ORDER_UPDATE = "order_update"
+    PLACE_RESULT = "place_result"
+    CANCEL_RESULT = "cancel_result"
+    ACCOUNT = "account"
+    OPEN_ORDERS = "open_orders"
+
+
+class ExchangeOrderStatus(StrEnum):
+    """Order status on the wire, Bybit V5."""
+
+    NEW = "New"
+    PARTIALLY_FILLED = "PartiallyFilled"
+    UNTRIGGERED = "Untriggered"
+    TRIGGERED = "Triggered"
+    FILLED = "Filled"
+    CANCELLED = "Cancelled"
+    PARTIALLY_FILLED_CANCELED = "PartiallyFilledCanceled"
+    REJECTED = "Rejected"
+    DEACTIVATED = "Deactivated"
+
+    @property
+    def is_live(self) -> bool:
+        """Tell whether an order of this status can still fill."""
+        return self in _LIVE
+
+
+_LIVE = frozenset(
+    {
+        ExchangeOrderStatus.NEW,
+        ExchangeOrderStatus.PARTIALLY_FILLED,
+        ExchangeOrderStatus.UNTRIGGERED,
+        ExchangeOrderStatus.TRIGGERED,
+    }
+)
+
+
+def _utc(event: object, name: str, value: datetime) -> None:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise InvalidEventError(
+            f"{type(event).__name__}: {name} is {value!r}; it needs a time zone,"
+            " for example datetime.now(UTC)"
+        )
+    if value.tzinfo is not UTC:
+        object.__setattr__(event, name, value.astimezone(UTC))
+
+
+def _above_zero(event: object, *names: str) -> None:
+    for name in names:
+        value = getattr(event, name)
+        if type(value) is not Decimal or not value.is_finite() or value <= 0:
+            raise InvalidEventError(
+                f"{type(event).__name__}: {name} is {value!r}; it is a Decimal above zero"
+            )
+
+
+def _not_negative(event: object, *names: str) -> None:
+    for name in names:
+        value = getattr(event, name)
+        if type(value) is not Decimal or not value.is_finite() or value < 0:
+            raise InvalidEventError(
+                f"{type(event).__name__}: {name} is {value!r}; it is a Decimal, 0 or more"
+            )
+
+
+def _number(event: object, *names: str) -> None:
+    for name in names:
+        value = getattr(event, name)
+        if type(value) is not Decimal or not value.is_finite():
+            raise InvalidEventError(f"{type(event).__name__}: {name} is {value!r}; it is a Decimal")
+
+
+def _text(event: object, *names: str) -> None:
+    for name in names:
+        value = getattr(event, name)
+        if not isinstance(value, str) or not value:
+            raise InvalidEventError(
+                f"{type(event).__name__}: {name} is {value!r}; it is a non-empty text"
+            )
+
+
+def _member(event: object, name: str, kind: type[StrEnum]) -> None:
+    """Turn wire text into the member of `kind`; refuse what the exchange does not know."""
+    value = getattr(event, name)
+    if type(value) is kind:
+        return
+    try:
+        object.__setattr__(event, name, kind(value))
+    except ValueError as error:
+        allowed = ", ".join(kind)
+        raise InvalidEventError(
+            f"{type(event).__name__}: {name} is {value!r}; it is one of {allowed}"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What every event has. Ordered by (exchange_ts, local_ts).
+
+    exchange_ts is when the exchange says it happened, local_ts when this process learned it.
+    """
+
+    symbol: str
+    exchange_ts: datetime
+    local_ts: datetime
+    user_id: UUID | None = None
+    account_id: UUID | None = None
+    run_id: UUID | None = None
+
+    def __lt__(self, other: Event) -> bool:
+        return self._moment < other._moment
+
+    def __le__(self, other: Event) -> bool:
+        return self._moment <= other._moment
+
+    def __gt__(self, other: Event) -> bool:
+        return self._moment > other._moment
+
+    def __ge__(self, other: Event) -> bool:
+        return self._moment >= other._moment
+
+    @property
+    def _moment(self) -> tuple[datetime, datetime]:
+        return self.exchange_ts, self.local_ts
+
+
+def _check_base(event: Event, given: EventType, own: EventType) -> None:
+    if given is not own and given != own:
+        raise InvalidEventError(
+            f"{type(event).__name__}: event_type is {given!r}; this kind is always {own.value!r}"
+        )
+    _text(event, "symbol")
+    _utc(event, "exchange_ts", event.exchange_ts)
+    _utc(event, "local_ts", event.local_ts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickerEvent(Event):
+    """State of the market. Fields that the exchange did not give are None."""
+
+    event_type: InitVar[EventType] = EventType.TICKER
+    last_price: Decimal
+    mark_price: Decimal | None = None
+    bid1_price: Decimal | None = None
+    ask1_price: Decimal | None = None
+    funding_rate: Decimal | None = None  # per funding interval, positive: long pays short
+
+    def __post_init__(self, event_type: EventType) -> None:
+        _check_base(self, event_type, EventType.TICKER)
+        _above_zero(self, "last_price")
+        for name in ("mark_price", "bid1_price", "ask1_price"):
+            if getattr(self, name) is not None:
+                _above_zero(self, name)
+        if self.funding_rate is not None:
+            _number(self, "funding_rate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicTradeEvent(Event):
+    """One trade of the market; `side` is the taker's."""
+
+    event_type: InitVar[EventType] = EventType.PUBLIC_TRADE
+    trade_id: str
+    side: SideType
+    price: Decimal
+    size: Decimal
+
+    def __post_init__(self, event_type: EventType) -> None:
+        _check_base(self, event_type, EventType.PUBLIC_TRADE)
+        _text(self, "trade_id")
+        _member(self, "side", SideType)
+        _above_zero(self, "price", "size")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionEvent(Event):
+    """One fill of one of the account's orders (exchange type Trade).
+
+    fee is paid when positive, a rebate when negative. closed_size is what the fill took off its
+    leg, 0 for an opening fill. closed_pnl is the realised profit before fees, None when the
+    exchange did not say. leaves_qty is what stays open of the order.
+    """
+
+    event_type: InitVar[EventType] = EventType.EXECUTION
+    exec_id: str
+    order_id: str
+    order_link_id: str
+    side: SideType
+    price: Decimal
+    qty: Decimal
+    fee: Decimal
+    closed_pnl: Decimal | None
+    closed_size: Decimal
+    leaves_qty: Decimal
+
+    def __post_init__(self, event_type: EventType) -> None:
+        _check_base(self, event_type, EventType.EXECUTION)
+        _text(self, "exec_id", "order_id")
+        _member(self, "side", SideType)
+        _above_zero(self, "price", "qty")
+        _number(self, "fee")
+        if self.closed_pnl is not None:
+            _number(self, "closed_pnl")
+        _not_negative(self, "closed_size", "leaves_qty")
+
+    @property
+    def direction(self) -> DirectionType:
+        """The leg: Buy opens long or closes short, told apart by closed_size."""
+        return direction_of(self.side, closing=self.closed_size > 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderUpdateEvent(Event):
+    """New state of one of the account's orders."""
+
+    event_type: InitVar[EventType] = EventType.ORDER_UPDATE
+    order_id: str
+    order_link_id: str
+    status: ExchangeOrderStatus
+    side: SideType
+    price: Decimal
+    qty: Decimal
+    leaves_qty: Decimal
+    reduce_only: bool
+
+    def __post_init__(self, event_type: EventType) -> None:
+        _check_base(self, event_type, EventType.ORDER_UPDATE)
+        _text(self, "order_id")
+        _member(self, "status", ExchangeOrderStatus)
+        _member(self, "side", SideType)
+        # a market order has no price of its own, so 0 is a fact here
+        _not_negative(self, "price", "leaves_qty")
+        _above_zero(self, "qty")
+
+    @property
+    def direction(self) -> DirectionType:
+        """The leg: a reduce-only order closes, any other opens."""
+        return direction_of(self.side, closing=self.reduce_only)
+
+
+class PlaceOutcome(StrEnum):
+    """What became of a place command."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    FAILED = "failed"  # certain not to be on the exchange: never sent, or looked up and absent
+
+
+class RejectReason(StrEnum):
+    """Why the exchange refused, as far as the strategy reacts to it."""
+
+    REDUCE_ONLY = "reduce_only"  # Bybit 110017
+    INSUFFICIENT_BALANCE = "insufficient_balance"  # Bybit 110007 and its relatives
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceResultEvent(Event):
+    """Answer to one PlaceLimitIntent. ACCEPTED means accepted, not yet on the book."""
+
+    event_type: InitVar[EventType] = EventType.PLACE_RESULT
+    client_order_id: str
+    outcome: PlaceOutcome
+    order_id: str | None = None
+    order_link_id: str | None = None
+    reject_reason: RejectReason | None = None
+    message: str = ""
+
+    def __post_init__(self, event_type: EventType) -> None:
+        _check_base(self, event_type, EventType.PLACE_RESULT)
+        _text(self, "client_order_id")
+        _member(self, "outcome", PlaceOutcome)
+        if self.outcome is PlaceOutcome.ACCEPTED:
+            _text(self, "order_id")
+        if self.outcome is PlaceOutcome.REJECTED:
+            _member(self, "reject_reason", RejectReason)
+
+
+class CancelOutcome(StrEnum):
+    """What became of a cancel command."""
+
+    ACCEPTED = "accepted"
+    GONE = "gone"  # the exchange does not know the order any more
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelResultEvent(Event):
+    """Answer to one CancelIntent. ACCEPTED means accepted; the order's update tells the rest."""
+
+    event_type: InitVar[EventType] = EventType.CANCEL_RESULT
+    order_id: str
+    outcome: CancelOutcome
+    client_order_id: str = ""
+    message: str = ""
+
+    def __post_init__(self, event_type: EventType) -> None:
+        _check_base(self, event_type, EventType.CANCEL_RESULT)
+        _text(self, "order_id")
+        _member(self, "outcome", CancelOutcome)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegSnapshot:
+    """One leg as the exchange reports it. entry_price is None for an empty leg only."""
+
+    size: Decimal
+    entry_price: Decimal | None
+    liquidation_price: Decimal | None = None
+    unrealized_pnl: Decimal | None = None
+    leverage: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        _not_negative(self, "size")
+        if self.size:
+            _above_zero(self, "entry_price")
+        for name in ("liquidation_price", "leverage"):
+            if getattr(self, name) is not None:
+                _above_zero(self, name)
+        if self.unrealized_pnl is not None:
+            _number(self, "unrealized_pnl")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalletSnapshot:
+    """Money of the account in USDT; available_balance is None when the exchange does not say."""
+
+    wallet_balance: Decimal
+    available_balance: Decimal | None
+
+    def __post_init__(self) -> None:
+        _number(self, "wallet_balance")
+        if self.available_balance is not None:
+            _number(self, "available_balance")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountEvent(Event):
+    """What the account holds, as far as this event tells: a part that is None is unchanged.
+
+    exchange_ts is the time that the parts describe: it decides whether a fill is already
+    contained in a leg's size.
+    """
+
+    event_type: InitVar[EventType] = EventType.ACCOUNT
+    long: LegSnapshot | None = None
+    short: LegSnapshot | None = None
+    wallet: WalletSnapshot | None = None
+
+    def __post_init__(self, event_type: EventType) -> None:
+        _check_base(self, event_type, EventType.ACCOUNT)
+        if self.long is None and self.short is None and self.wallet is None:
+            raise InvalidEventError("AccountEvent: none of long, short and wallet is given")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOrdersEvent(Event):
+    """All open orders of the symbol, confirmed by the exchange as of exchange_ts."""
+
+    event_type: InitVar[EventType] = EventType.OPEN_ORDERS
+    orders: tuple[LimitOrder, ...]
+
+    def __post_init__(self, event_type: EventType) -> None:
+        _check_base(self, event_type, EventType.OPEN_ORDERS)
+
+
+def tags_of(event: Event) -> dict[str, Any]:
+    """Return the optional tags of an event, to pass on to one that follows from it."""
+    return {"user_id": event.user_id, "account_id": event.account_id, "run_id": event.run_id}

@@ -1,0 +1,339 @@
+"""What keeps an order from being placed, whatever the strategy wants.
+
+Each guard is one small object or function that knows one rule. `GridStrategy` asks them all.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from gridcore.errors import ConfigError
+from gridcore.events import ExecutionEvent
+from gridcore.orders import TrackedOrder
+from gridcore.sides import DirectionType
+
+log = logging.getLogger(__name__)
+
+ZERO = Decimal(0)
+MARGIN_BUFFER = Decimal("1.05")
+RATE_WINDOW = timedelta(minutes=1)
+FIRST_HOLD_S = 1
+LONGEST_HOLD_S = 60
+REMEMBERED_FAILURES = 1000
+REJECT_WINDOW = timedelta(minutes=5)
+REJECTS_UNTIL_TRIP = 3
+
+
+def is_covered(leg_size: Decimal, resting_closing_qty: Decimal, qty: Decimal) -> bool:
+    """Tell whether a further closing order leaves the leg covered: strictly less than its size.
+
+    All three are base coin; resting_closing_qty includes what is in flight.
+    """
+    return resting_closing_qty + qty < leg_size
+
+
+def open_order_margin(notional: Decimal, leverage: Decimal) -> Decimal:
+    """Return the free margin in USDT that an opening order needs, with a 5 % buffer."""
+    return notional / leverage * MARGIN_BUFFER
+
+
+def is_affordable(available: Decimal, notional: Decimal, leverage: Decimal) -> bool:
+    """Tell whether free margin (USDT) carries an opening order of this notional (USDT)."""
+    return open_order_margin(notional, leverage) <= available
+
+
+RetryKey = tuple[DirectionType, int] | str
+
+
+class FreeMargin:
+    """Free margin of the account: the last reported figure less what was ordered since.
+
+    The exchange deducts a resting order from its available balance; an order that the report
+    cannot contain yet is deducted here. A report older than `max_age` counts as no report.
+    """
+
+    def __init__(self, max_age: timedelta) -> None:
+        self.max_age = max_age
+        self.available: Decimal | None = None
+        self.ts: datetime | None = None
+        self._since: dict[TrackedOrder, Decimal] = {}
+        self._reserved = ZERO
+
+    def report(self, available: Decimal | None, ts: datetime) -> None:
+        """Take over the available balance (USDT) as of `ts`."""
+        if self.ts is not None and ts < self.ts:
+            return
+        self.available, self.ts = available, ts
+        for order in [o for o in self._since if o.confirmed_ts and o.confirmed_ts <= ts]:
+            self.release(order)
+
+    def forget(self) -> None:
+        """Treat the balance as unknown until the next report."""
+        self.available = None
+
+    def reserve(self, order: TrackedOrder) -> None:
+        """Deduct an opening order that the last report cannot contain."""
+        self._since[order] = order.notional
+        self._reserved += order.notional
+
+    def release(self, order: TrackedOrder) -> None:
+        """Give back what an order reserved, if it still does."""
+        self._reserved -= self._since.pop(order, ZERO)
+
+    @property
+    def expires(self) -> datetime | None:
+        """When the last report stops counting."""
+        return None if self.ts is None else self.ts + self.max_age
+
+    def carries(self, notional: Decimal, leverage: Decimal, now: datetime) -> bool:
+        """Tell whether one more opening order (notional in USDT) can be carried.
+
+        False while the balance is unknown or older than `max_age`.
+        """
+        if self.available is None or self.ts is None or now - self.ts > self.max_age:
+            return False
+        return is_affordable(self.available, self._reserved + notional, leverage)
+
+
+class SameOrderDetector:
+    """Two full fills in a row of one leg, at one price and side, by different orders.
+
+    They mean that a duplicate order existed. Judged anew at every full fill, for both legs, so one
+    clean fill ends it; `reset` ends it by hand.
+    """
+
+    def __init__(self) -> None:
+        self._newest: dict[DirectionType, list[tuple[str, str, str]]] = {
+            direction: [] for direction in DirectionType
+        }
+        self.is_set = False
+
+    def add(self, event: ExecutionEvent) -> None:
+        """Judge one execution; only the one that completes its order counts."""
+        if event.leaves_qty:
+            return
+        newest = self._newest[event.direction]
+        newest.insert(0, (str(event.price.normalize()), event.side.value, event.order_id))
+        del newest[2:]
+        was_set = self.is_set
+        self.is_set = any(self._is_doubled(pair) for pair in self._newest.values())
+        if self.is_set and not was_set:
+            log.error("%s: same-order error at %s; placing stops", event.symbol, event.price)
+
+    @staticmethod
+    def _is_doubled(newest: list[tuple[str, str, str]]) -> bool:
+        if len(newest) < 2:
+            return False
+        (price, side, order_id), (last_price, last_side, last_order_id) = newest
+        return price == last_price and side == last_side and order_id != last_order_id
+
+    def reset(self) -> None:
+        """Forget the fills seen so far."""
+        for newest in self._newest.values():
+            newest.clear()
+        self.is_set = False
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state, ready for JSON."""
+        return {
+            "is_set": self.is_set,
+            "newest": {leg.value: [list(fill) for fill in v] for leg, v in self._newest.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over a snapshot."""
+        self.is_set = bool(state["is_set"])
+        for leg in DirectionType:
+            self._newest[leg] = [(str(p), str(s), str(o)) for p, s, o in state["newest"][leg.value]]
+
+
+class LossReset(StrEnum):
+    """When the session loss starts anew."""
+
+    UTC_MIDNIGHT = "utc_midnight"
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafetyCaps:
+    """Hard limits outside the strategy's logic; None means no limit.
+
+    max_notional (USDT) bounds both legs at entry price plus every resting opening order at its
+    limit. session_loss_limit (USDT) counts realised profit, fees and the change of unrealised
+    profit since the session began.
+    """
+
+    max_notional: Decimal | None = None
+    max_open_orders: int | None = None
+    max_orders_per_minute: int | None = None
+    session_loss_limit: Decimal | None = None
+    session_loss_reset: LossReset = LossReset.UTC_MIDNIGHT
+
+    def __post_init__(self) -> None:
+        for name in ("max_notional", "session_loss_limit"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, Decimal) or not value > 0):
+                raise ConfigError(
+                    f"{name} is {value!r}; it is a Decimal in USDT above zero, or None"
+                )
+        for name in ("max_open_orders", "max_orders_per_minute"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ConfigError(f"{name} is {value!r}; it is a whole number from 1, or None")
+
+
+class LossBreaker:
+    """Stops a session that has lost its limit; counts from the first tick or the last reset."""
+
+    def __init__(self, limit: Decimal | None, reset: LossReset) -> None:
+        self.limit = limit
+        self.reset_rule = reset
+        self.is_tripped = False
+        self.realised = ZERO
+        self.baseline: Decimal | None = None
+        self.started_ts: datetime | None = None
+
+    def add_realised(self, pnl: Decimal, fee: Decimal) -> None:
+        """Count a realised profit before fees and the fee paid, both USDT."""
+        self.realised += pnl - fee
+
+    def session_pnl(self, unrealised: Decimal) -> Decimal:
+        """Return the session's profit in USDT at this unrealised profit."""
+        return self.realised + unrealised - (self.baseline or ZERO)
+
+    def check(self, unrealised: Decimal, now: datetime) -> bool:
+        """Judge one moment of event time; True when it trips here. Restarts at UTC midnight."""
+        if self.limit is None:
+            return False
+        new_day = self.started_ts is not None and now.date() > self.started_ts.date()
+        if self.baseline is None or (new_day and self.reset_rule is LossReset.UTC_MIDNIGHT):
+            self.restart(unrealised, now)
+        if self.is_tripped or self.session_pnl(unrealised) > -self.limit:
+            return False
+        self.is_tripped = True
+        return True
+
+    def restart(self, unrealised: Decimal, now: datetime) -> None:
+        """Begin a new session at this unrealised profit."""
+        self.realised, self.baseline, self.started_ts = ZERO, unrealised, now
+        self.is_tripped = False
+
+    @property
+    def next_midnight(self) -> datetime | None:
+        """When the session restarts by itself."""
+        if self.limit is None or self.started_ts is None or self.reset_rule is LossReset.MANUAL:
+            return None
+        day = self.started_ts.replace(hour=0, minute=0, second=0, microsecond=0)
+        return day + timedelta(days=1)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state, ready for JSON."""
+        return {
+            "is_tripped": self.is_tripped,
+            "realised": str(self.realised),
+            "baseline": None if self.baseline is None else str(self.baseline),
+            "started_ts": None if self.started_ts is None else self.started_ts.isoformat(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over a snapshot."""
+        self.is_tripped = bool(state["is_tripped"])
+        self.realised = Decimal(state["realised"])
+        self.baseline = None if state["baseline"] is None else Decimal(state["baseline"])
+        started = state["started_ts"]
+        self.started_ts = None if started is None else datetime.fromisoformat(started)
+
+
+class OrderRate:
+    """How many orders were placed in the last minute of event time."""
+
+    def __init__(self, limit: int | None) -> None:
+        self.limit = limit
+        self._placed: deque[datetime] = deque()
+
+    def allows(self, now: datetime) -> bool:
+        """Tell whether one more order may be placed now."""
+        if self.limit is None:
+            return True
+        while self._placed and now - self._placed[0] >= RATE_WINDOW:
+            self._placed.popleft()
+        return len(self._placed) < self.limit
+
+    def add(self, now: datetime) -> None:
+        """Count one placed order."""
+        if self.limit is not None:
+            self._placed.append(now)
+
+    @property
+    def frees_at(self) -> datetime | None:
+        """When the oldest counted order leaves the window."""
+        return self._placed[0] + RATE_WINDOW if self._placed else None
+
+    def snapshot(self) -> list[str]:
+        """Return the times counted, ready for JSON."""
+        return [ts.isoformat() for ts in self._placed]
+
+    def restore(self, state: list[str]) -> None:
+        """Take over a snapshot."""
+        self._placed = deque(datetime.fromisoformat(ts) for ts in state)
+
+
+class RetryHold:
+    """Keeps a command that failed repeatedly from being sent at every tick.
+
+    Keys are (direction, price in ticks) for a placement and the order id for a cancel. The first
+    failure of a key is re-decided at the next tick; from the second on, it rests for 1, 2, 4... up
+    to 60 s of event time. A success clears it.
+    """
+
+    def __init__(self) -> None:
+        self._failures: dict[RetryKey, tuple[int, datetime]] = {}
+
+    def add_failure(self, key: RetryKey, now: datetime) -> None:
+        """Count one failure."""
+        count = self._failures.get(key, (0, now))[0] + 1
+        exponent = min(max(count - 2, 0), 10)
+        seconds = min(FIRST_HOLD_S << exponent, LONGEST_HOLD_S) if count > 1 else 0
+        self._failures[key] = count, now + timedelta(seconds=seconds)
+        if len(self._failures) > REMEMBERED_FAILURES:
+            self._failures = {k: v for k, v in self._failures.items() if v[1] > now}
+
+    def clear(self, key: RetryKey) -> None:
+        """Note a success."""
+        self._failures.pop(key, None)
+
+    def held_until(self, key: RetryKey, now: datetime) -> datetime | None:
+        """Return when the command may be tried again, None when it may be now."""
+        if not self._failures:
+            return None
+        failure = self._failures.get(key)
+        return failure[1] if failure is not None and now < failure[1] else None
+
+
+class RejectBreaker:
+    """Three refusals of one kind within five minutes stop that kind until reset by hand."""
+
+    def __init__(self) -> None:
+        self._times: deque[datetime] = deque(maxlen=REJECTS_UNTIL_TRIP)
+        self.is_tripped = False
+
+    def add(self, now: datetime) -> bool:
+        """Count one refusal; True when it trips here."""
+        self._times.append(now)
+        full = len(self._times) == REJECTS_UNTIL_TRIP
+        if self.is_tripped or not full or now - self._times[0] > REJECT_WINDOW:
+            return False
+        self.is_tripped = True
+        return True
+
+    def reset(self) -> None:
+        """Start anew."""
+        self._times.clear()
+        self.is_tripped = False

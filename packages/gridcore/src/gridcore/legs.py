@@ -1,0 +1,137 @@
+"""What a leg holds, put together from two streams that arrive in any order.
+
+Account updates tell a leg's whole size, executions tell its changes, and either may be first. A
+closing order that relies on size which a fill has already taken would be refused or, worse, close
+too much; so the size that guards use counts every fill once, whichever message brought it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from gridcore.events import ExecutionEvent, LegSnapshot
+from gridcore.pnl import calc_margin_ratio, calc_position_value, calc_unrealised_pnl
+from gridcore.position import PositionState
+from gridcore.sides import DirectionType
+
+ZERO = Decimal(0)
+
+
+@dataclass(slots=True)
+class _Unsettled:
+    """Closing quantity of an order that ended as filled before its executions arrived."""
+
+    order_id: str
+    qty: Decimal
+    ts: datetime
+
+
+class Leg:
+    """One leg: the last reported snapshot and the fills that it does not contain yet.
+
+    `size` is what the leg holds by everything known. `unexplained` is the part of all reported
+    changes that no execution has accounted for: positive when the exchange shows more than the
+    fills do. It returns to zero when the missing executions arrive; a position that was changed
+    by liquidation or ADL keeps it until `accept_unexplained`.
+    """
+
+    def __init__(self, direction: DirectionType, default_leverage: Decimal) -> None:
+        self.direction = direction
+        self.size = ZERO
+        self.unexplained = ZERO
+        self.entry_price: Decimal | None = None
+        self.liquidation_price: Decimal | None = None
+        self.leverage = default_leverage
+        self.reported_ts: datetime | None = None
+        self._unsettled: list[_Unsettled] = []
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the exchange has reported this leg at all."""
+        return self.reported_ts is not None
+
+    @property
+    def unsettled_closing_qty(self) -> Decimal:
+        """Closing quantity (base coin) that filled, but that `size` may still contain."""
+        return sum((item.qty for item in self._unsettled), ZERO)
+
+    def report(self, snapshot: LegSnapshot, ts: datetime) -> None:
+        """Take over what the exchange reports as of `ts`; an older report changes nothing."""
+        if self.reported_ts is not None and ts < self.reported_ts:
+            return
+        change = snapshot.size - self.size
+        if self.reported_ts is not None:
+            self.unexplained += change
+        self.size = snapshot.size
+        self.reported_ts = ts
+        if snapshot.size:
+            self.entry_price = snapshot.entry_price
+        self.liquidation_price = snapshot.liquidation_price
+        if snapshot.leverage is not None:
+            self.leverage = snapshot.leverage
+        self._unsettled = [item for item in self._unsettled if item.ts > ts]
+
+    def fill(self, event: ExecutionEvent) -> None:
+        """Count one execution of this leg, unless a report already contains it."""
+        closing = event.closed_size > 0
+        change = -event.qty if closing else event.qty
+        if closing:
+            self._settle(event.order_id, event.qty)
+        if self.reported_ts is not None and event.exchange_ts <= self.reported_ts:
+            # the report is of the same moment or later; it contains this fill if it moved by it
+            explains = self.unexplained * change > 0 and abs(self.unexplained) >= event.qty
+            if explains:
+                self.unexplained -= change
+                return
+            if event.exchange_ts < self.reported_ts:
+                return
+        if not closing and not self.size:
+            self.entry_price = event.price  # until the exchange reports the average
+        self.size = max(ZERO, self.size + change)
+
+    def accept_unexplained(self) -> None:
+        """Stop waiting for executions that would explain the last reported size."""
+        self.unexplained = ZERO
+
+    def await_fill(self, order_id: str, qty: Decimal, ts: datetime) -> None:
+        """Hold back `qty` of closing cover until its executions or a newer report arrive."""
+        if qty > 0 and (self.reported_ts is None or ts > self.reported_ts):
+            self._unsettled.append(_Unsettled(order_id, qty, ts))
+
+    def _settle(self, order_id: str, qty: Decimal) -> None:
+        for item in self._unsettled:
+            if item.order_id == order_id:
+                item.qty -= qty
+                if item.qty <= 0:
+                    self._unsettled.remove(item)
+                return
+
+    def position_value(self) -> Decimal:
+        """Return size x entry price in USDT, 0 for an empty leg."""
+        if not self.size or self.entry_price is None:
+            return ZERO
+        return calc_position_value(self.size, self.entry_price)
+
+    def unrealised_pnl(self, price: Decimal) -> Decimal:
+        """Return the profit in USDT at `price`, 0 for an empty leg."""
+        if not self.size or self.entry_price is None:
+            return ZERO
+        return calc_unrealised_pnl(self.direction, self.entry_price, price, self.size)
+
+    def state(self, price: Decimal, wallet_balance: Decimal) -> PositionState:
+        """Return the leg as the position rules see it. Raises unless the balance > 0."""
+        if not self.size or self.entry_price is None:
+            return PositionState.empty(self.direction, self.leverage)
+        value = self.position_value()
+        return PositionState(
+            direction=self.direction,
+            size=self.size,
+            entry_price=self.entry_price,
+            unrealized_pnl=self.unrealised_pnl(price),
+            margin=calc_margin_ratio(value, wallet_balance),
+            liquidation_price=self.liquidation_price,
+            leverage=self.leverage,
+            position_value=value,
+        )

@@ -1,0 +1,378 @@
+"""Our own orders: what rests on the exchange, what is on its way, what has ended.
+
+`LimitOrder` is an order as the exchange reports it, `TrackedOrder` one that this process follows
+from the intent to its end, `OrderBook` all of a strategy's tracked orders. The market's order book
+is none of this module's business.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from gridcore.errors import InvalidEventError
+from gridcore.instrument import price_to_ticks
+from gridcore.intents import extract_client_order_prefix
+from gridcore.sides import DirectionType, SideType, direction_of
+
+ZERO = Decimal(0)
+REMEMBERED_ENDED_ORDERS = 20_000
+
+
+class OrderStatus(StrEnum):
+    """Life of one placement: pending, placed, partially filled, then one of the four ends."""
+
+    PENDING = "pending"
+    PLACED = "placed"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+class RestingOrder(Protocol):
+    """What the engine needs to know of an order that rests or is about to."""
+
+    @property
+    def order_id(self) -> str | None: ...
+    @property
+    def client_order_id(self) -> str: ...
+    @property
+    def side(self) -> SideType: ...
+    @property
+    def price_ticks(self) -> int: ...
+    @property
+    def is_partially_filled(self) -> bool: ...
+    @property
+    def age_rank(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitOrder:
+    """One open limit order as the exchange reports it; price in whole ticks, qty in base coin."""
+
+    order_id: str
+    order_link_id: str
+    direction: DirectionType
+    side: SideType
+    price_ticks: int
+    qty: Decimal
+    leaves_qty: Decimal
+    age_rank: int  # smaller is older; the creation time in ms where it is known
+
+    @property
+    def client_order_id(self) -> str:
+        """Our 16-hex id, or "" for an order that is not ours."""
+        return extract_client_order_prefix(self.order_link_id) or ""
+
+    @property
+    def reduce_only(self) -> bool:
+        """Whether the order closes its leg; follows from direction and side in hedge mode."""
+        return self.direction.is_closing(self.side)
+
+    @property
+    def is_partially_filled(self) -> bool:
+        """Whether a part of it is filled."""
+        return self.leaves_qty < self.qty
+
+    @classmethod
+    def from_bybit(
+        cls, row: Mapping[str, object], tick_size: Decimal, age_rank: int = 0
+    ) -> LimitOrder:
+        """Parse a mapping in Bybit's form: orderId, orderLinkId, side, price, qty, reduceOnly.
+
+        positionIdx (1 long, 2 short), leavesQty and createdTime count when present; without
+        positionIdx the leg follows from side and reduceOnly. Raises InvalidEventError, and
+        OffTickError for a price between two ticks.
+        """
+        try:
+            side = SideType(str(row["side"]))
+            price, qty = Decimal(str(row["price"])), Decimal(str(row["qty"]))
+            order_id = str(row["orderId"])
+            closing = bool(row.get("reduceOnly", False))
+            leaves = row.get("leavesQty")
+            leaves_qty = qty if leaves in (None, "") else Decimal(str(leaves))
+            created = row.get("createdTime")
+            rank = age_rank if created in (None, "") else int(str(created))
+        except (KeyError, ValueError, ArithmeticError) as error:
+            raise InvalidEventError(f"order {row.get('orderId')!r}: {error!r} in {row}") from error
+        leg = {"1": DirectionType.LONG, "2": DirectionType.SHORT}.get(str(row.get("positionIdx")))
+        return cls(
+            order_id=order_id,
+            order_link_id=str(row.get("orderLinkId") or ""),
+            direction=leg or direction_of(side, closing=closing),
+            side=side,
+            price_ticks=price_to_ticks(price, tick_size, f"order {order_id}"),
+            qty=qty,
+            leaves_qty=leaves_qty,
+            age_rank=rank,
+        )
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class TrackedOrder:
+    """One placement, from the intent to its end. Only the OrderBook changes it."""
+
+    client_order_id: str
+    direction: DirectionType
+    side: SideType
+    price_ticks: int
+    price: Decimal
+    qty: Decimal
+    leaves_qty: Decimal
+    reduce_only: bool
+    age_rank: int
+    created_ts: datetime
+    status: OrderStatus = OrderStatus.PENDING
+    order_id: str | None = None
+    order_link_id: str | None = None
+    confirmed_ts: datetime | None = None
+    cancel_in_flight: bool = False
+
+    @property
+    def is_partially_filled(self) -> bool:
+        """Whether a part of it is filled."""
+        return self.leaves_qty < self.qty
+
+    @property
+    def notional(self) -> Decimal:
+        """What stays open of it, in USDT at its limit price."""
+        return self.leaves_qty * self.price
+
+
+class RestingSide:
+    """Live and in-flight orders of one direction, by price.
+
+    `version` grows with every change, so that others may cache what they derive. More than one
+    order at a price is a fault that the exchange can show us; the further ones are the `extras`.
+    """
+
+    __slots__ = ("by_ticks", "extras", "version")
+
+    def __init__(self, orders: Iterable[RestingOrder] = ()) -> None:
+        self.by_ticks: dict[int, RestingOrder] = {}
+        self.extras: list[RestingOrder] = []
+        self.version = 0
+        for order in orders:
+            self.add(order)
+
+    def __len__(self) -> int:
+        return len(self.by_ticks) + len(self.extras)
+
+    def __iter__(self) -> Iterator[RestingOrder]:
+        yield from self.by_ticks.values()
+        yield from self.extras
+
+    def add(self, order: RestingOrder) -> None:
+        """Take in one order."""
+        if order.price_ticks in self.by_ticks:
+            self.extras.append(order)
+        else:
+            self.by_ticks[order.price_ticks] = order
+        self.version += 1
+
+    def remove(self, order: RestingOrder) -> None:
+        """Drop one order; a further one at its price takes its place."""
+        ticks = order.price_ticks
+        if self.by_ticks.get(ticks) is order:
+            del self.by_ticks[ticks]
+            for extra in self.extras:
+                if extra.price_ticks == ticks:
+                    self.extras.remove(extra)
+                    self.by_ticks[ticks] = extra
+                    break
+        else:
+            self.extras.remove(order)
+        self.version += 1
+
+    def touch(self) -> None:
+        """Note that an order changed in place."""
+        self.version += 1
+
+
+class OrderBook:
+    """All live and in-flight orders of one strategy, with the sums that its guards need.
+
+    A terminal state frees the identity for reuse. Ended order ids are remembered (bounded), so a
+    late message about an ended order is never taken for news of its successor.
+    """
+
+    def __init__(self) -> None:
+        self.sides = {direction: RestingSide() for direction in DirectionType}
+        self.closing_qty = dict.fromkeys(DirectionType, ZERO)
+        self.opening_notional = ZERO
+        self._by_order_id: dict[str, TrackedOrder] = {}
+        self._unacknowledged: dict[str, TrackedOrder] = {}
+        self._ended: OrderedDict[str, datetime] = OrderedDict()
+        self._next_rank = 0
+
+    def __len__(self) -> int:
+        return sum(len(side) for side in self.sides.values())
+
+    def __iter__(self) -> Iterator[TrackedOrder]:
+        yield from self._by_order_id.values()
+        yield from self._unacknowledged.values()
+
+    def is_occupied(self, direction: DirectionType, price_ticks: int) -> bool:
+        """Tell whether an order of this direction lives, or is in flight, at this price."""
+        return price_ticks in self.sides[direction].by_ticks
+
+    def knows(self, order_id: str) -> bool:
+        """Tell whether this order is tracked or has ended here."""
+        return order_id in self._by_order_id or order_id in self._ended
+
+    def ended_ts(self, order_id: str) -> datetime | None:
+        """Return when this order ended here, None when it did not."""
+        return self._ended.get(order_id)
+
+    def add_pending(
+        self,
+        *,
+        client_order_id: str,
+        direction: DirectionType,
+        side: SideType,
+        price_ticks: int,
+        price: Decimal,
+        qty: Decimal,
+        reduce_only: bool,
+        created_ts: datetime,
+    ) -> TrackedOrder:
+        """Track a placement that is on its way to the exchange."""
+        self._next_rank += 1
+        order = TrackedOrder(
+            client_order_id=client_order_id,
+            direction=direction,
+            side=side,
+            price_ticks=price_ticks,
+            price=price,
+            qty=qty,
+            leaves_qty=qty,
+            reduce_only=reduce_only,
+            age_rank=self._next_rank,
+            created_ts=created_ts,
+        )
+        self._unacknowledged[client_order_id] = order
+        self._add_sums(order)
+        return order
+
+    def adopt(self, found: LimitOrder, price: Decimal, ts: datetime) -> TrackedOrder:
+        """Track an order of ours that the exchange already holds; price in USDT."""
+        order = TrackedOrder(
+            client_order_id=found.client_order_id,
+            direction=found.direction,
+            side=found.side,
+            price_ticks=found.price_ticks,
+            price=price,
+            qty=found.qty,
+            leaves_qty=found.leaves_qty,
+            reduce_only=found.reduce_only,
+            # adopted orders are older than any placed from here on
+            age_rank=found.age_rank - (1 << 62),
+            created_ts=ts,
+            status=OrderStatus.PARTIALLY_FILLED
+            if found.is_partially_filled
+            else OrderStatus.PLACED,
+            order_id=found.order_id,
+            order_link_id=found.order_link_id,
+            confirmed_ts=ts,
+        )
+        self._by_order_id[found.order_id] = order
+        self._ended.pop(found.order_id, None)
+        self._add_sums(order)
+        return order
+
+    def get(self, order_id: str) -> TrackedOrder | None:
+        """Return the live order with this exchange id."""
+        return self._by_order_id.get(order_id)
+
+    def unacknowledged(self, client_order_id: str) -> TrackedOrder | None:
+        """Return the placement that waits for its answer."""
+        return self._unacknowledged.get(client_order_id)
+
+    def find(self, order_id: str, order_link_id: str, ts: datetime) -> TrackedOrder | None:
+        """Return the live order that a message is about, None for ended and unknown ones.
+
+        The stream may be ahead of the answer to the placement: then the exchange's id is learned
+        here from the link id.
+        """
+        order = self._by_order_id.get(order_id)
+        if order is not None or order_id in self._ended:
+            return order
+        prefix = extract_client_order_prefix(order_link_id)
+        waiting = self._unacknowledged.get(prefix) if prefix else None
+        if waiting is not None:
+            self.acknowledge(waiting, order_id, order_link_id, ts)
+        return waiting
+
+    def acknowledge(
+        self, order: TrackedOrder, order_id: str, order_link_id: str | None, ts: datetime
+    ) -> None:
+        """Note that the exchange accepted a placement under `order_id`."""
+        if self._unacknowledged.get(order.client_order_id) is order:
+            del self._unacknowledged[order.client_order_id]
+        self._by_order_id[order_id] = order
+        order.order_id, order.confirmed_ts = order_id, ts
+        order.order_link_id = order_link_id or order.order_link_id
+        if order.status is OrderStatus.PENDING:
+            order.status = OrderStatus.PLACED
+        self.sides[order.direction].touch()
+
+    def reduce(self, order: TrackedOrder, leaves_qty: Decimal) -> None:
+        """Note that only `leaves_qty` (base coin) of an order stays open; it never grows."""
+        if leaves_qty >= order.leaves_qty:
+            return
+        self._subtract_sums(order, order.leaves_qty - leaves_qty)
+        order.leaves_qty = leaves_qty
+        order.status = OrderStatus.PARTIALLY_FILLED
+        self.sides[order.direction].touch()
+
+    def reprice(self, order: TrackedOrder, price_ticks: int, price: Decimal) -> None:
+        """Note that the exchange keeps an order at another price (USDT) than the one sent."""
+        self._subtract_sums(order, order.leaves_qty)
+        self.sides[order.direction].remove(order)
+        order.price_ticks, order.price = price_ticks, price
+        self._add_sums(order)
+
+    def end(self, order: TrackedOrder, status: OrderStatus, ts: datetime) -> None:
+        """Note the end of an order at `ts`; its identity and its price are free again."""
+        if order.order_id is None:
+            self._unacknowledged.pop(order.client_order_id, None)
+        else:
+            self._by_order_id.pop(order.order_id, None)
+            self._remember_ended(order.order_id, ts)
+        self._subtract_sums(order, order.leaves_qty)
+        self.sides[order.direction].remove(order)
+        order.status = status
+
+    def restore_ended(self, ended: Mapping[str, datetime]) -> None:
+        """Take over ended orders (id -> when) from an earlier process."""
+        for order_id, ts in ended.items():
+            self._remember_ended(order_id, ts)
+
+    def newest_ended(self, count: int) -> dict[str, datetime]:
+        """Return the newest ended orders (id -> when), oldest first."""
+        return dict(list(self._ended.items())[-count:])
+
+    def _remember_ended(self, order_id: str, ts: datetime) -> None:
+        self._ended[order_id] = ts
+        if len(self._ended) > REMEMBERED_ENDED_ORDERS:
+            self._ended.popitem(last=False)
+
+    def _add_sums(self, order: TrackedOrder) -> None:
+        self.sides[order.direction].add(order)
+        if order.reduce_only:
+            self.closing_qty[order.direction] += order.leaves_qty
+        else:
+            self.opening_notional += order.leaves_qty * order.price
+
+    def _subtract_sums(self, order: TrackedOrder, qty: Decimal) -> None:
+        if order.reduce_only:
+            self.closing_qty[order.direction] -= qty
+        else:
+            self.opening_notional -= qty * order.price

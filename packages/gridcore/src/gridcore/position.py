@@ -1,0 +1,243 @@
+"""Legs, sides and the rules that resize orders when a position becomes risky.
+
+Rules and their order: the older bot's, with liquidation first for both legs and with a short's
+danger read the right way round: its liquidation price lies above the market, so its
+`liquidation price / last price` falls towards 1 as danger grows.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Self
+
+from gridcore.errors import ConfigError, GridcoreError
+from gridcore.pnl import calc_liq_ratio, calc_unrealised_pnl_pct
+from gridcore.sides import DirectionType, SideType
+
+__all__ = [
+    "DirectionType",
+    "Position",
+    "PositionRiskManager",
+    "PositionState",
+    "RiskConfig",
+    "RiskRule",
+    "SideType",
+]
+
+log = logging.getLogger(__name__)
+
+EQUAL_LEGS = (0.94, 1.05)  # own margin / other margin strictly between these counts as equal
+HIGH_LIQ_FACTOR_LONG = 1.05
+HIGH_LIQ_FACTOR_SHORT = 0.95
+NO_LIMIT = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class PositionState:
+    """One leg of a hedge-mode symbol, as of the last account update.
+
+    `margin` is the ratio position value / wallet balance, never the exchange's positionIM.
+    `liquidation_price` is None when the exchange gives none.
+    """
+
+    direction: DirectionType
+    size: Decimal  # base coin, never negative
+    entry_price: Decimal  # USDT, 0 for an empty leg
+    unrealized_pnl: Decimal  # USDT
+    margin: Decimal  # ratio
+    liquidation_price: Decimal | None  # USDT
+    leverage: Decimal
+    position_value: Decimal  # USDT, size x entry price
+
+    @classmethod
+    def empty(cls, direction: DirectionType, leverage: Decimal = Decimal(1)) -> Self:
+        """Return a leg that holds nothing."""
+        zero = Decimal(0)
+        return cls(direction, zero, zero, zero, zero, None, leverage, zero)
+
+
+@dataclass(frozen=True, slots=True)
+class RiskConfig:
+    """Thresholds of the position rules; ratios, not percentages.
+
+    min_liq_ratio guards the long leg (liquidation below the market, ratio below 1), max_liq_ratio
+    the short one (above 1). A leg whose margin reaches max_margin opens nothing more. Below
+    min_total_margin of both legs together, equal legs are let grow.
+    """
+
+    min_liq_ratio: float
+    max_liq_ratio: float
+    max_margin: float
+    min_total_margin: float
+    increase_same_position_on_low_margin: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("min_liq_ratio", "max_liq_ratio", "max_margin", "min_total_margin"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
+                raise ConfigError(f"{name} is {value!r}; it is a ratio, 0 or more")
+
+
+class RiskRule(StrEnum):
+    """Which rule set a multiplier."""
+
+    HIGH_LIQUIDATION_RISK = "high_liquidation_risk"
+    MODERATE_LIQUIDATION_RISK = "moderate_liquidation_risk"
+    LOW_TOTAL_MARGIN = "low_total_margin"
+    LOSING_AND_SMALL = "losing_and_small"
+    VERY_SMALL = "very_small"
+
+
+class Position:
+    """Order-size multipliers of one leg, and the rules that set them.
+
+    Two linked objects per symbol: a rule of one leg may resize the other leg's orders.
+    """
+
+    def __init__(self, direction: DirectionType, config: RiskConfig) -> None:
+        self.direction = direction
+        self.config = config
+        self.opposite: Position | None = None
+        self.last_rule: RiskRule | None = None
+        self._multiplier: dict[SideType, float] = {SideType.BUY: 1.0, SideType.SELL: 1.0}
+
+    @classmethod
+    def create_linked_pair(
+        cls, long_config: RiskConfig, short_config: RiskConfig | None = None
+    ) -> tuple[Position, Position]:
+        """Return (long, short), linked; the short leg takes the long leg's config by default."""
+        long = cls(DirectionType.LONG, long_config)
+        short = cls(DirectionType.SHORT, short_config or long_config)
+        long.set_opposite(short)
+        short.set_opposite(long)
+        return long, short
+
+    def set_opposite(self, opposite: Position) -> None:
+        """Link the other leg. Raises GridcoreError for a leg of the same direction."""
+        if opposite.direction is self.direction:
+            raise GridcoreError(f"both positions are {self.direction}; link a long with a short")
+        self.opposite = opposite
+
+    def reset_amount_multiplier(self) -> None:
+        """Set both multipliers of this leg to 1."""
+        self._multiplier[SideType.BUY] = self._multiplier[SideType.SELL] = 1.0
+
+    def set_amount_multiplier(self, side: SideType, mult: float) -> None:
+        """Set (not multiply) the multiplier of one side; it must be above zero."""
+        if not mult > 0:
+            raise GridcoreError(f"the multiplier is {mult!r}; it must be above zero")
+        self._multiplier[SideType(side)] = mult
+
+    def get_amount_multiplier(self) -> dict[SideType, float]:
+        """Return {side: multiplier}; a copy."""
+        return dict(self._multiplier)
+
+    def amount_multiplier(self, side: SideType) -> float:
+        """Return the multiplier of one side."""
+        return self._multiplier[side]
+
+    def calculate_amount_multiplier(
+        self, position: PositionState, opposite_position: PositionState, last_close: Decimal
+    ) -> RiskRule | None:
+        """Apply the first rule that matches; return it, or None.
+
+        `position` is this leg, `opposite_position` the other, `last_close` the market in USDT.
+        The long leg is evaluated first and resets both legs; the short leg is evaluated second
+        and keeps what the long leg set. An empty leg changes nothing. Raises GridcoreError (a
+        ValueError) when the legs are not linked, belong to the wrong directions, or the price is
+        not positive.
+        """
+        opposite = self.opposite
+        if opposite is None:
+            raise GridcoreError(
+                f"the {self.direction} position has no opposite; use Position.create_linked_pair"
+            )
+        if (
+            position.direction is not self.direction
+            or opposite_position.direction is self.direction
+        ):
+            raise GridcoreError(
+                f"the {self.direction} position was given {position.direction} and"
+                f" {opposite_position.direction}; own leg first, then the other"
+            )
+        if not last_close > 0:
+            raise GridcoreError(f"last_close is {last_close}; it must be above zero")
+        if not position.size:
+            return None
+        if self.direction is DirectionType.LONG:
+            self.reset_amount_multiplier()
+            opposite.reset_amount_multiplier()
+        rule = self._first_rule(position, opposite_position, last_close)
+        if rule is not None:
+            self._apply(rule, opposite)
+        if rule is not self.last_rule:
+            log.info(
+                "%s leg: rule %s, multipliers %s", self.direction, rule or "none", self._multiplier
+            )
+            self.last_rule = rule
+        return rule
+
+    def _first_rule(
+        self, own: PositionState, other: PositionState, last_close: Decimal
+    ) -> RiskRule | None:
+        liquidation = self._liquidation_rule(
+            float(calc_liq_ratio(own.liquidation_price, last_close))
+        )
+        if liquidation is not None:
+            return liquidation
+        if not other.size:
+            return None  # every further rule compares the two legs
+        total_margin = float(own.margin) + float(other.margin)
+        relative = float(own.margin) / float(other.margin) if other.margin else NO_LIMIT
+        if EQUAL_LEGS[0] < relative < EQUAL_LEGS[1] and total_margin < self.config.min_total_margin:
+            return RiskRule.LOW_TOTAL_MARGIN
+        sizes = (own.size, other.size)
+        long_size, short_size = sizes if self.direction is DirectionType.LONG else sizes[::-1]
+        position_ratio = float(long_size / short_size)
+        if self.direction is DirectionType.LONG:
+            smaller, much_smaller = position_ratio < 0.5, position_ratio < 0.20
+        else:
+            smaller, much_smaller = position_ratio > 2, position_ratio > 5
+        if smaller:
+            percent = calc_unrealised_pnl_pct(
+                self.direction, own.entry_price, last_close, own.leverage
+            )
+            if percent < 0:
+                return RiskRule.LOSING_AND_SMALL
+        return RiskRule.VERY_SMALL if much_smaller else None
+
+    def _liquidation_rule(self, liq_ratio: float) -> RiskRule | None:
+        if self.direction is DirectionType.LONG:
+            if liq_ratio > HIGH_LIQ_FACTOR_LONG * self.config.min_liq_ratio:
+                return RiskRule.HIGH_LIQUIDATION_RISK
+            if liq_ratio > self.config.min_liq_ratio:
+                return RiskRule.MODERATE_LIQUIDATION_RISK
+        else:
+            if 0 < liq_ratio < HIGH_LIQ_FACTOR_SHORT * self.config.max_liq_ratio:
+                return RiskRule.HIGH_LIQUIDATION_RISK
+            if 0 < liq_ratio < self.config.max_liq_ratio:
+                return RiskRule.MODERATE_LIQUIDATION_RISK
+        return None
+
+    def _apply(self, rule: RiskRule, opposite: Position) -> None:
+        opening = self.direction.opening_side
+        closing = opening.opposite
+        match rule:
+            case RiskRule.HIGH_LIQUIDATION_RISK:
+                self.set_amount_multiplier(closing, 1.5)
+            case RiskRule.MODERATE_LIQUIDATION_RISK:
+                # the other leg's closing side equals this leg's opening side
+                opposite.set_amount_multiplier(opening, 0.5)
+            case RiskRule.LOW_TOTAL_MARGIN:
+                if self.config.increase_same_position_on_low_margin:
+                    self.set_amount_multiplier(opening, 2.0)
+                else:
+                    self.set_amount_multiplier(closing, 0.5)
+            case RiskRule.LOSING_AND_SMALL | RiskRule.VERY_SMALL:
+                self.set_amount_multiplier(opening, 2.0)
+
+
+PositionRiskManager = Position

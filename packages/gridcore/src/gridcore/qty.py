@@ -1,0 +1,89 @@
+"""How much to order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from fractions import Fraction
+from typing import Self
+
+from gridcore.errors import AmountError
+from gridcore.exact import ceil_div, exact_fraction
+from gridcore.instrument import InstrumentInfo
+
+FORMS = '"100" (USDT per order), "x0.001" (share of the wallet balance) or "b0.001" (base coin)'
+
+
+class AmountKind(StrEnum):
+    """Unit of an amount."""
+
+    USDT = "usdt"
+    WALLET_SHARE = "wallet_share"
+    BASE = "base"
+
+
+@dataclass(frozen=True, slots=True)
+class AmountSpec:
+    """Size of one order before multipliers."""
+
+    kind: AmountKind
+    value: Decimal
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse `"100"`, `"x0.001"` or `"b0.001"`. Raises AmountError for anything else."""
+        if not isinstance(text, str):
+            raise AmountError(f"the amount is {text!r}; write it as text: {FORMS}")
+        kind = {"x": AmountKind.WALLET_SHARE, "b": AmountKind.BASE}.get(text[:1], AmountKind.USDT)
+        digits = text if kind is AmountKind.USDT else text[1:]
+        try:
+            value = Decimal(digits) if digits.strip() == digits and "_" not in digits else None
+        except InvalidOperation:
+            value = None
+        if value is None or not value.is_finite() or value <= 0:
+            raise AmountError(f"the amount is {text!r}; it is one of {FORMS}, above zero")
+        return cls(kind, value)
+
+
+def order_qty(
+    amount: AmountSpec,
+    price: Decimal,
+    instrument: InstrumentInfo,
+    *,
+    opening: bool,
+    multiplier: float = 1.0,
+    long_koef: Decimal = Decimal(1),
+    wallet_balance: Decimal | None = None,
+) -> Decimal | None:
+    """Return the quantity (base coin) of one order at `price` (USDT), None for no order.
+
+    Base amount x multiplier x long_koef (the caller passes it for the long leg only), rounded up
+    to the qty step once, at the end; then raised to min_qty and, for opening orders, to
+    min_notional / price; above max_qty it is cut to max_qty. A share of a wallet whose balance is
+    unknown, zero or negative gives None.
+    """
+    match amount.kind:
+        case AmountKind.USDT:
+            base = exact_fraction(amount.value) / exact_fraction(price)
+        case AmountKind.BASE:
+            base = exact_fraction(amount.value)
+        case AmountKind.WALLET_SHARE:
+            if wallet_balance is None or wallet_balance <= 0:
+                return None
+            usdt = exact_fraction(amount.value) * exact_fraction(wallet_balance)
+            base = usdt / exact_fraction(price)
+    steps = _steps_up(
+        base * exact_fraction(multiplier) * exact_fraction(long_koef), instrument.qty_step
+    )
+    least = instrument.min_qty / instrument.qty_step
+    steps = max(steps, int(least))
+    if opening and instrument.min_notional:
+        needed = exact_fraction(instrument.min_notional) / exact_fraction(price)
+        steps = max(steps, _steps_up(needed, instrument.qty_step))
+    return min(instrument.qty_step * steps, instrument.max_qty)
+
+
+def _steps_up(qty: Fraction, qty_step: Decimal) -> int:
+    steps = qty / exact_fraction(qty_step)
+    return ceil_div(steps.numerator, steps.denominator)
