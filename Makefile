@@ -19,7 +19,7 @@ $(UV):
 	.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 # The lock is made from the exact versions in pyproject.toml, so it is the same on every index.
-.venv/.synced: $(UV) pyproject.toml $(wildcard packages/*/pyproject.toml shared/*/pyproject.toml apps/*/pyproject.toml bbu_reference/pyproject.toml)
+.venv/.synced: $(UV) pyproject.toml $(wildcard packages/*/pyproject.toml shared/*/pyproject.toml apps/*/pyproject.toml bbu_reference/pyproject.toml tests/*/pyproject.toml)
 	$(UV) lock --quiet
 	$(UV) sync --quiet --frozen --all-packages
 	@touch $@
@@ -35,7 +35,7 @@ test-simulation: .venv/.synced ## seeded fault simulation: SEEDS=200
 	SIMULATION_SEEDS=$(SEEDS) $(RUN) pytest $(PYTEST) -m simulation
 
 parity: .venv/.synced ## compare gridcore with the oracle of the older bot and print a report
-	$(RUN) python -m pytest -q -p no:cacheprovider packages/gridcore/tests/parity --parity-report
+	$(RUN) python -m testkit.parity
 
 bench: .venv/.synced ## one table of figures
 	$(RUN) python benchmarks/run.py
@@ -49,7 +49,7 @@ lint: .venv/.synced ## style, types, import contracts, pins
 	$(UV) lock --check --quiet
 
 typecheck: .venv/.synced ## mypy, strict
-	$(RUN) mypy packages/gridcore/src shared/db/src
+	$(RUN) mypy packages/*/src shared/db/src apps/*/src bbu_reference/src tests/testkit/src
 
 format: .venv/.synced ## rewrite the code in the house format
 	$(RUN) ruff check --fix .

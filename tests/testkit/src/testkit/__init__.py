@@ -1,0 +1,1 @@
+"""Shared test code: builders, a small exchange world, comparison with the oracle."""
