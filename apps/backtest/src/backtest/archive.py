@@ -15,8 +15,8 @@ from pathlib import Path
 from backtest.csv_layout import CsvLayout, header_names
 from backtest.data_errors import TruncatedFileError, UnreadableFileError
 from backtest.line_blocks import DEFAULT_BLOCK_BYTES, LineBlocks
-from backtest.parquet_archive import is_parquet, peek_parquet_symbol
-from backtest.trade_reader import ID_COLUMN, NEEDED_COLUMNS
+from backtest.parquet_archive import is_parquet, peek_parquet_symbol, read_parquet_archive
+from backtest.trade_reader import ID_COLUMN, NEEDED_COLUMNS, TradeReader
 from backtest.trade_rows import TradeRows
 
 ARCHIVE_COLUMNS = (

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Protocol
 
 from backtest.archive import peek_symbol, read_archives
+from backtest.bar_files import read_bars
+from backtest.bars import Bars, join_bars
 from backtest.data_errors import NoDataError, UnknownSymbolError
 from backtest.quality import DEFAULT_GAP_US, Gap, utc_text
-from backtest.ticks import TickColumns
+from backtest.ticks import FundingColumns, MarkPriceColumns, TickColumns
 from backtest.time_range import FIRST_US, LAST_US, TimeLike, TimeRange
 from backtest.trade_rows import join
 
@@ -90,6 +92,70 @@ class ArchiveDataProvider:
         return columns
 
 
+class KlineDataProvider:
+    """Kline files on disk, of one or several symbols; a bar becomes four ticks (see `bars`).
+
+    The symbol is in each file's name or answer, or `symbol` for all files.
+    """
+
+    def __init__(
+        self,
+        paths: Iterable[str | Path],
+        *,
+        symbol: str | None = None,
+        tick_sizes: TickSizes = None,
+        strict: bool = False,
+    ) -> None:
+        self._parts: dict[str, list[Bars]] = {}
+        for path in sorted(Path(p) for p in paths):
+            bars = read_bars(path, symbol=symbol)
+            self._parts.setdefault(bars.symbol, []).append(bars)
+        self._tick_sizes = tick_sizes
+        self._strict = strict
+
+    def symbols(self) -> list[str]:
+        """Return the symbols of the files, sorted."""
+        return sorted(self._parts)
+
+    def load(self, symbol: str, start: TimeLike = None, end: TimeLike = None) -> TickColumns:
+        """Return the ticks of the range, declared as an approximation.
+
+        Raises UnknownSymbolError, NoDataError, WrongRangeError, PriceOffTickError, and
+        ImperfectDataError when strict.
+        """
+        wanted = TimeRange.parse(start, end)
+        require_symbol(symbol, self._parts, "the files")
+        bars = join_bars(self._parts[symbol])
+        columns = ticks_of_bars(bars, wanted, tick_size_of(symbol, self._tick_sizes))
+        if self._strict:
+            columns.quality.require_clean(symbol)
+        return columns
+
+
+class RatedDataProvider:
+    """Puts mark prices and settled funding beside the ticks of another provider."""
+
+    def __init__(
+        self,
+        ticks: HistoricalDataProvider,
+        *,
+        mark: Mapping[str, MarkPriceColumns],
+        funding: Mapping[str, FundingColumns],
+    ) -> None:
+        self._ticks = ticks
+        self._mark = mark
+        self._funding = funding
+
+    def symbols(self) -> list[str]:
+        """Return the symbols with ticks, sorted."""
+        return self._ticks.symbols()
+
+    def load(self, symbol: str, start: TimeLike = None, end: TimeLike = None) -> TickColumns:
+        """Return what the other provider returns, with the whole history of rates."""
+        columns = self._ticks.load(symbol, start, end)
+        return columns.with_rates(mark=self._mark.get(symbol), funding=self._funding.get(symbol))
+
+
 def tick_size_of(symbol: str, tick_sizes: TickSizes) -> Decimal | None:
     """Return the tick size that `tick_sizes` gives for `symbol`, if any."""
     return tick_sizes.get(symbol) if isinstance(tick_sizes, Mapping) else tick_sizes
@@ -105,8 +171,21 @@ def require_symbol(symbol: str, known: Iterable[str], where: str) -> None:
         )
 
 
-def cut_to_range(columns: TickColumns, wanted: TimeRange) -> TickColumns:
-    """Return the ticks in `wanted`; stretches missing at its ends are added to the gaps.
+def ticks_of_bars(bars: Bars, wanted: TimeRange, tick_size: Decimal | None) -> TickColumns:
+    """Return the ticks of the bars that touch `wanted`, cut to it.
+
+    Raises NoDataError, PriceOffTickError.
+    """
+    touching = TimeRange(wanted.start_us - bars.interval_us + 1, wanted.end_us)
+    chosen = bars.between(touching)
+    columns = (chosen if len(chosen) else bars).to_columns(tick_size or bars.fitting_tick())
+    return cut_to_range(columns, wanted, max(DEFAULT_GAP_US, bars.interval_us))
+
+
+def cut_to_range(
+    columns: TickColumns, wanted: TimeRange, gap_us: int = DEFAULT_GAP_US
+) -> TickColumns:
+    """Return the ticks in `wanted`; ends missing for longer than `gap_us` are gaps.
 
     Raises NoDataError that says which range exists.
     """
@@ -127,10 +206,10 @@ def cut_to_range(columns: TickColumns, wanted: TimeRange) -> TickColumns:
     gaps = list(cut.quality.gaps)
     before = Gap(wanted.start_us, cut.first_ts_us)
     after = Gap(cut.last_ts_us, wanted.end_us)
-    if wanted.start_us != FIRST_US and before.to_us - before.from_us > DEFAULT_GAP_US:
+    if wanted.start_us != FIRST_US and before.to_us - before.from_us > gap_us:
         gaps = [gap for gap in gaps if gap.to_us > cut.first_ts_us]
         gaps.insert(0, before)
-    if wanted.end_us != LAST_US and after.to_us - after.from_us > DEFAULT_GAP_US:
+    if wanted.end_us != LAST_US and after.to_us - after.from_us > gap_us:
         gaps = [gap for gap in gaps if gap.from_us < cut.last_ts_us]
         gaps.append(after)
     if gaps == list(cut.quality.gaps):
