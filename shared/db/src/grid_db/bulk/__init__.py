@@ -1,0 +1,1 @@
+"""Many rows at once: columns of records, encoded for the driver and written in one statement."""

@@ -1,0 +1,182 @@
+"""The one door to a database: engine, sessions, tables."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import StaticPool
+
+from grid_db import schema
+from grid_db.errors import DatabaseConfigError, DatabaseUnavailableError
+from grid_db.settings import DatabaseSettings
+from grid_db.translate import translate_error
+from grid_db.types import DECIMAL_COLLATION, compare_decimal_texts
+from grid_db.urls import is_memory, redact_db_url, sqlite_file
+
+# Longer than any one batch takes to write, so that a second writer waits instead of failing.
+SQLITE_BUSY_TIMEOUT_MS = 60_000
+# The unique index of trades is visited in random order; it has to fit in memory to stay fast.
+_SQLITE_CACHE_KIB = 64 * 1024
+_CONNECT_TIMEOUT_S = 10
+
+
+class DatabaseFactory:
+    """Makes sessions on the database that `settings` names. Nothing connects before the first one.
+
+    Usable from several threads, each with its own session. Raises DatabaseConfigError at once for
+    a URL that cannot work.
+    """
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        if not isinstance(settings, DatabaseSettings):
+            raise TypeError(
+                f"DatabaseFactory takes settings, not {type(settings).__name__}; call"
+                ' DatabaseFactory(DatabaseSettings(database_url="sqlite:///gridbot.db"))'
+            )
+        self._url = settings.url()
+        self._engine = _make_engine(self._url)
+        self._sessions = sessionmaker(self._engine, expire_on_commit=False)
+
+    def __repr__(self) -> str:
+        return f"DatabaseFactory({self.redacted_url})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.dispose()
+
+    @property
+    def redacted_url(self) -> str:
+        """The URL without its password, for log lines."""
+        return redact_db_url(self._url)
+
+    @property
+    def dialect(self) -> str:
+        """'sqlite' or 'postgresql'."""
+        return self._engine.dialect.name
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, for migrations and for tests that go below the repositories."""
+        return self._engine
+
+    @contextmanager
+    def get_session(self) -> Iterator[Session]:
+        """Give a session that commits when the block ends and rolls back when it raises.
+
+        Errors of the database leave the block as this library's own: DatabaseUnavailableError for
+        what may work later, ConstraintError for a row that contradicts another, SchemaError for
+        missing tables, DatabaseConfigError for a wrong login. Other exceptions pass unchanged.
+        """
+        session = self._sessions()
+        try:
+            with self.errors_translated():
+                try:
+                    yield session
+                    session.commit()
+                except BaseException:
+                    session.rollback()
+                    raise
+        finally:
+            session.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Give a connection in one transaction that also covers changes of tables."""
+        with self.errors_translated(), self._engine.connect() as connection:
+            with schema.whole_transaction(connection):
+                yield connection
+
+    @contextmanager
+    def errors_translated(self) -> Iterator[None]:
+        """Raise errors of the database as this library's own."""
+        try:
+            yield
+        except Exception as error:  # translate_error says which ones are ours; the rest go on
+            ours = translate_error(error, self._url)
+            if ours is None or ours is error:
+                raise
+            raise ours from error
+
+    def create_tables(self) -> schema.Created:
+        """Create all tables at the newest revision, and row-level security on PostgreSQL.
+
+        Harmless on a database that has them. Raises SchemaError when the tables are of another
+        revision (run the migrations) or not this library's. Two processes at once are safe.
+        """
+        with self.transaction() as connection:
+            return schema.create(connection)
+
+    def check_schema(self) -> None:
+        """Raise SchemaError unless the tables are there, at the newest revision."""
+        with self.transaction() as connection:
+            schema.check(connection)
+
+    def dispose(self) -> None:
+        """Close all connections. A session asked for later opens new ones."""
+        self._engine.dispose()
+
+
+def _make_engine(url: URL) -> Engine:
+    # parameters hold tokens and balances, which no error text shows
+    options: dict[str, Any] = {"hide_parameters": True}
+    if url.get_backend_name() == "sqlite":
+        options["connect_args"] = {"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000}
+        if is_memory(url):
+            options["poolclass"] = StaticPool
+            options["connect_args"]["check_same_thread"] = False
+        engine = create_engine(url, **options)
+        event.listen(engine, "do_connect", lambda *_: _check_folder(url))
+        event.listen(engine, "connect", _prepare_sqlite)
+        return engine
+    options["pool_pre_ping"] = True
+    if "connect_timeout" not in url.query:
+        options["connect_args"] = {"connect_timeout": _CONNECT_TIMEOUT_S}
+    try:
+        return create_engine(url, **options)
+    except ImportError as error:
+        raise DatabaseConfigError(
+            f"{redact_db_url(url)} needs the driver psycopg, which cannot be loaded"
+            f" ({error}); install psycopg[binary]"
+        ) from None
+
+
+def _check_folder(url: URL) -> None:
+    file = sqlite_file(url)
+    if file is None:
+        return
+    folder = file.parent
+    if not folder.is_dir():
+        raise DatabaseUnavailableError(
+            f"{redact_db_url(url)}: the folder {folder} does not exist; create it or correct the"
+            " path"
+        )
+    if file.is_dir():
+        raise DatabaseUnavailableError(
+            f"{redact_db_url(url)}: {file} is a folder; name a file in it"
+        )
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.create_collation(DECIMAL_COLLATION, compare_decimal_texts)
+    cursor = connection.cursor()
+    try:
+        cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        # FULL is SQLite's default, said here because a fill must survive a power cut
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute(f"PRAGMA cache_size = -{_SQLITE_CACHE_KIB}")
+    finally:
+        cursor.close()

@@ -1,0 +1,62 @@
+"""Where the database is. One object, from the environment or from keyword arguments."""
+
+from enum import StrEnum
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import URL
+
+from grid_db.errors import DatabaseConfigError
+from grid_db.urls import parse_url
+
+
+class DatabaseType(StrEnum):
+    """Databases that this library runs on."""
+
+    SQLITE = "sqlite"
+    POSTGRESQL = "postgresql"
+
+
+class DatabaseSettings(BaseSettings):
+    """Connection settings; environment variables carry the prefix GRIDBOT_.
+
+    `database_url` wins over the parts. It is a secret because it may hold a password.
+
+    - GRIDBOT_DATABASE_URL: sqlite:///file.db or postgresql://user:password@host:5432/name
+    - GRIDBOT_DB_TYPE: sqlite (default) or postgresql
+    - GRIDBOT_DB_NAME: file of SQLite or name of the database (default gridbot.db)
+    - GRIDBOT_DB_HOST, GRIDBOT_DB_PORT, GRIDBOT_DB_USER, GRIDBOT_DB_PASSWORD: PostgreSQL only;
+      the password is taken as it is, nothing needs encoding
+    """
+
+    model_config = SettingsConfigDict(env_prefix="GRIDBOT_", extra="ignore", frozen=True)
+
+    database_url: SecretStr | None = None
+    db_type: DatabaseType = DatabaseType.SQLITE
+    db_name: str = "gridbot.db"
+    db_host: str = "localhost"
+    db_port: int = 5432
+    db_user: str | None = None
+    db_password: SecretStr | None = None
+
+    def url(self) -> URL:
+        """Return the URL to connect to. Raises DatabaseConfigError, without any secret."""
+        if self.database_url is not None:
+            return parse_url(self.database_url.get_secret_value().strip())
+        if self.db_type is DatabaseType.SQLITE:
+            return parse_url(URL.create("sqlite", database=self.db_name).render_as_string())
+        if not self.db_user:
+            raise DatabaseConfigError(
+                "GRIDBOT_DB_TYPE is postgresql but there is no user; set GRIDBOT_DB_USER"
+            )
+        password = self.db_password.get_secret_value() if self.db_password else None
+        return parse_url(
+            URL.create(
+                "postgresql",
+                username=self.db_user,
+                password=password,
+                host=self.db_host,
+                port=self.db_port,
+                database=self.db_name,
+            ).render_as_string(hide_password=False)
+        )
