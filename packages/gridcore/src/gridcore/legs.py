@@ -45,6 +45,7 @@ class Leg:
         self.liquidation_price: Decimal | None = None
         self.leverage = default_leverage
         self.reported_ts: datetime | None = None
+        self._fills: list[tuple[datetime, Decimal]] = []  # counted, and not older than the report
         self._unsettled: list[_Unsettled] = []
 
     @property
@@ -58,20 +59,32 @@ class Leg:
         return sum((item.qty for item in self._unsettled), ZERO)
 
     def report(self, snapshot: LegSnapshot, ts: datetime) -> None:
-        """Take over what the exchange reports as of `ts`; an older report changes nothing."""
+        """Take over what the exchange reports as of `ts`; an older report changes nothing.
+
+        Fills that happened after `ts` stay counted on top of it.
+        """
         if self.reported_ts is not None and ts < self.reported_ts:
             return
-        change = snapshot.size - self.size
+        later = sum((change for fill_ts, change in self._fills if fill_ts > ts), ZERO)
+        surplus = snapshot.size + later - self.size
         if self.reported_ts is not None:
-            self.unexplained += change
-        self.size = snapshot.size
+            if surplus > 0:
+                # of two fills in one moment the report may contain the first only: a closing fill
+                # that is already counted is not taken back
+                closed = sum((-c for fill_ts, c in self._fills if fill_ts == ts and c < 0), ZERO)
+                surplus = max(ZERO, surplus - closed)
+            self.unexplained += surplus
+        self.size += surplus
         self.reported_ts = ts
         if snapshot.size:
             self.entry_price = snapshot.entry_price
         self.liquidation_price = snapshot.liquidation_price
         if snapshot.leverage is not None:
             self.leverage = snapshot.leverage
-        self._unsettled = [item for item in self._unsettled if item.ts > ts]
+        if self._fills:
+            self._fills = [fill for fill in self._fills if fill[0] >= ts]
+        if self._unsettled:
+            self._unsettled = [item for item in self._unsettled if item.ts > ts]
 
     def fill(self, event: ExecutionEvent) -> None:
         """Count one execution of this leg, unless a report already contains it."""
@@ -80,15 +93,15 @@ class Leg:
         if closing:
             self._settle(event.order_id, event.qty)
         if self.reported_ts is not None and event.exchange_ts <= self.reported_ts:
-            # the report is of the same moment or later; it contains this fill if it moved by it
-            explains = self.unexplained * change > 0 and abs(self.unexplained) >= event.qty
-            if explains:
+            if self.unexplained * change > 0 and abs(self.unexplained) >= event.qty:
                 self.unexplained -= change
                 return
-            if event.exchange_ts < self.reported_ts:
+            # a report of the same moment may lack this fill; believing the smaller size is safe
+            if not closing or event.exchange_ts < self.reported_ts:
                 return
         if not closing and not self.size:
             self.entry_price = event.price  # until the exchange reports the average
+        self._fills.append((event.exchange_ts, change))
         self.size = max(ZERO, self.size + change)
 
     def accept_unexplained(self) -> None:

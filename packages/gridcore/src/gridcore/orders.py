@@ -134,6 +134,7 @@ class TrackedOrder:
     order_link_id: str | None = None
     confirmed_ts: datetime | None = None
     cancel_in_flight: bool = False
+    cancel_accepted_ts: datetime | None = None
 
     @property
     def is_partially_filled(self) -> bool:

@@ -307,6 +307,9 @@ class GridStrategy:
         if order is not None:
             self.admission.retry.clear((order.direction, order.price_ticks))
             order.confirmed_ts = max(order.confirmed_ts or event.exchange_ts, event.exchange_ts)
+            # an earlier fill of the same order may still be on its way
+            unseen = order.leaves_qty - event.leaves_qty - event.qty
+            self._await_fills(order, unseen, event.exchange_ts)
             if event.leaves_qty:
                 self.book.reduce(order, event.leaves_qty)
             else:
@@ -344,10 +347,15 @@ class GridStrategy:
             self.admission.retry.add_failure(key, event.exchange_ts)
         rejected = event.status is ExchangeOrderStatus.REJECTED
         self.book.end(
-            order, OrderStatus.REJECTED if rejected else OrderStatus.CANCELLED, event.exchange_ts
+            order,
+            OrderStatus.REJECTED if rejected else OrderStatus.CANCELLED,
+            event.exchange_ts,
         )
-        if not seen:
+        if rejected or event.leaves_qty == event.qty:
             self.account.free_margin.release(order)
+        else:
+            # a part of it may have become position, so its margin is freed by the next report
+            order.confirmed_ts = event.exchange_ts
 
     def _await_fills(self, order: TrackedOrder, qty: Decimal, ts: datetime) -> None:
         if order.reduce_only and order.order_id is not None:
@@ -432,6 +440,7 @@ class GridStrategy:
             return
         match event.outcome:
             case CancelOutcome.ACCEPTED:
+                order.cancel_accepted_ts = event.exchange_ts
                 self.admission.retry.clear(event.order_id)
             case CancelOutcome.GONE:
                 self._await_fills(order, order.leaves_qty, event.exchange_ts)
@@ -470,7 +479,9 @@ class GridStrategy:
             settled = order.confirmed_ts + LIST_LAG <= ts
             if found is not None:
                 self.book.reduce(order, found.leaves_qty)
-                order.cancel_in_flight = order.cancel_in_flight and not settled
+                accepted = order.cancel_accepted_ts
+                if accepted is not None and accepted + LIST_LAG <= ts:
+                    order.cancel_in_flight, order.cancel_accepted_ts = False, None
             elif settled:
                 self._await_fills(order, order.leaves_qty, ts)
                 self.book.end(order, OrderStatus.CANCELLED, ts)

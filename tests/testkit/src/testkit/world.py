@@ -1,0 +1,457 @@
+"""A small world for one strategy: an exchange whose answers come late, twice, in any order.
+
+The exchange's own books are the truth. The strategy only sees messages, and the world decides when
+each arrives. After every event the invariants of the strategy are checked against the truth, not
+against what the strategy believes.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from gridcore import (
+    AccountEvent,
+    CancelIntent,
+    CancelOutcome,
+    CancelResultEvent,
+    DirectionType,
+    Event,
+    ExchangeOrderStatus,
+    ExecutionEvent,
+    GridStrategy,
+    Intent,
+    LegSnapshot,
+    LimitOrder,
+    OpenOrdersEvent,
+    OrderUpdateEvent,
+    PlaceLimitIntent,
+    PlaceOutcome,
+    PlaceResultEvent,
+    RejectReason,
+    SideType,
+    StrategyConfig,
+    TickerEvent,
+    WalletSnapshot,
+)
+from testkit.builders import START
+
+ZERO = Decimal(0)
+FEE_RATE = Decimal("0.0002")
+
+
+class InvariantError(AssertionError):
+    """A promise of the strategy that did not hold."""
+
+
+@dataclass(frozen=True)
+class Faults:
+    """How unkind the exchange is; probabilities per command or message."""
+
+    reject: float = 0.0
+    fail: float = 0.0  # the command certainly never arrived
+    cancel_fail: float = 0.0
+    duplicate: float = 0.0
+    lose: float = 0.0  # of stream messages; commands are always answered
+    partial: float = 0.0
+    in_order: bool = False  # deliver messages as they were sent
+
+
+KIND = Faults(in_order=True)
+UNKIND = Faults(reject=0.03, fail=0.02, cancel_fail=0.03, duplicate=0.05, lose=0.03, partial=0.3)
+
+
+@dataclass
+class ExchangeOrder:
+    """One order as the exchange keeps it."""
+
+    order_id: str
+    link_id: str
+    direction: DirectionType
+    side: SideType
+    price: Decimal
+    qty: Decimal
+    leaves: Decimal
+    created: datetime
+    reduce_only: bool
+
+
+@dataclass
+class ExchangeLeg:
+    """One leg as the exchange keeps it."""
+
+    size: Decimal = ZERO
+    cost: Decimal = ZERO  # size x average entry
+
+    @property
+    def entry(self) -> Decimal:
+        return self.cost / self.size
+
+
+@dataclass
+class World:
+    """One strategy, one exchange, and everything that is on its way between them."""
+
+    rng: random.Random
+    config: StrategyConfig
+    faults: Faults = KIND
+    wallet: Decimal = Decimal(10_000)
+    price_ticks: int = 600_000
+    volatility_ticks: int = 150
+    now: datetime = START
+    strategy: GridStrategy = field(init=False)
+    orders: dict[str, ExchangeOrder] = field(default_factory=dict)
+    legs: dict[DirectionType, ExchangeLeg] = field(
+        default_factory=lambda: {direction: ExchangeLeg() for direction in DirectionType}
+    )
+    commands: list[Intent] = field(default_factory=list)
+    messages: list[Event] = field(default_factory=list)
+    lost: list[Event] = field(default_factory=list)
+    executions: list[ExecutionEvent] = field(default_factory=list)
+    intents: list[Intent] = field(default_factory=list)
+    events: int = 0
+    _next_id: int = 0
+
+    def __post_init__(self) -> None:
+        self.strategy = GridStrategy(self.config)
+
+    # the market moves, the exchange works
+
+    def step(self) -> None:
+        """Let one thing happen."""
+        self.now += timedelta(milliseconds=self.rng.randint(1, 400))
+        choices = ["tick"]
+        choices += ["command"] * (2 if self.commands else 0)
+        choices += ["message"] * (3 if self.messages else 0)
+        match self.rng.choice(choices):
+            case "tick":
+                self.move()
+            case "command":
+                self.execute(self.commands.pop(0))
+            case _:
+                index = 0 if self.faults.in_order else self.rng.randrange(len(self.messages))
+                self.deliver(self.messages.pop(index))
+
+    def run(self, steps: int, resync_every: int = 150) -> None:
+        """Take so many steps, with a comparison against the exchange now and then."""
+        for number in range(steps):
+            if number % resync_every == 0:
+                self.resync()
+                self.strategy.reset_same_order()
+            self.step()
+
+    def move(self, price_ticks: int | None = None) -> None:
+        """Let the market trade at a price; fill what it trades through; tell the strategy."""
+        if price_ticks is None:
+            price_ticks = self.price_ticks + round(self.rng.gauss(0, self.volatility_ticks))
+        self.price_ticks = max(1000, price_ticks)
+        price = self.config.instrument.to_price(self.price_ticks)
+        for order in list(self.orders.values()):
+            crossed = price < order.price if order.side is SideType.BUY else price > order.price
+            if crossed:
+                self.fill(order)
+        self.deliver(self.ticker(price))
+
+    def ticker(self, price: Decimal) -> TickerEvent:
+        """Return the present ticker."""
+        return TickerEvent(
+            symbol=self.config.symbol, exchange_ts=self.now, local_ts=self.now, last_price=price
+        )
+
+    def fill(self, order: ExchangeOrder) -> None:
+        """Fill an order, whole or in part, and put the messages about it on their way."""
+        step = self.config.instrument.qty_step
+        qty = order.leaves
+        if self.rng.random() < self.faults.partial and order.leaves > step:
+            qty = step * self.rng.randint(1, int(order.leaves / step) - 1)
+        order.leaves -= qty
+        leg = self.legs[order.direction]
+        pnl = ZERO
+        if order.reduce_only:
+            move = order.price - leg.entry
+            pnl = qty * (move if order.direction is DirectionType.LONG else -move)
+            leg.cost -= qty * leg.entry
+            leg.size -= qty
+        else:
+            leg.cost += qty * order.price
+            leg.size += qty
+        fee = qty * order.price * FEE_RATE
+        self.wallet += pnl - fee
+        execution = ExecutionEvent(
+            symbol=self.config.symbol,
+            exchange_ts=self.now,
+            local_ts=self.now,
+            exec_id=f"x{len(self.executions)}",
+            order_id=order.order_id,
+            order_link_id=order.link_id,
+            side=order.side,
+            price=order.price,
+            qty=qty,
+            fee=fee,
+            closed_pnl=pnl if order.reduce_only else None,
+            closed_size=qty if order.reduce_only else ZERO,
+            leaves_qty=order.leaves,
+        )
+        self.executions.append(execution)
+        if not order.leaves:
+            del self.orders[order.order_id]
+        status = (
+            ExchangeOrderStatus.PARTIALLY_FILLED if order.leaves else ExchangeOrderStatus.FILLED
+        )
+        self.send(execution)
+        self.send(self.update(order, status))
+        self.send(self.account_report(order.direction))
+
+    def execute(self, intent: Intent) -> None:
+        """Carry out one command at the exchange."""
+        if isinstance(intent, CancelIntent):
+            self._cancel(intent)
+        else:
+            self._place(intent)
+        self.check_truth()
+
+    def _place(self, intent: PlaceLimitIntent) -> None:
+        luck = self.rng.random()
+        leg = self.legs[intent.direction]
+        if luck < self.faults.fail:
+            self.answer(intent, PlaceOutcome.FAILED)
+        elif intent.reduce_only and self.closing_qty(intent.direction) + intent.qty > leg.size:
+            self.answer(intent, PlaceOutcome.REJECTED, RejectReason.REDUCE_ONLY)
+        elif luck < self.faults.fail + self.faults.reject:
+            reason = self.rng.choice([RejectReason.OTHER, RejectReason.INSUFFICIENT_BALANCE])
+            self.answer(intent, PlaceOutcome.REJECTED, reason)
+        else:
+            self._next_id += 1
+            order = ExchangeOrder(
+                order_id=f"o{self._next_id}",
+                link_id=f"{intent.client_order_id}-{self._next_id:x}",
+                direction=intent.direction,
+                side=intent.side,
+                price=intent.price,
+                qty=intent.qty,
+                leaves=intent.qty,
+                created=self.now,
+                reduce_only=intent.reduce_only,
+            )
+            self.orders[order.order_id] = order
+            self.answer(intent, PlaceOutcome.ACCEPTED, order=order)
+            self.send(self.update(order, ExchangeOrderStatus.NEW))
+
+    def answer(
+        self,
+        intent: PlaceLimitIntent,
+        outcome: PlaceOutcome,
+        reason: RejectReason | None = None,
+        order: ExchangeOrder | None = None,
+    ) -> None:
+        """Put the answer to a placement on its way; answers are never lost."""
+        self.messages.append(
+            PlaceResultEvent(
+                symbol=self.config.symbol,
+                exchange_ts=self.now,
+                local_ts=self.now,
+                client_order_id=intent.client_order_id,
+                outcome=outcome,
+                order_id=order.order_id if order else None,
+                order_link_id=order.link_id if order else None,
+                reject_reason=reason,
+            )
+        )
+
+    def _cancel(self, intent: CancelIntent) -> None:
+        order = self.orders.get(intent.order_id)
+        if self.rng.random() < self.faults.cancel_fail:
+            outcome = CancelOutcome.FAILED
+        elif order is None:
+            outcome = CancelOutcome.GONE
+        else:
+            outcome = CancelOutcome.ACCEPTED
+            del self.orders[order.order_id]
+            self.send(self.update(order, ExchangeOrderStatus.CANCELLED))
+        self.messages.append(
+            CancelResultEvent(
+                symbol=self.config.symbol,
+                exchange_ts=self.now,
+                local_ts=self.now,
+                order_id=intent.order_id,
+                client_order_id=intent.client_order_id,
+                outcome=outcome,
+            )
+        )
+
+    # messages
+
+    def send(self, event: Event) -> None:
+        """Put a stream message on its way; it may be doubled or lost."""
+        if self.rng.random() < self.faults.lose:
+            self.lost.append(event)
+            return
+        self.messages.append(event)
+        if self.rng.random() < self.faults.duplicate:
+            self.messages.append(event)
+
+    def update(self, order: ExchangeOrder, status: ExchangeOrderStatus) -> OrderUpdateEvent:
+        """Return the state of an order as the order stream tells it."""
+        gone = status is ExchangeOrderStatus.CANCELLED
+        return OrderUpdateEvent(
+            symbol=self.config.symbol,
+            exchange_ts=self.now,
+            local_ts=self.now,
+            order_id=order.order_id,
+            order_link_id=order.link_id,
+            status=status,
+            side=order.side,
+            price=order.price,
+            qty=order.qty,
+            # the exchange reports nothing left of a cancelled order
+            leaves_qty=ZERO if gone else order.leaves,
+            reduce_only=order.reduce_only,
+        )
+
+    def account_report(self, *directions: DirectionType) -> AccountEvent:
+        """Return the present state of some legs, with the wallet."""
+        legs = {}
+        for direction in directions:
+            leg = self.legs[direction]
+            legs[direction] = LegSnapshot(
+                size=leg.size, entry_price=leg.entry if leg.size else None
+            )
+        return AccountEvent(
+            symbol=self.config.symbol,
+            exchange_ts=self.now,
+            local_ts=self.now,
+            long=legs.get(DirectionType.LONG),
+            short=legs.get(DirectionType.SHORT),
+            wallet=WalletSnapshot(wallet_balance=self.wallet, available_balance=self.available()),
+        )
+
+    def open_orders(self) -> OpenOrdersEvent:
+        """Return the exchange's list of open orders."""
+        return OpenOrdersEvent(
+            symbol=self.config.symbol,
+            exchange_ts=self.now,
+            local_ts=self.now,
+            orders=tuple(
+                LimitOrder(
+                    order_id=order.order_id,
+                    order_link_id=order.link_id,
+                    direction=order.direction,
+                    side=order.side,
+                    price_ticks=self.config.instrument.to_ticks(order.price),
+                    qty=order.qty,
+                    leaves_qty=order.leaves,
+                    age_rank=int(order.created.timestamp() * 1000),
+                )
+                for order in self.orders.values()
+            ),
+        )
+
+    def resync(self) -> None:
+        """Confirm everything from the exchange, as a reconciler does after a lost connection."""
+        self.deliver(self.account_report(*DirectionType))
+        for execution in self.executions[-200:]:
+            self.deliver(execution)
+        self.lost.clear()
+        self.deliver(self.open_orders())
+
+    def heal(self) -> None:
+        """Stop all faults, let everything arrive, and confirm once more."""
+        self.faults = KIND
+        for _ in range(20):
+            self.drain()
+            self.now += timedelta(seconds=10)
+            self.resync()
+            self.drain()
+            self.move(self.price_ticks)
+
+    def drain(self) -> None:
+        """Carry out and deliver everything that is on its way."""
+        while self.commands or self.messages:
+            self.now += timedelta(milliseconds=1)
+            if self.commands:
+                self.execute(self.commands.pop(0))
+            else:
+                self.deliver(self.messages.pop(0))
+
+    def deliver(self, event: Event) -> None:
+        """Hand one event to the strategy, take its intents, and check every promise."""
+        self.events += 1
+        known = self.strategy.account.is_known
+        intents = self.strategy.on_event(event)
+        if intents and not known:
+            raise InvariantError(f"intents before the account is known: {intents}")
+        places = [intent for intent in intents if isinstance(intent, PlaceLimitIntent)]
+        if places and self.strategy.admission.same_order.is_set:
+            raise InvariantError(f"placed during the same-order error: {places}")
+        if places and self.strategy.admission.loss.is_tripped:
+            raise InvariantError(f"placed after the loss breaker: {places}")
+        self._check_not_repeated(intents)
+        self.commands.extend(intents)
+        self.intents.extend(intents)
+        self.check_truth()
+
+    # what must hold at every moment
+
+    def _check_not_repeated(self, intents: list[Intent]) -> None:
+        cancels = [i.order_id for i in (*self.commands, *intents) if isinstance(i, CancelIntent)]
+        if len(cancels) != len(set(cancels)):
+            raise InvariantError(f"a cancel is repeated while it is in flight: {cancels}")
+
+    def _placements(self) -> Iterator[PlaceLimitIntent]:
+        return (i for i in self.commands if isinstance(i, PlaceLimitIntent))
+
+    def closing_qty(self, direction: DirectionType) -> Decimal:
+        """Return the resting closing quantity (base coin) of a leg at the exchange."""
+        return sum(
+            (o.leaves for o in self.orders.values() if o.direction is direction and o.reduce_only),
+            ZERO,
+        )
+
+    def used_margin(self) -> Decimal:
+        """Return the margin (USDT) of legs and opening orders at the exchange."""
+        cost = sum((leg.cost for leg in self.legs.values()), ZERO)
+        opening = sum((o.leaves * o.price for o in self.orders.values() if not o.reduce_only), ZERO)
+        return (cost + opening) / self.config.leverage
+
+    def available(self) -> Decimal:
+        """Return the available balance (USDT) that the exchange reports."""
+        return self.wallet - self.used_margin()
+
+    def check_truth(self) -> None:
+        """Check the promises against the exchange's books and what is on its way there."""
+        keys = [(o.direction, o.price) for o in self.orders.values()]
+        keys += [(i.direction, i.price) for i in self._placements()]
+        if len(keys) != len(set(keys)):
+            doubled = sorted(key for key in set(keys) if keys.count(key) > 1)
+            raise InvariantError(f"two orders at one price: {doubled}")
+        for direction, leg in self.legs.items():
+            in_flight = sum(
+                (i.qty for i in self._placements() if i.direction is direction and i.reduce_only),
+                ZERO,
+            )
+            closing = self.closing_qty(direction) + in_flight
+            if closing and closing >= leg.size:
+                raise InvariantError(f"{direction}: {closing} closing orders for {leg.size} held")
+        wanted = sum((i.qty * i.price for i in self._placements() if not i.reduce_only), ZERO)
+        if wanted and self.used_margin() + wanted / self.config.leverage > self.wallet:
+            raise InvariantError(f"opening orders need {wanted} more than the margin carries")
+
+    def check_agreement(self) -> None:
+        """Check that the strategy's books equal the exchange's; for a world that has healed."""
+        tracked = {
+            order.order_id: (order.direction, order.side, order.price, order.leaves_qty)
+            for order in self.strategy.book
+        }
+        real = {
+            order.order_id: (order.direction, order.side, order.price, order.leaves)
+            for order in self.orders.values()
+        }
+        if tracked != real:
+            raise InvariantError(f"order books differ: {tracked.items() ^ real.items()}")
+        for direction, leg in self.legs.items():
+            believed = self.strategy.account.legs[direction].size
+            if believed != leg.size:
+                raise InvariantError(f"{direction} leg: believed {believed}, held {leg.size}")
