@@ -119,5 +119,7 @@ class AccountMirror:
         return float(self.legs[direction].position_value() / balance)
 
     def position_value(self) -> Decimal:
-        """Return the value in USDT of both legs at their entry prices."""
-        return sum((leg.position_value() for leg in self.legs.values()), ZERO)
+        """Return the value in USDT of both legs at their entry prices, unsettled fills included."""
+        return sum(
+            (leg.position_value() + leg.unsettled_opening_value for leg in self.legs.values()), ZERO
+        )

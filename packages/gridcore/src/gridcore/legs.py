@@ -21,10 +21,12 @@ ZERO = Decimal(0)
 
 @dataclass(slots=True)
 class _Unsettled:
-    """Closing quantity of an order that ended as filled before its executions arrived."""
+    """Quantity of an order that ended as filled before its executions arrived."""
 
     order_id: str
     qty: Decimal
+    price: Decimal
+    closing: bool
     ts: datetime
 
 
@@ -56,7 +58,12 @@ class Leg:
     @property
     def unsettled_closing_qty(self) -> Decimal:
         """Closing quantity (base coin) that filled, but that `size` may still contain."""
-        return sum((item.qty for item in self._unsettled), ZERO)
+        return sum((item.qty for item in self._unsettled if item.closing), ZERO)
+
+    @property
+    def unsettled_opening_value(self) -> Decimal:
+        """Value (USDT) of opening orders that filled, but that `size` may not contain yet."""
+        return sum((i.qty * i.price for i in self._unsettled if not i.closing), ZERO)
 
     def report(self, snapshot: LegSnapshot, ts: datetime) -> None:
         """Take over what the exchange reports as of `ts`; an older report changes nothing.
@@ -90,7 +97,7 @@ class Leg:
         """Count one execution of this leg, unless a report already contains it."""
         closing = event.closed_size > 0
         change = -event.qty if closing else event.qty
-        if closing:
+        if self._unsettled:
             self._settle(event.order_id, event.qty)
         if self.reported_ts is not None and event.exchange_ts <= self.reported_ts:
             if self.unexplained * change > 0 and abs(self.unexplained) >= event.qty:
@@ -99,8 +106,8 @@ class Leg:
             # a report of the same moment may lack this fill; believing the smaller size is safe
             if not closing or event.exchange_ts < self.reported_ts:
                 return
-        if not closing and not self.size:
-            self.entry_price = event.price  # until the exchange reports the average
+        if not closing:
+            self.entry_price = self._average_entry(event)
         self._fills.append((event.exchange_ts, change))
         self.size = max(ZERO, self.size + change)
 
@@ -108,10 +115,23 @@ class Leg:
         """Stop waiting for executions that would explain the last reported size."""
         self.unexplained = ZERO
 
-    def await_fill(self, order_id: str, qty: Decimal, ts: datetime) -> None:
-        """Hold back `qty` of closing cover until its executions or a newer report arrive."""
+    def _average_entry(self, event: ExecutionEvent) -> Decimal:
+        """Return the entry price with an opening fill, until the exchange reports its own."""
+        if not self.size or self.entry_price is None:
+            return event.price
+        cost = self.size * self.entry_price + event.qty * event.price
+        return cost / (self.size + event.qty)
+
+    def await_fill(
+        self, order_id: str, qty: Decimal, price: Decimal, ts: datetime, *, closing: bool
+    ) -> None:
+        """Count `qty` (base coin) against the guards until its executions or a newer report arrive.
+
+        Held back from the cover when it closes, added to the exposure at `price` (USDT) when it
+        opens.
+        """
         if qty > 0 and (self.reported_ts is None or ts > self.reported_ts):
-            self._unsettled.append(_Unsettled(order_id, qty, ts))
+            self._unsettled.append(_Unsettled(order_id, qty, price, closing, ts))
 
     def _settle(self, order_id: str, qty: Decimal) -> None:
         for item in self._unsettled:

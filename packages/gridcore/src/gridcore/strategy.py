@@ -358,8 +358,10 @@ class GridStrategy:
             order.confirmed_ts = event.exchange_ts
 
     def _await_fills(self, order: TrackedOrder, qty: Decimal, ts: datetime) -> None:
-        if order.reduce_only and order.order_id is not None:
-            self.account.legs[order.direction].await_fill(order.order_id, qty, ts)
+        """Let the guards count a quantity that filled, but whose executions are not here yet."""
+        if order.order_id is not None:
+            leg = self.account.legs[order.direction]
+            leg.await_fill(order.order_id, qty, order.price, ts, closing=order.reduce_only)
 
     def _on_unknown_order(self, event: OrderUpdateEvent) -> None:
         ended = self.book.ended_ts(event.order_id)

@@ -1,0 +1,538 @@
+"""GridStrategy: how placements and cancels live and end."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from gridcore import (
+    AmountSpec,
+    CancelIntent,
+    CancelOutcome,
+    CancelResultEvent,
+    DirectionType,
+    GridConfig,
+    GridStrategy,
+    InvalidEventError,
+    LimitOrder,
+    OpenOrdersEvent,
+    OrderStatus,
+    PlaceLimitIntent,
+    PlaceOutcome,
+    PlaceResultEvent,
+    Refusal,
+    RejectReason,
+    SideType,
+)
+from testkit.builders import (
+    account,
+    at,
+    btcusdt,
+    execution,
+    full_account,
+    leg,
+    order_update,
+    strategy_config,
+    ticker,
+    wallet,
+)
+
+SMALL = GridConfig(4, 0.2)
+
+
+def known(**changes: object) -> GridStrategy:
+    """Return a strategy whose account is confirmed, on a grid of five levels."""
+    strategy = GridStrategy(strategy_config(**({"grid": SMALL} | changes)))
+    strategy.on_event(full_account())
+    strategy.adopt_orders([], at(0))
+    return strategy
+
+
+def place_result(
+    intent: PlaceLimitIntent,
+    order_id: str | None = None,
+    outcome: PlaceOutcome = PlaceOutcome.ACCEPTED,
+    reason: RejectReason | None = None,
+    ms: float = 1,
+) -> PlaceResultEvent:
+    return PlaceResultEvent(
+        symbol="BTCUSDT",
+        exchange_ts=at(ms),
+        local_ts=at(ms),
+        client_order_id=intent.client_order_id,
+        outcome=outcome,
+        order_id=order_id,
+        order_link_id=f"{intent.client_order_id}-1",
+        reject_reason=reason,
+    )
+
+
+def cancel_result(order_id: str, outcome: CancelOutcome, ms: float = 1) -> CancelResultEvent:
+    return CancelResultEvent(
+        symbol="BTCUSDT", exchange_ts=at(ms), local_ts=at(ms), order_id=order_id, outcome=outcome
+    )
+
+
+def placed(strategy: GridStrategy, price: str = "60000", ms: float = 0) -> list[PlaceLimitIntent]:
+    """Feed a ticker, accept every placement as o0, o1...; return the placements."""
+    intents = [i for i in strategy.on_event(ticker(price, ms)) if isinstance(i, PlaceLimitIntent)]
+    for number, intent in enumerate(intents):
+        strategy.on_event(place_result(intent, f"o{number}", ms=ms))
+    return intents
+
+
+def listed(order_id: str, intent: PlaceLimitIntent, link: str | None = None) -> LimitOrder:
+    return LimitOrder(
+        order_id=order_id,
+        order_link_id=f"{intent.client_order_id}-1" if link is None else link,
+        direction=intent.direction,
+        side=intent.side,
+        price_ticks=btcusdt().to_ticks(intent.price),
+        qty=intent.qty,
+        leaves_qty=intent.qty,
+        age_rank=1,
+    )
+
+
+# nothing before everything is known
+
+
+def test_no_intent_until_legs_wallet_and_orders_are_confirmed() -> None:
+    strategy = GridStrategy(strategy_config(grid=SMALL))
+    parts = [
+        account(long=leg()),
+        account(short=leg()),
+        account(money=wallet()),
+    ]
+    for part in parts:
+        assert strategy.on_event(ticker("60000")) == []
+        strategy.on_event(part)
+    assert strategy.on_event(ticker("60000")) == []
+    assert "open orders" in strategy.trips["account_unknown"]
+    strategy.on_event(
+        OpenOrdersEvent(symbol="BTCUSDT", exchange_ts=at(0), local_ts=at(0), orders=())
+    )
+    assert strategy.on_event(ticker("60000"))
+    assert "account_unknown" not in strategy.trips
+
+
+def test_confirmation_can_be_required_again() -> None:
+    strategy = known()
+    strategy.require_confirmation()
+    assert strategy.on_event(ticker("60000")) == []
+    strategy.on_event(full_account(1))
+    strategy.adopt_orders([], at(1))
+    assert strategy.on_event(ticker("60000", 2))
+
+
+def test_another_symbol_is_refused() -> None:
+    strategy = known()
+    with pytest.raises(InvalidEventError, match="ETHUSDT"):
+        strategy.on_event(ticker("60000", symbol="ETHUSDT"))
+    with pytest.raises(InvalidEventError, match="ETHUSDT"):
+        strategy.on_event(execution(symbol="ETHUSDT"))
+
+
+# placements
+
+
+def test_empty_legs_get_opening_orders_only_with_their_quantity() -> None:
+    intents = known().on_event(ticker("60000"))
+    assert [(i.direction, i.side, i.price) for i in intents] == [
+        (DirectionType.LONG, SideType.BUY, Decimal("59880.0")),
+        (DirectionType.LONG, SideType.BUY, Decimal("59760.2")),
+        (DirectionType.SHORT, SideType.SELL, Decimal("60120.0")),
+        (DirectionType.SHORT, SideType.SELL, Decimal("60240.2")),
+    ]
+    assert {i.qty for i in intents} == {Decimal("0.002")}
+    assert not any(i.reduce_only or i.post_only for i in intents)
+
+
+def test_post_only_reaches_the_intents() -> None:
+    assert all(i.post_only for i in known(post_only=True).on_event(ticker("60000")))
+
+
+def test_an_intent_in_flight_is_not_repeated() -> None:
+    strategy = known()
+    first = strategy.on_event(ticker("60000"))
+    assert len(first) == 4
+    assert strategy.on_event(ticker("60000", 1)) == []
+
+
+def test_an_accepted_order_is_not_repeated() -> None:
+    strategy = known()
+    placed(strategy)
+    assert strategy.on_event(ticker("60000", 2)) == []
+    assert {order.status for order in strategy.book} == {OrderStatus.PLACED}
+
+
+def test_a_failed_placement_is_decided_again_at_the_next_tick_then_rests() -> None:
+    strategy = known()
+    first = strategy.on_event(ticker("60000"))[0]
+    strategy.on_event(place_result(first, outcome=PlaceOutcome.FAILED, ms=10))
+    again = strategy.on_event(ticker("60000", 11))
+    assert [i.client_order_id for i in again] == [first.client_order_id]
+    strategy.on_event(place_result(first, outcome=PlaceOutcome.FAILED, ms=20))
+    assert strategy.on_event(ticker("60000", 21)) == []
+    assert strategy.admission.refused[Refusal.RETRY_HOLD] == 1
+    assert strategy.on_event(ticker("60000", 1019)) == []
+    assert len(strategy.on_event(ticker("60000", 1020))) == 1
+
+
+def test_a_rejection_for_balance_stops_opening_until_the_wallet_is_reported() -> None:
+    strategy = known()
+    first = strategy.on_event(ticker("60000"))[0]
+    reason = RejectReason.INSUFFICIENT_BALANCE
+    strategy.on_event(place_result(first, outcome=PlaceOutcome.REJECTED, reason=reason))
+    assert strategy.on_event(ticker("60000", 2)) == []
+    assert strategy.admission.refused[Refusal.FREE_MARGIN] == 1
+    strategy.on_event(account(3, money=wallet()))
+    assert len(strategy.on_event(ticker("60000", 4))) == 1
+
+
+def test_a_reduce_only_rejection_waits_for_the_leg_and_three_stop_it() -> None:
+    strategy = known()
+    strategy.on_event(account(1, long=leg("1", "60000")))
+    reason = RejectReason.REDUCE_ONLY
+    for attempt in range(3):
+        ms = 10_000 * (attempt + 1)
+        intents = strategy.on_event(ticker("60000", ms))
+        closing = [i for i in intents if i.reduce_only]
+        assert closing, attempt
+        rejected = place_result(closing[0], outcome=PlaceOutcome.REJECTED, reason=reason, ms=ms + 1)
+        strategy.on_event(rejected)
+        for other in closing[1:]:
+            strategy.on_event(place_result(other, outcome=PlaceOutcome.FAILED, ms=ms + 1))
+        waiting = strategy.on_event(ticker("60000", ms + 5000))
+        assert not any(i.reduce_only for i in waiting)
+        strategy.on_event(account(ms + 5001, long=leg("1", "60000")))
+    assert strategy.on_event(ticker("60000", 500_000)) == []
+    assert "reduce_only_long" in strategy.trips
+    strategy.reset_reduce_only()
+    assert any(i.reduce_only for i in strategy.on_event(ticker("60000", 600_000)))
+
+
+def test_news_of_the_stream_may_come_before_the_answer() -> None:
+    strategy = known()
+    first = strategy.on_event(ticker("60000"))[0]
+    link = f"{first.client_order_id}-1"
+    strategy.on_event(order_update("New", order_id="o0", link=link, price=first.price, ms=1))
+    assert strategy.book.get("o0") is not None
+    strategy.on_event(execution(order_id="o0", link=link, price=first.price, qty=first.qty, ms=2))
+    assert strategy.book.get("o0") is None
+    strategy.on_event(place_result(first, "o0", ms=3))
+    assert strategy.book.get("o0") is None
+    assert strategy.book.unacknowledged(first.client_order_id) is None
+
+
+def test_old_news_of_an_ended_order_is_not_taken_for_its_successor() -> None:
+    strategy = known()
+    placed(strategy)
+    first = next(iter(strategy.book))
+    link = f"{first.client_order_id}-1"
+    strategy.on_event(
+        order_update("Cancelled", order_id="o0", link=link, price=first.price, leaves="0", ms=5)
+    )
+    assert strategy.book.get("o0") is None
+    again = strategy.on_event(ticker("60000", 6))
+    assert [i.client_order_id for i in again] == [first.client_order_id]
+    late = order_update("Cancelled", order_id="o0", link=link, price=first.price, ms=5)
+    strategy.on_event(late)
+    strategy.on_event(order_update("New", order_id="o0", link=link, price=first.price, ms=1))
+    assert strategy.book.unacknowledged(first.client_order_id) is not None
+    assert len(strategy.book) == 4
+
+
+def test_a_rejected_answer_does_not_end_an_order_that_the_stream_has_shown() -> None:
+    strategy = known()
+    first = strategy.on_event(ticker("60000"))[0]
+    link = f"{first.client_order_id}-1"
+    strategy.on_event(order_update("New", order_id="o0", link=link, price=first.price))
+    strategy.on_event(place_result(first, outcome=PlaceOutcome.FAILED))
+    assert strategy.book.get("o0") is not None
+
+
+def test_a_rejection_by_the_stream_frees_the_price() -> None:
+    strategy = known()
+    first = placed(strategy)[0]
+    link = f"{first.client_order_id}-1"
+    rejected = order_update("Rejected", order_id="o0", link=link, price=first.price, leaves="0")
+    strategy.on_event(rejected)
+    assert strategy.book.get("o0") is None
+    assert len(strategy.on_event(ticker("60000", 2))) == 1
+
+
+def test_an_order_that_the_exchange_moves_is_followed_and_cancelled() -> None:
+    strategy = known()
+    first = placed(strategy)[0]
+    link = f"{first.client_order_id}-1"
+    strategy.on_event(order_update("New", order_id="o0", link=link, price="59900.0", ms=2))
+    order = strategy.book.get("o0")
+    assert order is not None
+    assert order.price == Decimal("59900.0")
+    intents = strategy.on_event(ticker("60000", 3))
+    assert [(type(i), getattr(i, "order_id", "")) for i in intents] == [
+        (PlaceLimitIntent, ""),
+        (CancelIntent, "o0"),
+    ]
+
+
+# fills
+
+
+def test_a_fill_moves_the_waiting_level_and_is_counted_once() -> None:
+    strategy = known()
+    first = placed(strategy)[0]
+    fill = execution(
+        order_id="o0", link=f"{first.client_order_id}-1", price=first.price, qty="0.002", ms=5
+    )
+    strategy.on_event(fill)
+    strategy.on_event(fill)
+    assert strategy.duplicate_executions == 1
+    assert strategy.engine.last_filled_price == first.price
+    assert strategy.account.legs[DirectionType.LONG].size == Decimal("0.002")
+    assert strategy.book.get("o0") is None
+
+
+def test_a_partial_fill_keeps_the_order_and_reduces_it() -> None:
+    strategy = known()
+    first = placed(strategy)[0]
+    strategy.on_event(
+        execution(order_id="o0", price=first.price, qty="0.001", leaves="0.001", ms=5)
+    )
+    order = strategy.book.get("o0")
+    assert order is not None
+    assert order.leaves_qty == Decimal("0.001")
+    assert order.status is OrderStatus.PARTIALLY_FILLED
+
+
+def test_a_foreign_fill_changes_the_leg_but_not_the_grid() -> None:
+    strategy = known()
+    placed(strategy)
+    strategy.on_event(execution(order_id="manual", price="59000", qty="0.5", ms=5))
+    assert strategy.engine.last_filled_price is None
+    assert strategy.account.legs[DirectionType.LONG].size == Decimal("0.5")
+
+
+def test_closing_orders_stay_strictly_below_the_leg() -> None:
+    strategy = known()
+    strategy.on_event(account(1, long=leg("0.004", "60000")))
+    intents = strategy.on_event(ticker("60000", 2))
+    closing = [i for i in intents if i.reduce_only]
+    assert [i.qty for i in closing] == [Decimal("0.002")]
+    assert strategy.admission.refused[Refusal.NOT_COVERED] == 3
+
+
+def test_cover_of_a_filled_close_stays_used_until_its_execution_is_seen() -> None:
+    strategy = known()
+    strategy.on_event(account(1, long=leg("0.005", "60000")))
+    intents = placed(strategy, ms=2)
+    number = next(n for n, i in enumerate(intents) if i.reduce_only)
+    closing = intents[number]
+    link = f"{closing.client_order_id}-1"
+    filled = order_update(
+        "Filled",
+        order_id=f"o{number}",
+        link=link,
+        side=SideType.SELL,
+        price=closing.price,
+        qty="0.002",
+        leaves="0",
+        reduce_only=True,
+        ms=5,
+    )
+    strategy.on_event(filled)
+    held = strategy.account.legs[DirectionType.LONG]
+    assert (held.size, held.unsettled_closing_qty) == (Decimal("0.005"), Decimal("0.002"))
+    strategy.on_event(
+        execution(
+            order_id=f"o{number}",
+            link=link,
+            side=SideType.SELL,
+            price=closing.price,
+            qty="0.002",
+            closed="0.002",
+            ms=5,
+        )
+    )
+    assert (held.size, held.unsettled_closing_qty) == (Decimal("0.003"), Decimal(0))
+
+
+# cancels
+
+
+def mismatched() -> tuple[GridStrategy, list[PlaceLimitIntent]]:
+    """Return a strategy with an order resting far outside its present grid."""
+    strategy = known()
+    intents = placed(strategy)
+    strategy.on_event(execution(order_id="o0", price=intents[0].price, qty="0.002", ms=5))
+    return strategy, intents
+
+
+def test_orders_outside_a_rebuilt_grid_are_cancelled_once() -> None:
+    strategy, _ = mismatched()
+    intents = strategy.on_event(ticker("70000", 10))
+    cancels = [i for i in intents if isinstance(i, CancelIntent)]
+    assert {i.order_id for i in cancels} == {"o1", "o2", "o3"}
+    assert {i.reason for i in cancels} == {"outside_grid"}
+    again = strategy.on_event(ticker("70000", 11))
+    assert not any(isinstance(i, CancelIntent) for i in again)
+
+
+def test_an_accepted_cancel_still_occupies_until_the_update() -> None:
+    strategy, _ = mismatched()
+    strategy.on_event(ticker("70000", 10))
+    strategy.on_event(cancel_result("o1", CancelOutcome.ACCEPTED, 11))
+    assert strategy.book.get("o1") is not None
+    strategy.on_event(order_update("Cancelled", order_id="o1", leaves="0", qty="0.002", ms=12))
+    assert strategy.book.get("o1") is None
+
+
+def test_a_cancel_of_a_gone_order_ends_it() -> None:
+    strategy, _ = mismatched()
+    strategy.on_event(ticker("70000", 10))
+    strategy.on_event(cancel_result("o1", CancelOutcome.GONE, 11))
+    assert strategy.book.get("o1") is None
+
+
+def test_a_failed_cancel_is_decided_again_then_rests() -> None:
+    strategy, _ = mismatched()
+    strategy.on_event(ticker("70000", 10))
+    for ms, expected in ((20, 1), (30, 0)):
+        strategy.on_event(cancel_result("o1", CancelOutcome.FAILED, ms))
+        intents = strategy.on_event(ticker("70000", ms + 1))
+        assert sum(isinstance(i, CancelIntent) for i in intents) == expected
+    intents = strategy.on_event(ticker("70000", 2000))
+    assert [i.order_id for i in intents if isinstance(i, CancelIntent)] == ["o1"]
+
+
+def test_cancel_all_leaves_out_what_is_in_flight() -> None:
+    strategy = known()
+    placed(strategy)
+    strategy.on_event(ticker("60000", 1))
+    first = strategy.cancel_all("shutdown")  # type: ignore[arg-type]
+    assert len(first) == 4
+    assert strategy.cancel_all("shutdown") == []  # type: ignore[arg-type]
+
+
+# the exchange's list
+
+
+def test_own_orders_are_adopted_and_others_reported() -> None:
+    intents = known().on_event(ticker("60000"))
+    strategy = known()
+    strategy.on_event(ticker("60000"))
+    fresh = GridStrategy(strategy_config(grid=SMALL))
+    fresh.on_event(full_account())
+    report = fresh.adopt_orders(
+        [listed("a", intents[0]), listed("b", intents[1], link="by-hand"), listed("c", intents[2])],
+        at(0),
+    )
+    assert report.adopted == ("a", "c")
+    assert report.foreign == ("b",)
+    placements = fresh.on_event(ticker("60000", 1))
+    assert [i.price for i in placements] == [intents[1].price, intents[3].price]
+
+
+def test_foreign_orders_are_cancelled_only_on_request() -> None:
+    intents = known().on_event(ticker("60000"))
+    for wanted in (False, True):
+        strategy = GridStrategy(strategy_config(grid=SMALL, cancel_foreign_orders=wanted))
+        strategy.on_event(full_account())
+        strategy.adopt_orders([listed("b", intents[1], link="by-hand")], at(0))
+        cancels = [i for i in strategy.on_event(ticker("60000", 1)) if isinstance(i, CancelIntent)]
+        assert [i.order_id for i in cancels] == (["b"] if wanted else [])
+        assert not any(isinstance(i, CancelIntent) for i in strategy.on_event(ticker("60000", 2)))
+        strategy.on_event(cancel_result("b", CancelOutcome.GONE, 3))
+        assert set(strategy.foreign_orders) == (set() if wanted else {"b"})
+
+
+def test_an_order_of_another_strategy_is_foreign() -> None:
+    intents = known(strat_id="other").on_event(ticker("60000"))
+    strategy = GridStrategy(strategy_config(grid=SMALL))
+    assert strategy.adopt_orders([listed("a", intents[0])], at(0)).foreign == ("a",)
+
+
+def test_a_missing_order_is_closed_but_one_in_flight_or_just_placed_is_not() -> None:
+    strategy = known()
+    intents = strategy.on_event(ticker("60000"))
+    strategy.on_event(place_result(intents[0], "old", ms=0))
+    strategy.on_event(place_result(intents[1], "young", ms=9000))
+    report = strategy.adopt_orders([], at(10_000))
+    assert report.closed == ("old",)
+    assert len(strategy.book) == 3
+    assert strategy.book.get("young") is not None
+
+
+def test_an_order_of_ours_that_appears_by_itself_is_adopted() -> None:
+    strategy = known()
+    intents = strategy.on_event(ticker("60000"))
+    strategy.on_event(place_result(intents[0], outcome=PlaceOutcome.FAILED))
+    link = f"{intents[0].client_order_id}-1"
+    news = order_update("New", order_id="ghost", link=link, price=intents[0].price, qty="0.002")
+    strategy.on_event(news)
+    assert strategy.book.get("ghost") is not None
+    assert strategy.on_event(ticker("60000", 2)) == []
+
+
+def test_a_list_newer_than_the_end_revives_an_order() -> None:
+    strategy = known()
+    intents = placed(strategy)
+    strategy.adopt_orders([], at(10_000))
+    assert len(strategy.book) == 0
+    orders = [listed("o0", intents[0])]
+    assert strategy.adopt_orders(orders, at(12_000)).adopted == ()
+    assert strategy.adopt_orders(orders, at(16_000)).adopted == ("o0",)
+
+
+def test_an_accepted_cancel_that_did_nothing_is_sent_again() -> None:
+    strategy = known()
+    intents = placed(strategy)
+    assert len(strategy.cancel_all("shutdown")) == 4  # type: ignore[arg-type]
+    strategy.on_event(cancel_result("o0", CancelOutcome.ACCEPTED, 10))
+    orders = [listed(f"o{n}", intent) for n, intent in enumerate(intents)]
+    strategy.adopt_orders(orders, at(20_000))
+    again = strategy.cancel_all("shutdown")  # type: ignore[arg-type]
+    assert [i.order_id for i in again] == ["o0"]
+
+
+def test_hold_stops_placing_and_release_resumes() -> None:
+    strategy = known()
+    strategy.hold("pause")
+    assert strategy.on_event(ticker("60000")) == []
+    assert "pause" in strategy.trips
+    strategy.release("pause")
+    assert len(strategy.on_event(ticker("60000", 1))) == 4
+
+
+def test_wallet_share_needs_a_wallet() -> None:
+    strategy = GridStrategy(strategy_config(grid=SMALL, amount=AmountSpec.parse("x0.01")))
+    strategy.on_event(full_account(money=wallet("0", "10000")))
+    strategy.adopt_orders([], at(0))
+    assert strategy.on_event(ticker("60000")) == []
+    strategy.on_event(account(1, money=wallet("10000")))
+    quantities = {i.qty for i in strategy.on_event(ticker("60000", 2))}
+    assert quantities == {Decimal("0.002")}
+    strategy.on_event(account(3, money=wallet("100000")))
+    strategy.on_event(place_result_of_first(strategy))
+    assert {i.qty for i in strategy.on_event(ticker("60000", 5))} == {Decimal("0.017")}
+
+
+def place_result_of_first(strategy: GridStrategy) -> PlaceResultEvent:
+    """Return the news that the first pending placement failed."""
+    order = next(iter(strategy.book))
+    return PlaceResultEvent(
+        symbol="BTCUSDT",
+        exchange_ts=at(4),
+        local_ts=at(4),
+        client_order_id=order.client_order_id,
+        outcome=PlaceOutcome.FAILED,
+    )
+
+
+def test_a_stale_wallet_opens_nothing() -> None:
+    strategy = known(wallet_max_age=timedelta(minutes=5))
+    assert strategy.on_event(ticker("60000", 300_001)) == []
+    assert strategy.admission.refused[Refusal.FREE_MARGIN] == 4
+    strategy.on_event(account(300_002, money=wallet()))
+    assert len(strategy.on_event(ticker("60000", 300_003))) == 4
