@@ -43,7 +43,7 @@ from gridcore.intents import CancelIntent, CancelReason, Intent, extract_client_
 from gridcore.orders import LimitOrder, OrderBook, OrderStatus, TrackedOrder
 from gridcore.position import Position, RiskConfig
 from gridcore.qty import AmountSpec
-from gridcore.sides import DirectionType
+from gridcore.sides import DirectionType, SideType
 
 log = logging.getLogger(__name__)
 
@@ -103,8 +103,10 @@ class QuietBand(NamedTuple):
 
     low_ticks and high_ticks are the lowest and highest quiet price, both included. `until` is the
     first event time at which a ticker must be looked at whatever its price; None when there is no
-    such time. `check_matters` tells whether a position check alone could let a refused order
-    through; while it is False, checks inside the band may be skipped but for the last one.
+    such time. Whoever skips tickers feeds the newest skipped one before any other event, because a
+    fill is judged against the last price. `check_matters` tells whether a position check alone
+    could let a refused order through; while it is False, checks inside the band may be skipped but
+    for the last one.
     """
 
     low_ticks: int
@@ -766,29 +768,34 @@ class GridStrategy:
         """
         self._refuse_other(state)
         try:
-            levels = state["levels"]
-            if levels:
-                self.engine.grid.restore(levels, _decimal(state["anchor_price"]))
-            self.engine.last_close = _decimal(state["last_close"])
-            self.engine.last_filled_price = _decimal(state["last_filled_price"])
-            self._next_check = datetime.fromisoformat(state["next_check"])
-            for leg, multipliers in state["multipliers"].items():
-                for side, mult in multipliers.items():
-                    self.positions[DirectionType(leg)].set_amount_multiplier(side, float(mult))
-            self.admission.same_order.restore(state["same_order"])
-            self.admission.loss.restore(state["loss"])
-            self.admission.rate.restore(state["rate"])
-            for exec_id in state["executions"]:
-                self._remember_execution(exec_id)
-            self.book.restore_ended(
-                {k: datetime.fromisoformat(ts) for k, ts in state["ended_orders"].items()}
-            )
-        except (KeyError, TypeError, ArithmeticError) as error:
+            # on a strategy of no consequence first, so that a damaged state leaves this one alone
+            GridStrategy(self.config)._take_over(state)
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise SnapshotError(
                 f"{self.config.strat_id}: the snapshot is damaged: {error!r}"
             ) from error
-        self.admission.forget_quantities()
+        self._take_over(state)
         self._band = None
+
+    def _take_over(self, state: Mapping[str, Any]) -> None:
+        levels = state["levels"]
+        if levels:
+            self.engine.grid.restore(levels, _decimal(state["anchor_price"]))
+        self.engine.last_close = _decimal(state["last_close"])
+        self.engine.last_filled_price = _decimal(state["last_filled_price"])
+        self._next_check = datetime.fromisoformat(state["next_check"])
+        for leg, position in self.positions.items():
+            for side, mult in state["multipliers"][leg.value].items():
+                position.set_amount_multiplier(SideType(side), float(mult))
+        self.admission.same_order.restore(state["same_order"])
+        self.admission.loss.restore(state["loss"])
+        self.admission.rate.restore(state["rate"])
+        for exec_id in state["executions"]:
+            self._remember_execution(exec_id)
+        self.book.restore_ended(
+            {k: datetime.fromisoformat(ts) for k, ts in state["ended_orders"].items()}
+        )
+        self.admission.forget_quantities()
 
     def _refuse_other(self, state: Mapping[str, Any]) -> None:
         config = self.config
