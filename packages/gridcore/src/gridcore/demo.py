@@ -79,6 +79,7 @@ def first_orders(args: argparse.Namespace) -> tuple[GridStrategy, list[PlaceLimi
     price = instrument.round_price(args.price)
     if price <= 0:
         raise GridcoreError(f"the price is {args.price}; it is at least one tick")
+    strategy.engine.grid.build_grid(price)  # says what is wrong with the arguments, if anything
     base = {"symbol": args.symbol, "exchange_ts": MOMENT, "local_ts": MOMENT}
     strategy.on_event(
         AccountEvent(

@@ -1,0 +1,149 @@
+"""A leg counts every fill once, whichever of its two streams comes first."""
+
+from dataclasses import replace
+from decimal import Decimal
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gridcore import DirectionType, ExecutionEvent, Leg, LegSnapshot, SideType
+from testkit.builders import at, execution, leg
+
+LONG = DirectionType.LONG
+
+
+def open_fill(number: int, qty: str, ms: float, price: str = "100") -> ExecutionEvent:
+    return execution(f"o{number}", price=price, qty=qty, ms=ms)
+
+
+def close_fill(number: int, qty: str, ms: float) -> ExecutionEvent:
+    return execution(f"c{number}", side=SideType.SELL, price="101", qty=qty, closed=qty, ms=ms)
+
+
+def known(size: str = "10") -> Leg:
+    held = Leg(LONG, Decimal(10))
+    held.report(leg(size, "100"), at(0))
+    return held
+
+
+def feed(held: Leg, item: ExecutionEvent | tuple[LegSnapshot, float]) -> None:
+    if isinstance(item, tuple):
+        held.report(item[0], at(item[1]))
+    else:
+        held.fill(item)
+
+
+@pytest.mark.parametrize(
+    "order", list(permutations(range(4))), ids=lambda order: "".join(map(str, order))
+)
+def test_two_fills_and_their_reports_in_every_order(order: tuple[int, ...]) -> None:
+    items = [
+        close_fill(1, "2", 10),
+        (leg("8", "100"), 10.0),
+        open_fill(2, "3", 20),
+        (leg("11", "100"), 20.0),
+    ]
+    held = known()
+    for index in order:
+        feed(held, items[index])
+    assert held.size == 11
+
+
+def test_never_more_than_the_exchange_holds_while_messages_are_missing() -> None:
+    items = [close_fill(1, "2", 10), (leg("8", "100"), 10.0)]
+    for order in permutations(items):
+        held = known()
+        feed(held, order[0])
+        assert held.size == 8
+        feed(held, order[1])
+        assert held.size == 8
+
+
+def test_two_closes_of_one_moment_with_a_report_in_between() -> None:
+    held = known()
+    held.fill(close_fill(1, "2", 10))
+    held.fill(close_fill(2, "1", 10))
+    held.report(leg("8", "100"), at(10))
+    assert held.size == 7
+    held.report(leg("7", "100"), at(10))
+    assert held.size == 7
+
+
+def test_an_older_report_changes_nothing() -> None:
+    held = known()
+    held.report(leg("5", "100"), at(20))
+    held.report(leg("9", "100"), at(10))
+    assert held.size == 5
+
+
+def test_a_report_keeps_fills_that_came_after_it() -> None:
+    held = known()
+    held.fill(close_fill(1, "2", 30))
+    held.report(leg("10", "100"), at(20))
+    assert held.size == 8
+
+
+def test_a_change_that_no_fill_explains_is_kept_in_mind() -> None:
+    held = known()
+    held.report(leg("4", "100"), at(10))
+    assert held.unexplained == -6
+    held.fill(close_fill(1, "6", 9))
+    assert held.unexplained == 0
+    held.report(leg("1", "100"), at(20))
+    held.accept_unexplained()
+    assert (held.size, held.unexplained) == (1, 0)
+
+
+def test_cover_waits_for_fills_that_only_the_order_stream_has_told() -> None:
+    held = known()
+    held.await_fill("o1", Decimal(2), Decimal(101), at(10), closing=True)
+    held.await_fill("o2", Decimal(3), Decimal(100), at(10), closing=False)
+    assert held.unsettled_closing_qty == 2
+    assert held.unsettled_opening_value == 300
+    held.fill(replace(close_fill(1, "2", 10), order_id="o1"))
+    assert held.unsettled_closing_qty == 0
+    held.report(leg("11", "100"), at(10))
+    assert held.unsettled_opening_value == 0
+    held.await_fill("o3", Decimal(1), Decimal(101), at(5), closing=True)
+    assert held.unsettled_closing_qty == 0  # the report of moment 10 contains it
+
+
+def test_entry_price_follows_fills_until_the_exchange_reports_its_own() -> None:
+    held = Leg(LONG, Decimal(10))
+    held.fill(open_fill(1, "1", 1, "100"))
+    held.fill(open_fill(2, "1", 2, "110"))
+    assert held.entry_price == 105
+    assert held.position_value() == 210
+    assert held.unrealised_pnl(Decimal(106)) == 2
+    held.fill(close_fill(1, "2", 3))
+    assert (held.size, held.position_value(), held.unrealised_pnl(Decimal(1))) == (0, 0, 0)
+
+
+def test_leverage_of_the_exchange_replaces_the_configured_one() -> None:
+    held = known()
+    held.report(LegSnapshot(size=Decimal(1), entry_price=Decimal(2), leverage=Decimal(25)), at(1))
+    assert held.state(Decimal(2), Decimal(100)).leverage == 25
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.integers(1, 3), st.integers(0, 3)), min_size=1, max_size=8
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_any_interleaving_ends_at_the_last_report(moves: list, random) -> None:  # type: ignore[no-untyped-def,type-arg]
+    """Fills and reports of one leg, shuffled; a report after everything settles the size."""
+    held = known("20")
+    size, now, items = Decimal(20), 0, []
+    for number, (closing, qty, wait) in enumerate(moves):
+        now += wait
+        fill = close_fill if closing and size > qty else open_fill
+        size += -qty if fill is close_fill else qty
+        items += [fill(number, str(qty), now), (leg(str(size), "100"), float(now))]
+    random.shuffle(items)
+    for item in items:
+        feed(held, item)
+    held.report(leg(str(size), "100"), at(now + 1))
+    assert held.size == size

@@ -1,0 +1,133 @@
+"""Orders as the exchange reports them, and the book of tracked ones."""
+
+from decimal import Decimal
+
+import pytest
+
+from gridcore import (
+    DirectionType,
+    InvalidEventError,
+    LimitOrder,
+    OffTickError,
+    OrderBook,
+    OrderStatus,
+    RestingSide,
+    SideType,
+    TrackedOrder,
+)
+from testkit.builders import at
+
+TICK = Decimal("0.1")
+ROW = {
+    "orderId": "abc",
+    "orderLinkId": "0123456789abcdef-x1",
+    "side": "Sell",
+    "price": "60000.5",
+    "qty": "0.010",
+    "reduceOnly": True,
+}
+
+
+def test_an_order_in_the_exchanges_form() -> None:
+    order = LimitOrder.from_bybit(ROW, TICK)
+    assert order.direction is DirectionType.LONG
+    assert order.price_ticks == 600_005
+    assert order.reduce_only
+    assert order.client_order_id == "0123456789abcdef"
+    assert not order.is_partially_filled
+
+
+@pytest.mark.parametrize(
+    ("changes", "direction"),
+    [
+        ({"side": "Buy", "reduceOnly": False}, "long"),
+        ({"side": "Buy", "reduceOnly": True}, "short"),
+        ({"side": "Sell", "reduceOnly": False}, "short"),
+        # the exchange tags closing orders itself, so positionIdx has the last word
+        ({"side": "Sell", "reduceOnly": False, "positionIdx": 1}, "long"),
+    ],
+)
+def test_the_leg_of_an_order(changes: dict[str, object], direction: str) -> None:
+    assert LimitOrder.from_bybit(ROW | changes, TICK).direction == direction
+
+
+def test_partial_fills_and_age() -> None:
+    order = LimitOrder.from_bybit(ROW | {"leavesQty": "0.004", "createdTime": "17"}, TICK)
+    assert (order.leaves_qty, order.age_rank) == (Decimal("0.004"), 17)
+    assert order.is_partially_filled
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"price": "60000.55"}, OffTickError),
+        ({"price": ""}, InvalidEventError),
+        ({"side": "None"}, InvalidEventError),
+        ({"qty": "many"}, InvalidEventError),
+    ],
+)
+def test_orders_that_cannot_be(changes: dict[str, object], error: type[Exception]) -> None:
+    with pytest.raises(error, match="abc"):
+        LimitOrder.from_bybit(ROW | changes, TICK)
+
+
+def test_a_second_order_at_a_price_is_an_extra_until_the_first_goes() -> None:
+    first = LimitOrder.from_bybit(ROW, TICK)
+    second = LimitOrder.from_bybit(ROW | {"orderId": "def"}, TICK)
+    side = RestingSide([first, second])
+    assert (len(side), side.extras) == (2, [second])
+    side.remove(first)
+    assert (side.by_ticks[600_005], side.extras) == (second, [])
+    side.add(first)
+    side.remove(first)
+    assert list(side) == [second]
+
+
+def pending(book: OrderBook, ticks: int, *, closing: bool = False) -> TrackedOrder:
+    return book.add_pending(
+        client_order_id=f"{ticks:016x}",
+        direction=DirectionType.LONG,
+        side=SideType.SELL if closing else SideType.BUY,
+        price_ticks=ticks,
+        price=TICK * ticks,
+        qty=Decimal(4),
+        reduce_only=closing,
+        created_ts=at(0),
+    )
+
+
+def test_sums_follow_every_change() -> None:
+    book = OrderBook()
+    buy, sell = pending(book, 100), pending(book, 200, closing=True)
+    assert book.opening_notional == 40
+    assert book.closing_qty[DirectionType.LONG] == 4
+    for order, order_id in ((buy, "b"), (sell, "s")):
+        book.acknowledge(order, order_id, None, at(1))
+        book.reduce(order, Decimal(1))
+        book.reduce(order, Decimal(3))  # news of before: nothing grows
+    assert (book.opening_notional, book.closing_qty[DirectionType.LONG]) == (10, 1)
+    book.reprice(buy, 110, Decimal(11))
+    assert book.opening_notional == 11
+    assert book.is_occupied(DirectionType.LONG, 110)
+    assert not book.is_occupied(DirectionType.LONG, 100)
+    for order in (buy, sell):
+        book.end(order, OrderStatus.CANCELLED, at(2))
+    assert (book.opening_notional, book.closing_qty[DirectionType.LONG], len(book)) == (0, 0, 0)
+    assert book.ended_ts("b") == at(2)
+
+
+def test_ended_orders_are_remembered_in_bounds_and_restored() -> None:
+    book = OrderBook()
+    book.restore_ended({f"o{number}": at(number) for number in range(20_001)})
+    assert book.ended_ts("o0") is None
+    assert book.newest_ended(2) == {"o19999": at(19_999), "o20000": at(20_000)}
+    assert book.knows("o1")
+
+
+def test_a_placement_ends_before_it_has_an_id() -> None:
+    book = OrderBook()
+    order = pending(book, 100)
+    book.end(order, OrderStatus.FAILED, at(1))
+    assert order.status is OrderStatus.FAILED
+    assert book.unacknowledged(order.client_order_id) is None
+    assert not book.is_occupied(DirectionType.LONG, 100)
