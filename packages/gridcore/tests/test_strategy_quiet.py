@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from gridcore import Event, GridConfig, GridStrategy, LossReset, QuietBand, SafetyCaps, TickerEvent
-from gridcore.strategy import UNBOUNDED
+from gridcore.grid import UNBOUNDED
 from testkit.builders import full_account, leg, strategy_config, ticker, wallet
 from testkit.world import KIND, World
 

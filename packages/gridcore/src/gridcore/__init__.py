@@ -58,6 +58,7 @@ from gridcore.intents import (
     extract_client_order_prefix,
 )
 from gridcore.legs import Leg
+from gridcore.order_desk import OrderDesk, OrdersReport
 from gridcore.orders import LimitOrder, OrderBook, OrderStatus, RestingSide, TrackedOrder
 from gridcore.persistence import GridAnchorStore
 from gridcore.pnl import (
@@ -84,8 +85,10 @@ from gridcore.position import (
     RiskRule,
 )
 from gridcore.qty import AmountKind, AmountSpec, order_qty
+from gridcore.quiet import QuietBand
 from gridcore.sides import DirectionType, SideType, direction_of
-from gridcore.strategy import GridStrategy, OrdersReport, QuietBand, StrategyConfig
+from gridcore.strategy import GridStrategy
+from gridcore.strategy_config import StrategyConfig
 
 __all__ = [
     "AccountEvent",
@@ -128,6 +131,7 @@ __all__ = [
     "OffTickError",
     "OpenOrdersEvent",
     "OrderBook",
+    "OrderDesk",
     "OrderRate",
     "OrderStatus",
     "OrderUpdateEvent",

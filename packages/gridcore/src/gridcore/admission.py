@@ -10,7 +10,6 @@ from collections import Counter
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from gridcore.account import AccountMirror
 from gridcore.engine import WantPlace
@@ -26,9 +25,7 @@ from gridcore.orders import OrderBook
 from gridcore.position import Position
 from gridcore.qty import AmountKind, order_qty
 from gridcore.sides import DirectionType, SideType
-
-if TYPE_CHECKING:
-    from gridcore.strategy import StrategyConfig
+from gridcore.strategy_config import StrategyConfig
 
 
 class Refusal(StrEnum):

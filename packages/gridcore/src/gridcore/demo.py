@@ -19,7 +19,8 @@ from gridcore.intents import PlaceLimitIntent
 from gridcore.position import RiskConfig
 from gridcore.qty import AmountSpec
 from gridcore.sides import DirectionType
-from gridcore.strategy import GridStrategy, StrategyConfig
+from gridcore.strategy import GridStrategy
+from gridcore.strategy_config import StrategyConfig
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)  # any moment does: nothing depends on it
 

@@ -10,40 +10,32 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from fractions import Fraction
-from typing import Any, NamedTuple, assert_never
+from typing import Any
 
 from gridcore.account import AccountMirror
-from gridcore.admission import TIMED, Admission, Refusal
-from gridcore.config import GridConfig
-from gridcore.engine import DIRECTIONS, GridEngine, Want, WantCancel, WantPlace
-from gridcore.errors import ConfigError, GridError, InvalidEventError, SnapshotError
+from gridcore.admission import Admission, Refusal
+from gridcore.engine import DIRECTIONS, GridEngine, WantCancel
+from gridcore.errors import GridError, InvalidEventError, SnapshotError
 from gridcore.events import (
     AccountEvent,
-    CancelOutcome,
     CancelResultEvent,
     Event,
-    ExchangeOrderStatus,
     ExecutionEvent,
     OpenOrdersEvent,
     OrderUpdateEvent,
-    PlaceOutcome,
     PlaceResultEvent,
     PublicTradeEvent,
-    RejectReason,
     TickerEvent,
 )
-from gridcore.grid import UNBOUNDED
-from gridcore.guards import SafetyCaps
-from gridcore.instrument import InstrumentInfo, floor_ceil_ticks
-from gridcore.intents import CancelIntent, CancelReason, Intent, extract_client_order_prefix
-from gridcore.orders import LimitOrder, OrderBook, OrderStatus, TrackedOrder
-from gridcore.position import Position, RiskConfig
-from gridcore.qty import AmountSpec
+from gridcore.intents import CancelReason, Intent
+from gridcore.order_desk import OrderDesk, OrdersReport
+from gridcore.orders import LimitOrder, OrderBook
+from gridcore.position import Position
+from gridcore.quiet import QuietBand, QuietFinder
 from gridcore.sides import DirectionType, SideType
+from gridcore.strategy_config import StrategyConfig
 
 log = logging.getLogger(__name__)
 
@@ -55,73 +47,6 @@ STORED_IDS = 2_000
 # an order is judged missing only when it was confirmed this long before the list was made:
 # lists may lag behind the matching engine
 LIST_LAG = timedelta(seconds=5)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StrategyConfig:
-    """Everything that one strategy needs to decide.
-
-    leverage is used until the exchange reports a leg's own. long_koef enlarges every order of the
-    long leg. position_check_interval is event time; checks happen at the first ticker at or after
-    each multiple of it since 1970, so they do not depend on when a process was started.
-    wallet_max_age is how long a reported balance counts.
-    """
-
-    strat_id: str
-    instrument: InstrumentInfo
-    amount: AmountSpec
-    risk: RiskConfig
-    short_risk: RiskConfig | None = None
-    grid: GridConfig = field(default_factory=GridConfig)
-    leverage: Decimal = Decimal(10)
-    long_koef: Decimal = Decimal(1)
-    post_only: bool = False
-    cancel_foreign_orders: bool = False
-    safety_caps: SafetyCaps = field(default_factory=SafetyCaps)
-    position_check_interval: timedelta = timedelta(seconds=63)
-    wallet_max_age: timedelta = timedelta(minutes=15)
-
-    def __post_init__(self) -> None:
-        if not self.strat_id:
-            raise ConfigError("strat_id is empty; every strategy needs a name of its own")
-        for name in ("leverage", "long_koef"):
-            value = getattr(self, name)
-            if not isinstance(value, Decimal) or not value.is_finite() or value <= 0:
-                raise ConfigError(f"{name} is {value!r}; it is a Decimal above zero")
-        for name in ("position_check_interval", "wallet_max_age"):
-            if getattr(self, name) <= timedelta(0):
-                raise ConfigError(f"{name} is {getattr(self, name)}; it is longer than nothing")
-
-    @property
-    def symbol(self) -> str:
-        """Symbol of the contract, for example BTCUSDT."""
-        return self.instrument.symbol
-
-
-class QuietBand(NamedTuple):
-    """Where and until when further tickers change nothing but the last price.
-
-    low_ticks and high_ticks are the lowest and highest quiet price, both included. `until` is the
-    first event time at which a ticker must be looked at whatever its price; None when there is no
-    such time. Whoever skips tickers feeds the newest skipped one before any other event, because a
-    fill is judged against the last price. `check_matters` tells whether a position check alone
-    could let a refused order through; while it is False, checks inside the band may be skipped but
-    for the last one.
-    """
-
-    low_ticks: int
-    high_ticks: int
-    until: datetime | None
-    check_matters: bool
-
-
-@dataclass(frozen=True, slots=True)
-class OrdersReport:
-    """What comparing the exchange's open orders with the tracked ones brought."""
-
-    adopted: tuple[str, ...]
-    closed: tuple[str, ...]
-    foreign: tuple[str, ...]
 
 
 class GridStrategy:
@@ -149,8 +74,10 @@ class GridStrategy:
         self.book = OrderBook()
         self.account = AccountMirror(config.leverage, config.wallet_max_age)
         self.admission = Admission(config, self.account, self.book, self.positions)
-        self.foreign_orders: dict[str, LimitOrder] = {}
-        self._foreign_cancels: set[str] = set()
+        self.desk = OrderDesk(config, self.engine, self.book, self.account, self.admission)
+        self._quiet = QuietFinder(
+            config.instrument, self.engine, self.account, self.admission, self.desk
+        )
         self._executions: OrderedDict[str, None] = OrderedDict()
         self._next_check = EPOCH
         self._now = EPOCH
@@ -178,11 +105,12 @@ class GridStrategy:
             case ExecutionEvent():
                 self._on_execution(event)
             case OrderUpdateEvent():
-                self._on_order_update(event)
+                self.engine.on_event(event)
+                self.desk.on_order_update(event)
             case PlaceResultEvent():
-                self._on_place_result(event)
+                self.desk.on_place_result(event)
             case CancelResultEvent():
-                self._on_cancel_result(event)
+                self.desk.on_cancel_result(event)
             case AccountEvent():
                 if self.account.apply(event):
                     self.admission.wallet_changed()
@@ -233,7 +161,7 @@ class GridStrategy:
         refused.clear()
         for want in wants:
             if isinstance(want, WantCancel):
-                intent = self._cancel(want, now)
+                intent = self.desk.cancel(want, now)
                 if intent is not None:
                     intents.append(intent)
                 continue
@@ -241,300 +169,53 @@ class GridStrategy:
             if isinstance(verdict, Refusal):
                 refused[verdict] += 1
             else:
-                intents.append(self._place(want, verdict, now))
+                intents.append(self.desk.place(want, verdict, now))
         if self.config.cancel_foreign_orders:
-            intents.extend(self._cancel_foreign())
+            intents.extend(self.desk.cancel_foreign())
         return intents
-
-    def _place(self, want: WantPlace, qty: Decimal, now: datetime) -> Intent:
-        intent = self.engine.place_intent(want, qty, self.config.post_only)
-        order = self.book.add_pending(
-            client_order_id=intent.client_order_id,
-            direction=want.direction,
-            side=want.side,
-            price_ticks=want.price_ticks,
-            price=intent.price,
-            qty=qty,
-            reduce_only=intent.reduce_only,
-            created_ts=now,
-        )
-        if not intent.reduce_only:
-            self.account.free_margin.reserve(order)
-        self.admission.rate.add(now)
-        return intent
-
-    def _cancel(self, want: WantCancel, now: datetime) -> CancelIntent | None:
-        order = want.order
-        if not isinstance(order, TrackedOrder) or not self._can_cancel(order, now):
-            return None
-        order.cancel_in_flight = True
-        return self.engine.cancel_intent(want)
-
-    def _can_cancel(self, order: TrackedOrder, now: datetime) -> bool:
-        """An order without an id, or with a cancel on its way, waits for the answer first."""
-        if order.order_id is None or order.cancel_in_flight:
-            return False
-        return self.admission.retry.held_until(order.order_id, now) is None
 
     def cancel_all(self, reason: CancelReason) -> list[Intent]:
         """Return cancels for every live order that has none on its way."""
         intents = []
         for order in list(self.book):
-            intent = self._cancel(WantCancel(order, reason), self._now)
+            intent = self.desk.cancel(WantCancel(order, reason), self._now)
             if intent is not None:
                 intents.append(intent)
         if intents:
             self._band = None
         return list[Intent](intents)
 
-    def _cancel_foreign(self) -> list[Intent]:
-        intents: list[Intent] = []
-        for order_id, order in self.foreign_orders.items():
-            if order_id not in self._foreign_cancels:
-                self._foreign_cancels.add(order_id)
-                want = WantCancel(order, CancelReason.OUTSIDE_GRID)
-                intents.append(self.engine.cancel_intent(want))
-        return intents
-
-    # what the exchange tells about orders
-
     def _on_execution(self, event: ExecutionEvent) -> None:
         if event.exec_id in self._executions:
             self.duplicate_executions += 1
             return
         self._remember_execution(event.exec_id)
-        order = self.book.find(event.order_id, event.order_link_id, event.exchange_ts)
         realised = self.account.fill(event)
         self.admission.loss.add_realised(realised, event.fee)
-        if order is not None:
-            self.admission.retry.clear((order.direction, order.price_ticks))
-            order.confirmed_ts = max(order.confirmed_ts or event.exchange_ts, event.exchange_ts)
-            # an earlier fill of the same order may still be on its way
-            unseen = order.leaves_qty - event.leaves_qty - event.qty
-            self._await_fills(order, unseen, event.exchange_ts)
-            if event.leaves_qty:
-                self.book.reduce(order, event.leaves_qty)
-            else:
-                self.book.end(order, OrderStatus.FILLED, event.exchange_ts)
-        if order is not None or extract_client_order_prefix(event.order_link_id):
+        if self.desk.on_execution(event):
             self.admission.same_order.add(event)
             try:
                 self.engine.apply_fill(event.price)
             except GridError as error:
                 self._note_grid_error(error)
 
-    def _on_order_update(self, event: OrderUpdateEvent) -> None:
-        self.engine.on_event(event)
-        order = self.book.find(event.order_id, event.order_link_id, event.exchange_ts)
-        if order is None:
-            self._on_unknown_order(event)
-        elif event.status.is_live:
-            self.admission.retry.clear((order.direction, order.price_ticks))
-            self._check_price(order, event)
-        else:
-            self._end_order(order, event)
-
-    def _end_order(self, order: TrackedOrder, event: OrderUpdateEvent) -> None:
-        if event.status is ExchangeOrderStatus.FILLED:
-            self._await_fills(order, order.leaves_qty, event.exchange_ts)
-            self.book.end(order, OrderStatus.FILLED, event.exchange_ts)
-            return
-        seen = order.qty - order.leaves_qty
-        # a cancelled order may report nothing left, and then its fills cannot be told from that
-        filled = event.qty - event.leaves_qty if event.leaves_qty else order.qty
-        self._await_fills(order, filled - seen, event.exchange_ts)
-        untouched = not seen and not order.cancel_in_flight
-        if untouched or event.status is ExchangeOrderStatus.REJECTED:
-            key = (order.direction, order.price_ticks)
-            self.admission.retry.add_failure(key, event.exchange_ts)
-        rejected = event.status is ExchangeOrderStatus.REJECTED
-        self.book.end(
-            order,
-            OrderStatus.REJECTED if rejected else OrderStatus.CANCELLED,
-            event.exchange_ts,
-        )
-        if rejected or event.leaves_qty == event.qty:
-            self.account.free_margin.release(order)
-        else:
-            # a part of it may have become position, so its margin is freed by the next report
-            order.confirmed_ts = event.exchange_ts
-
-    def _await_fills(self, order: TrackedOrder, qty: Decimal, ts: datetime) -> None:
-        """Let the guards count a quantity that filled, but whose executions are not here yet."""
-        if order.order_id is not None:
-            leg = self.account.legs[order.direction]
-            leg.await_fill(order.order_id, qty, order.price, ts, closing=order.reduce_only)
-
-    def _on_unknown_order(self, event: OrderUpdateEvent) -> None:
-        ended = self.book.ended_ts(event.order_id)
-        if ended is not None and event.exchange_ts <= ended:
-            return  # old news of an order that has ended since
-        if not event.status.is_live:
-            self._drop_foreign(event.order_id)
-            return
-        low, high = floor_ceil_ticks(event.price, self.config.instrument.tick_size)
-        if low != high or not low:
-            return
-        self._adopt_or_report(
-            LimitOrder(
-                order_id=event.order_id,
-                order_link_id=event.order_link_id,
-                direction=event.direction,
-                side=event.side,
-                price_ticks=low,
-                qty=event.qty,
-                leaves_qty=event.leaves_qty,
-                age_rank=int(event.exchange_ts.timestamp() * 1000),
-            ),
-            event.exchange_ts,
-        )
-
-    def _check_price(self, order: TrackedOrder, event: OrderUpdateEvent) -> None:
-        """Follow an order whose price the exchange moved to its limit."""
-        if event.price == order.price:
-            return
-        low, high = floor_ceil_ticks(event.price, self.config.instrument.tick_size)
-        if low == high and low:
-            log.warning(
-                "%s: the exchange moved order %s from %s to %s",
-                self.config.strat_id,
-                event.order_id,
-                order.price,
-                event.price,
-            )
-            self.book.reprice(order, low, event.price)
-
-    def _on_place_result(self, event: PlaceResultEvent) -> None:
-        ts = event.exchange_ts
-        order = self.book.unacknowledged(event.client_order_id)
-        if event.outcome is PlaceOutcome.ACCEPTED:
-            if order is not None and event.order_id and not self.book.knows(event.order_id):
-                self.book.acknowledge(order, event.order_id, event.order_link_id, ts)
-            return
-        if order is None:
-            log.info(
-                "%s: a late %s for %s", self.config.strat_id, event.outcome, event.client_order_id
-            )
-            return
-        rejected = event.outcome is PlaceOutcome.REJECTED
-        self.book.end(order, OrderStatus.REJECTED if rejected else OrderStatus.FAILED, ts)
-        self.account.free_margin.release(order)
-        self.admission.retry.add_failure((order.direction, order.price_ticks), ts)
-        match event.reject_reason if rejected else None:
-            case RejectReason.REDUCE_ONLY:
-                self.account.block_closing(order.direction, ts)
-                if self.admission.reduce_only[order.direction].add(ts):
-                    log.error(
-                        "%s: closing orders of the %s leg were refused three times; they stop",
-                        self.config.strat_id,
-                        order.direction,
-                    )
-            case RejectReason.INSUFFICIENT_BALANCE:
-                self.account.free_margin.forget()
-            case RejectReason.OTHER | None:
-                pass
-            case unknown:
-                assert_never(unknown)
-
-    def _on_cancel_result(self, event: CancelResultEvent) -> None:
-        if event.order_id in self._foreign_cancels:
-            self._on_foreign_cancel_result(event)
-        order = self.book.get(event.order_id)
-        if order is None:
-            return
-        match event.outcome:
-            case CancelOutcome.ACCEPTED:
-                order.cancel_accepted_ts = event.exchange_ts
-                self.admission.retry.clear(event.order_id)
-            case CancelOutcome.GONE:
-                self._await_fills(order, order.leaves_qty, event.exchange_ts)
-                self.book.end(order, OrderStatus.CANCELLED, event.exchange_ts)
-            case CancelOutcome.FAILED:
-                order.cancel_in_flight = False
-                self.admission.retry.add_failure(event.order_id, event.exchange_ts)
-            case unknown:
-                assert_never(unknown)
-
-    def _on_foreign_cancel_result(self, event: CancelResultEvent) -> None:
-        if event.outcome is CancelOutcome.GONE:
-            self._drop_foreign(event.order_id)
-
     def _remember_execution(self, exec_id: str) -> None:
         self._executions[exec_id] = None
         if len(self._executions) > REMEMBERED_EXECUTIONS:
             self._executions.popitem(last=False)
 
-    # the exchange's list of open orders
-
     def adopt_orders(self, orders: Iterable[LimitOrder], ts: datetime) -> OrdersReport:
-        """Compare all open orders of the symbol, confirmed as of `ts`, with the tracked ones.
+        """Compare the exchange's open orders of the symbol, as of `ts`, with the tracked ones.
 
-        Ours that are not tracked are adopted; tracked ones that were confirmed well before `ts`
-        and are missing are closed; orders in flight are left alone; all others are foreign.
-        From here on the open orders count as confirmed.
+        See `OrderDesk.compare`. From here on the open orders count as confirmed.
         """
         self._band = None
-        listed = {order.order_id: order for order in orders}
-        closed = []
-        for order in list(self.book):
-            if order.order_id is None or order.confirmed_ts is None:
-                continue
-            found = listed.get(order.order_id)
-            settled = order.confirmed_ts + LIST_LAG <= ts
-            if found is not None:
-                self.book.reduce(order, found.leaves_qty)
-                accepted = order.cancel_accepted_ts
-                if accepted is not None and accepted + LIST_LAG <= ts:
-                    order.cancel_in_flight, order.cancel_accepted_ts = False, None
-            elif settled:
-                self._await_fills(order, order.leaves_qty, ts)
-                self.book.end(order, OrderStatus.CANCELLED, ts)
-                closed.append(order.order_id)
-        self.foreign_orders = {k: v for k, v in self.foreign_orders.items() if k in listed}
-        self._foreign_cancels.clear()
-        adopted = [
-            order_id
-            for order_id, order in listed.items()
-            if self.book.get(order_id) is None
-            and self._is_news(order_id, ts)
-            and self._adopt_or_report(order, ts)
-        ]
-        self.account.orders_confirmed = True
-        report = OrdersReport(tuple(adopted), tuple(closed), tuple(self.foreign_orders))
-        if adopted or closed:
-            log.info("%s: open orders compared: %s", self.config.strat_id, report)
-        return report
+        return self.desk.compare(orders, ts)
 
-    def _is_news(self, order_id: str, ts: datetime) -> bool:
-        """Tell whether a list made at `ts` may show an order that has ended here."""
-        ended = self.book.ended_ts(order_id)
-        return ended is None or ended + LIST_LAG < ts
-
-    def _adopt_or_report(self, order: LimitOrder, ts: datetime) -> bool:
-        if self.engine.is_own(order):
-            prefix = order.client_order_id
-            waiting = self.book.unacknowledged(prefix)
-            if waiting is not None:
-                self.book.acknowledge(waiting, order.order_id, order.order_link_id, ts)
-            else:
-                price = self.config.instrument.to_price(order.price_ticks)
-                self.book.adopt(order, price, ts)
-            return True
-        if order.order_id not in self.foreign_orders:
-            log.warning(
-                "%s: order %s (%s %s at tick %s) is not of this strategy",
-                self.config.strat_id,
-                order.order_id,
-                order.side,
-                order.leaves_qty,
-                order.price_ticks,
-            )
-        self.foreign_orders[order.order_id] = order
-        return False
-
-    def _drop_foreign(self, order_id: str) -> None:
-        self.foreign_orders.pop(order_id, None)
-        self._foreign_cancels.discard(order_id)
+    @property
+    def foreign_orders(self) -> Mapping[str, LimitOrder]:
+        """Open orders on the symbol that are not of this strategy, by exchange id."""
+        return self.desk.foreign_orders
 
     # periodic
 
@@ -567,8 +248,8 @@ class GridStrategy:
         from `until` on, a ticker may have an effect.
         """
         if self._band is None:
-            band = self._compute_band()
-            if band is None:
+            band = self._quiet.find(self._now)
+            if band is None or self._grid_error is not None:
                 return None
             tick_size = self.config.instrument.tick_size
             self._band = band
@@ -576,87 +257,6 @@ class GridStrategy:
             self._band_high = tick_size * band.high_ticks
             self._band_until = min(band.until or NEVER, self._next_check)
         return self._band
-
-    def _compute_band(self) -> QuietBand | None:
-        if not self.account.is_known:
-            return None
-        loss = self.admission.loss
-        price = self.engine.last_close
-        if price is None or self._grid_error is not None:
-            return None
-        if loss.is_tripped:
-            return (
-                None
-                if any(self._can_cancel(o, self._now) for o in self.book)
-                else (QuietBand(1, UNBOUNDED, self._earliest([loss.next_midnight]), False))
-            )
-        if self._has_foreign_to_cancel():
-            return None
-        stable = self.engine.stable_range(self.book.sides)
-        if stable is None:
-            return None
-        waits = self._refused_until(self.engine.wants_unchanged(self.book.sides))
-        if waits is None:
-            return None
-        times, any_refused = waits
-        low, high = stable
-        if loss.limit is not None:
-            loss_low, loss_high = self._loss_range()
-            low, high = max(low, loss_low), min(high, loss_high)
-            times.append(loss.next_midnight)
-        close, _ = floor_ceil_ticks(price, self.config.instrument.tick_size)
-        if not low <= close <= high:
-            return None
-        return QuietBand(low, high, self._earliest(times), any_refused)
-
-    def _refused_until(self, wants: list[Want]) -> tuple[list[datetime | None], bool] | None:
-        """Return when refusals of these wants may end by time alone; None if one is admissible."""
-        times: list[datetime | None] = []
-        any_refused = False
-        now, retry = self._now, self.admission.retry
-        for want in wants:
-            if isinstance(want, WantCancel):
-                order = want.order
-                if not isinstance(order, TrackedOrder) or self._can_cancel(order, now):
-                    return None
-                if order.order_id is not None:
-                    times.append(retry.held_until(order.order_id, now))
-                continue
-            verdict = self.admission.judge(want, now)
-            if not isinstance(verdict, Refusal):
-                return None
-            any_refused = True
-            if verdict in TIMED:
-                times.append(retry.held_until((want.direction, want.price_ticks), now))
-                times.append(self.admission.rate.frees_at)
-        return times, any_refused
-
-    def _has_foreign_to_cancel(self) -> bool:
-        return self.config.cancel_foreign_orders and any(
-            order_id not in self._foreign_cancels for order_id in self.foreign_orders
-        )
-
-    def _loss_range(self) -> tuple[int, int]:
-        """Return the closed range of prices, in ticks, at which the loss breaker holds still."""
-        loss = self.admission.loss
-        if loss.limit is None or loss.baseline is None:
-            return 1, 0
-        long, short = (self.account.legs[direction] for direction in DIRECTIONS)
-        net = Fraction(long.size) - Fraction(short.size)
-        at_zero = Fraction(loss.session_pnl(self.account.unrealised_pnl(Decimal(0))))
-        margin = at_zero + Fraction(loss.limit)  # trips where net x price + margin <= 0
-        tick = Fraction(self.config.instrument.tick_size)
-        if not net:
-            return (1, UNBOUNDED) if margin > 0 else (1, 0)
-        edge = -margin / net / tick
-        whole, rest = divmod(edge.numerator, edge.denominator)
-        if net > 0:
-            return max(1, whole + 1), UNBOUNDED
-        return 1, whole if rest else whole - 1
-
-    @staticmethod
-    def _earliest(times: Iterable[datetime | None]) -> datetime | None:
-        return min((ts for ts in times if ts is not None), default=None)
 
     # state as users see it
 
