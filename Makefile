@@ -24,6 +24,9 @@ $(UV):
 	$(UV) sync --quiet --frozen --all-packages
 	@touch $@
 
+demo: .venv/.synced ## a first look: a grid and the orders of a strategy
+	$(RUN) python -m gridcore.demo --symbol BTCUSDT --long-size 0.01 --short-size 0.005
+
 test: .venv/.synced ## all tests of the workspace, with coverage
 	$(RUN) pytest $(PYTEST) --cov --cov-report=term:skip-covered --cov-fail-under=90
 	$(RUN) coverage report --include='packages/gridcore/src/*' --fail-under=95 --format=total
