@@ -62,6 +62,7 @@ from gridcore.order_desk import OrderDesk, OrdersReport
 from gridcore.orders import LimitOrder, OrderBook, OrderStatus, RestingSide, TrackedOrder
 from gridcore.persistence import GridAnchorStore
 from gridcore.pnl import (
+    LegMargin,
     MMTier,
     MMTiers,
     calc_fee_to_close,
@@ -71,6 +72,8 @@ from gridcore.pnl import (
     calc_maintenance_margin,
     calc_margin_ratio,
     calc_mmr_pct,
+    calc_order_margin,
+    calc_pair_margins,
     calc_position_value,
     calc_unrealised_pnl,
     calc_unrealised_pnl_pct,
@@ -122,6 +125,7 @@ __all__ = [
     "InvalidEventError",
     "InvalidInstrumentError",
     "Leg",
+    "LegMargin",
     "LegSnapshot",
     "LimitOrder",
     "LossBreaker",
@@ -165,6 +169,8 @@ __all__ = [
     "calc_maintenance_margin",
     "calc_margin_ratio",
     "calc_mmr_pct",
+    "calc_order_margin",
+    "calc_pair_margins",
     "calc_position_value",
     "calc_unrealised_pnl",
     "calc_unrealised_pnl_pct",

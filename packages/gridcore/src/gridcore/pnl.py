@@ -193,6 +193,65 @@ def calc_fee_to_close(
     return (leg.size + hedged_size) * leg.entry_price * factor * taker_fee_rate
 
 
+@dataclass(frozen=True, slots=True)
+class LegMargin:
+    """Margin of one leg in USDT, the fee to close included in both."""
+
+    initial: Decimal
+    maintenance: Decimal
+
+
+def calc_pair_margins(
+    long: PositionState,
+    short: PositionState,
+    mark_price: Decimal,
+    tiers: MMTiers,
+    *,
+    taker_fee_rate: Decimal = TAKER_FEE_RATE,
+) -> tuple[LegMargin, LegMargin]:
+    """Return the margins (long, short) of a hedged pair in cross margin at a mark price in USDT.
+
+    With h the hedged size: every leg reserves its fee to close; the larger leg carries
+    size x mark / leverage of initial margin and (size - h) x mark x rate - deduction of
+    maintenance margin; the smaller leg carries its fee alone. Equal legs count the long one as
+    the larger. Source: exchange fact sheet, section 8, "Both legs open".
+    """
+    _check_price("mark_price", mark_price)
+    hedged = min(long.size, short.size)
+    larger = long if long.size >= short.size else short
+    margins = []
+    for leg in (long, short):
+        if not leg.size:
+            margins.append(LegMargin(ZERO, ZERO))
+            continue
+        fee = calc_fee_to_close(leg, hedged, taker_fee_rate)
+        initial = maintenance = fee
+        if leg is larger:
+            initial += calc_initial_margin(leg.size * mark_price, leg.leverage)
+            maintenance += calc_maintenance_margin((leg.size - hedged) * mark_price, tiers)
+        margins.append(LegMargin(initial, maintenance))
+    return margins[0], margins[1]
+
+
+def calc_order_margin(
+    direction: DirectionType,
+    qty: Decimal,
+    price: Decimal,
+    leverage: Decimal,
+    taker_fee_rate: Decimal = TAKER_FEE_RATE,
+) -> Decimal:
+    """Return the margin in USDT that a resting opening order holds.
+
+    qty x price / leverage, the fee to open, and the fee to close at the bankruptcy price
+    (1 - 1/leverage for a long, 1 + 1/leverage for a short). Source: exchange fact sheet,
+    section 8, "Order margin".
+    """
+    notional = qty * price
+    share = 1 / leverage
+    factor = 1 - share if direction is DirectionType.LONG else 1 + share
+    return calc_initial_margin(notional, leverage) + notional * taker_fee_rate * (1 + factor)
+
+
 def estimate_liquidation_prices(
     long: PositionState,
     short: PositionState,
