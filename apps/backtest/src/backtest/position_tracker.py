@@ -1,0 +1,68 @@
+"""What one simulated leg holds."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from gridcore import DirectionType, LegSnapshot, PositionState, calc_unrealised_pnl
+
+ZERO = Decimal(0)
+# the average entry is kept with a fixed number of decimals, so that every sum of profits is exact
+ENTRY_STEP = Decimal("1E-10")
+
+
+class BacktestPositionTracker:
+    """Size, average entry and realised profit of one leg. Closing leaves the entry unchanged."""
+
+    def __init__(self, direction: DirectionType, leverage: Decimal) -> None:
+        self.direction = direction
+        self.leverage = leverage
+        self.size = ZERO
+        self.entry_price = ZERO
+        self.realised_pnl = ZERO
+
+    def open(self, qty: Decimal, price: Decimal) -> None:
+        """Enlarge the leg by `qty` (base coin) at `price` (USDT)."""
+        cost = self.size * self.entry_price + qty * price
+        self.size += qty
+        self.entry_price = (cost / self.size).quantize(ENTRY_STEP, ROUND_HALF_EVEN)
+
+    def close(self, qty: Decimal, price: Decimal) -> Decimal:
+        """Reduce the leg; return the realised profit in USDT, without fees.
+
+        Raises ValueError when more is closed than held.
+        """
+        if qty > self.size:
+            raise ValueError(f"{self.direction}: cannot close {qty}, only {self.size} is held")
+        pnl = calc_unrealised_pnl(self.direction, self.entry_price, price, qty)
+        self.size -= qty
+        self.realised_pnl += pnl
+        if not self.size:
+            self.entry_price = ZERO
+        return pnl
+
+    def unrealised_pnl(self, price: Decimal) -> Decimal:
+        """Return the profit in USDT at `price`."""
+        return calc_unrealised_pnl(self.direction, self.entry_price, price, self.size)
+
+    def state(self) -> PositionState:
+        """Return the leg for the margin formulas; ratios of the account are not filled in."""
+        return PositionState(
+            direction=self.direction,
+            size=self.size,
+            entry_price=self.entry_price,
+            unrealized_pnl=ZERO,
+            margin=ZERO,
+            liquidation_price=None,
+            leverage=self.leverage,
+            position_value=self.size * self.entry_price,
+        )
+
+    def snapshot(self, liquidation_price: Decimal | None) -> LegSnapshot:
+        """Return the leg as an exchange reports it."""
+        return LegSnapshot(
+            size=self.size,
+            entry_price=self.entry_price if self.size else None,
+            liquidation_price=liquidation_price,
+            leverage=self.leverage,
+        )
