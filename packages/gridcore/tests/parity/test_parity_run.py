@@ -1,0 +1,98 @@
+"""The comparison itself: it finds nothing unnamed, and it would find a broken rule."""
+
+import random
+from decimal import Decimal
+
+import pytest
+
+from gridcore import AmountSpec, DirectionType, Grid, GridConfig, GridSideType, SideType
+from testkit import parity
+from testkit.parity_cases import built_in_contracts, recorded_contracts
+from testkit.parity_grids import GridPair
+from testkit.parity_numbers import QtyCase, compare_searched_multipliers
+from testkit.parity_report import READINGS, Deviation, Report, Tally
+from testkit.parity_steps import EnginePair, World
+
+BTC = built_in_contracts()[0]
+
+
+@pytest.mark.parametrize("kind", list(parity.KINDS))
+def test_no_difference_is_without_a_name(kind: str) -> None:
+    report = parity.run(cases=8, seed=20, only=kind)
+    assert report.failures == []
+    assert sum(tally.compared for tally in report.tallies) > 20
+
+
+def test_no_difference_at_any_boundary_of_the_position_rules() -> None:
+    tally = Tally("boundaries")
+    for verdict in compare_searched_multipliers():
+        tally.add(verdict)
+    assert tally.failures == []
+    assert tally.compared == 15_876
+
+
+def test_a_run_repeats_exactly() -> None:
+    first, second = (parity.run(cases=2, seed=5, only="grids").as_text() for _ in range(2))
+    assert first == second
+
+
+def test_a_grid_of_another_step_is_an_unnamed_difference() -> None:
+    pair = GridPair(Decimal("0.1"), GridConfig(20, 0.2), Grid(Decimal("0.1"), 20, 0.21))
+    verdict = pair.build(Decimal(60_000))
+    assert isinstance(verdict, str)
+    assert "build(60000)" in verdict
+
+
+def test_a_wrong_side_is_an_unnamed_difference() -> None:
+    pair = GridPair(Decimal("0.1"), GridConfig(20, 0.2))
+    assert pair.build(Decimal(60_000)) is None
+    before = pair.core_levels()
+    pair.core.sides[3] = GridSideType.SELL
+    assert not pair.is_equal()
+    assert pair.explain(before, Decimal(60_000), Decimal(60_010)) is None
+
+
+def test_a_missing_order_of_the_engine_is_an_unnamed_difference() -> None:
+    world = World(BTC, GridConfig(10, 1), AmountSpec.parse("b0.01"))
+    pair = EnginePair(world)
+    pair.grids.oracle.step_pct = 0.5  # the oracle would place nearer to the market
+    verdict, _ = pair.poll(Decimal(60_000))
+    assert isinstance(verdict, str)
+
+
+def test_the_report_tells_counts_names_and_failures() -> None:
+    tally = Tally("grids")
+    for verdict in (None, Deviation.FLOAT_TIE, Deviation.PLAIN_USDT, "case 7: differs"):
+        tally.add(verdict)
+    report = Report(1, "built-in", [tally])
+    assert (tally.compared, tally.equal, report.deviations.total()) == (4, 2, 2)
+    assert report.failures == ["grids: case 7: differs"]
+    text = report.as_text()
+    assert "1 UNNAMED DIFFERENCES" in text
+    assert "grids: case 7: differs" in text
+    assert all(deviation.title in text for deviation in Deviation)
+    assert Deviation.PLAIN_USDT in READINGS
+
+
+def test_the_exit_code_tells_whether_all_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parity.main(["--cases", "1", "--only", "same-order error"]) == 0
+    assert "no unnamed difference" in capsys.readouterr().out
+
+
+def test_contracts_cover_every_scale() -> None:
+    contracts = recorded_contracts() or built_in_contracts()
+    ticks = {contract.info.tick_size.normalize() for contract in contracts}
+    assert {Decimal("0.1"), Decimal("0.01"), Decimal("1E-7")} <= ticks
+    rng = random.Random(1)
+    prices = [rng.choice(contracts).price(rng) for _ in range(2000)]
+    assert min(prices) < Decimal("0.01")
+    assert max(prices) > 100_000
+    assert all(0 < price <= 999_999 for price in prices)
+
+
+def test_a_quantity_case_gives_both_the_same_reading_of_a_plain_amount() -> None:
+    case = QtyCase(
+        AmountSpec.parse("100"), Decimal(50_000), BTC.info, DirectionType.LONG, SideType.BUY,
+        1.0, Decimal(1), Decimal(1000),
+    )  # fmt: skip
+    assert case.core() == Decimal("0.002")

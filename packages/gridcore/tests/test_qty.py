@@ -1,0 +1,139 @@
+"""How much to order: three forms, every factor, rounded up once, then the contract's limits."""
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gridcore import AmountError, AmountKind, AmountSpec, order_qty
+from testkit.builders import btcusdt
+
+LAWS = settings(max_examples=300, deadline=None, derandomize=True)
+
+
+def qty(amount: str, price: str = "60000", **changes: Any) -> Decimal | None:
+    arguments: dict[str, Any] = {"opening": True, "wallet_balance": Decimal(10_000)}
+    info = changes.pop("info", btcusdt())
+    return order_qty(AmountSpec.parse(amount), Decimal(price), info, **(arguments | changes))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("100", AmountKind.USDT, "100"),
+        ("12.5", AmountKind.USDT, "12.5"),
+        ("x0.001", AmountKind.WALLET_SHARE, "0.001"),
+        ("b0.001", AmountKind.BASE, "0.001"),
+        ("1e2", AmountKind.USDT, "100"),
+    ],
+)
+def test_the_three_forms(text: str, kind: AmountKind, value: str) -> None:
+    assert AmountSpec.parse(text) == AmountSpec(kind, Decimal(value))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["5%", "", "x", "b", "-1", "0", "x0", "b-1", "NaN", "xNaN", "Infinity", "1_000", " 100",
+     "100 ", "x 1", "USDT", "X0.1", "y5", "0x10", "1,5", "xx1", "--1"],
+)  # fmt: skip
+def test_anything_else_is_refused_with_the_forms_named(text: str) -> None:
+    with pytest.raises(AmountError) as refusal:
+        AmountSpec.parse(text)
+    for form in ('"100"', '"x0.001"', '"b0.001"'):
+        assert form in str(refusal.value)
+    assert repr(text) in str(refusal.value)
+
+
+@pytest.mark.parametrize("value", [100, 100.0, None, Decimal(100), b"100"])
+def test_an_amount_is_text(value: Any) -> None:
+    with pytest.raises(AmountError, match="write it as text"):
+        AmountSpec.parse(value)
+
+
+def test_usdt_per_order() -> None:
+    assert qty("120") == Decimal("0.002")  # 120 / 60000, on the step exactly
+    assert qty("121") == Decimal("0.003")  # one hair more: rounded up
+    assert qty("100", "50") == 2
+
+
+def test_share_of_the_wallet() -> None:
+    assert qty("x0.012") == Decimal("0.002")  # 10000 x 0.012 = 120 USDT
+    assert qty("x0.0121") == Decimal("0.003")
+
+
+def test_base_currency() -> None:
+    assert qty("b0.002") == Decimal("0.002")
+    assert qty("b0.0021") == Decimal("0.003")
+
+
+@pytest.mark.parametrize("balance", [None, Decimal(0), Decimal(-5)])
+def test_a_share_of_an_unknown_or_empty_wallet_is_no_order(balance: Decimal | None) -> None:
+    assert qty("x0.01", wallet_balance=balance) is None
+    assert qty("b0.002", wallet_balance=balance) == Decimal("0.002")
+    assert qty("120", wallet_balance=balance) == Decimal("0.002")
+
+
+def test_rounding_up_happens_once_after_all_factors() -> None:
+    # 0.0015 x 2 = 0.003 exactly; rounded first it would be 0.004
+    assert qty("b0.0015", multiplier=2.0) == Decimal("0.003")
+    # 0.003 x 0.5 x 1.5 = 0.00225
+    assert qty("b0.003", multiplier=0.5, long_koef=Decimal("1.5")) == Decimal("0.003")
+    # 0.1 + 0.2 in floats would push this over the step
+    assert qty("b0.1", multiplier=1.5, long_koef=Decimal(2)) == Decimal("0.300")
+
+
+def test_raised_to_the_smallest_quantity() -> None:
+    info = btcusdt(min_qty=Decimal("0.010"), min_notional=Decimal(0))
+    assert qty("b0.001", info=info) == Decimal("0.010")
+    assert qty("b0.001", info=info, opening=False) == Decimal("0.010")
+
+
+def test_raised_to_the_smallest_notional_when_opening_only() -> None:
+    assert qty("b0.001", "1000") == Decimal("0.005")  # 5 USDT / 1000
+    assert qty("b0.001", "1000", opening=False) == Decimal("0.001")
+    assert qty("b0.001", "999") == Decimal("0.006")  # 5 / 999 = 0.005005...
+
+
+def test_cut_to_the_largest_quantity() -> None:
+    info = btcusdt(max_qty=Decimal(2))
+    assert qty("b5", info=info) == 2
+    assert qty("b2", info=info) == 2
+    assert qty("b5", info=info, opening=False) == 2
+
+
+def test_a_multiplier_never_halves_below_the_smallest() -> None:
+    assert qty("b0.001", multiplier=0.5, opening=False) == Decimal("0.001")
+
+
+@LAWS
+@given(
+    st.sampled_from(["usdt", "wallet", "base"]),
+    st.integers(1, 10**7),
+    st.integers(1, 10**9),
+    st.sampled_from([0.5, 1.0, 1.5, 2.0]),
+    st.sampled_from(["1", "1.1", "0.7"]),
+    st.booleans(),
+)
+def test_the_least_multiple_of_the_step_that_is_enough(
+    form: str, amount: int, price_ticks: int, multiplier: float, koef: str, opening: bool
+) -> None:
+    info = btcusdt()
+    value, price = Decimal(amount).scaleb(-4), price_ticks * info.tick_size
+    text = {"usdt": "", "wallet": "x", "base": "b"}[form] + f"{value:f}"
+    got = qty(text, str(price), multiplier=multiplier, long_koef=Decimal(koef), opening=opening)
+    assert got is not None
+    wanted = Fraction(value) * Fraction(multiplier) * Fraction(koef)
+    wanted *= 1 if form != "wallet" else 10_000
+    wanted /= 1 if form == "base" else Fraction(price)
+    wanted = max(wanted, Fraction(info.min_qty))
+    if opening:
+        wanted = max(wanted, Fraction(info.min_notional) / Fraction(price))
+    assert got % info.qty_step == 0
+    if got < info.max_qty:
+        assert wanted <= Fraction(got) < wanted + Fraction(info.qty_step)
+    else:
+        assert got == info.max_qty
+        assert wanted > Fraction(info.max_qty) - Fraction(info.qty_step)
