@@ -39,7 +39,7 @@ def session(
         Decimal(5),
         Decimal(1190),
     )
-    parts = {"grid": GridConfig(20, 0.1), "amount": AmountSpec.parse("x0.01")} | config
+    parts = {"grid": GridConfig(20, 0.1), "amount": AmountSpec.parse("x0.02")} | config
     strategy = StrategyConfig(
         strat_id="test",
         instrument=instrument,
@@ -79,7 +79,7 @@ def test_random_walks(seed: int) -> None:
         max_orders_per_minute=(None, 3)[seed % 2],
         session_loss_limit=(None, Decimal(5))[seed // 4],
     )
-    fills = assert_same(columns, model, (300, 10_000)[seed % 2], safety_caps=caps)
+    fills = assert_same(columns, model, (130, 10_000)[seed % 2], safety_caps=caps)
     assert fills
 
 
