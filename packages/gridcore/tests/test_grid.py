@@ -248,9 +248,32 @@ def test_a_waiting_end_is_where_the_new_level_starts_from() -> None:
 
 
 def test_no_level_is_doubled_when_one_step_is_less_than_a_tick() -> None:
-    grid = restored("B3", "S5", "S6", "S7", step="10")
-    grid.update_grid(Decimal(100), Decimal(4))
-    assert grid.ticks == [3, 5, 6, 7]
+    down = restored("B3", "S5", "S6", "S7", step="10")
+    down.update_grid(Decimal(100), Decimal(4))
+    assert down.ticks == [3, 5, 6, 7]
+    up = restored("B1", "B2", "B3", "S4", step="10")  # 4.4 rounds to 4
+    up.update_grid(Decimal(100), Decimal("3.5"))
+    assert up.ticks == [1, 2, 3, 4]
+
+
+# where an update changes nothing
+
+
+@pytest.mark.parametrize(("end", "inside"), [(0, 1), (-1, -1)])
+def test_next_to_a_waiting_end_the_grid_is_settled_up_to_its_bound(end: int, inside: int) -> None:
+    grid = grid_at("1000", count=10)
+    filled, close = grid.bounds[end], grid.ticks[end] + inside
+    grid.update_grid(filled, grid.tick_size * close)
+    assert WAIT in (grid.sides[0], grid.sides[-1])
+    low, high = grid.settled_range(filled, close)
+    assert (low if end == 0 else high) == close  # one tick further it would be rebuilt
+    assert high - low > 50
+
+
+def test_without_a_fill_nothing_bounds_the_settled_range() -> None:
+    low, high = grid_at("1000").settled_range(None, 10_000)
+    assert low < 0
+    assert high > 10**15
 
 
 # what it tells

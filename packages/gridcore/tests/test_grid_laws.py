@@ -264,3 +264,40 @@ def test_the_remembered_range_never_hides_an_update(
             close += grid.tick_size / 2
         if data.draw(st.integers(0, 3)) == 0:
             filled = grid.tick_size * data.draw(st.sampled_from(grid.ticks))
+
+
+@LAWS
+@given(reachable(), st.data())
+def test_the_settled_range_is_exact(
+    reached: tuple[Grid, Decimal, Decimal], data: st.DataObject
+) -> None:
+    grid, filled, _ = reached
+    ends = st.sampled_from([grid.ticks[0] + 1, grid.ticks[-1] - 1])
+    market = st.integers(grid.ticks[0] + 1, grid.ticks[-1] - 1)
+    close = data.draw(st.one_of(market, ends))
+    if data.draw(st.booleans()):
+        grid.update_grid(filled, grid.tick_size * close)
+    assume(grid.ticks[0] < close < grid.ticks[-1])
+
+    def changes(ticks: int) -> bool:
+        twin = Grid(
+            grid.tick_size,
+            grid.config.grid_count,
+            grid.config.grid_step,
+            grid.config.rebalance_threshold,
+        )
+        twin.restore(grid.snapshot(), grid.anchor_price)
+        try:
+            twin.update_grid(filled, grid.tick_size * ticks)
+        except GridError:
+            return True
+        return state(twin) != state(grid)
+
+    low, high = grid.settled_range(filled, close)
+    if not low <= close <= high:
+        assert changes(close)
+        return
+    for ticks in (low, close, high, data.draw(st.integers(low, high))):
+        assert not changes(ticks)
+    assert changes(low - 1)
+    assert changes(high + 1)

@@ -93,6 +93,15 @@ def test_floats_miss_the_wait_threshold(fill: str) -> None:
     assert pair.core.sides[2] == "Buy"
 
 
+def test_the_boundary_of_half_a_step_is_judged_exactly() -> None:
+    exact = ExactGrid(GridConfig(4, Decimal(1)))
+    assert not exact.is_far_enough("Buy", 9950, Fraction(10_000))
+    assert exact.is_far_enough("Buy", 9949, Fraction(10_000))
+    assert exact.is_far_enough("Sell", 10_051, Fraction(10_000))
+    assert not exact.is_far_enough("Sell", 9_000, Fraction(10_000))
+    assert exact.is_half_step_noise(9950, Fraction(10_000))
+
+
 def test_floats_miss_a_quotient_of_legs() -> None:
     # 30.9 / 154.5 is 0.2 exactly, not below; in floats it is 0.19999999999999998
     verdict = compare_multipliers(

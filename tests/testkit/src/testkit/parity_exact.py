@@ -164,3 +164,8 @@ class ExactGrid:
     def is_half_step_noise(self, ticks: int, close: Fraction) -> bool:
         """Tell whether a level lies so exactly half a step off the market that floats waver."""
         return is_noise(abs(close - ticks) / close, self._step / 2, Fraction(1))
+
+    def is_far_enough(self, side: str, ticks: int, close: Fraction) -> bool:
+        """Tell whether an order there lies on its side of the market, over half a step away."""
+        away = close - ticks if side == "Buy" else ticks - close
+        return away / close > self._step / 2

@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import product
 
-from bbu_reference.orders import Multipliers, Side, Sizing
+from bbu_reference.orders import Direction, Multipliers, Side, Sizing, neutral_multipliers
 from bbu_reference.orders import order_qty as oracle_qty
 from bbu_reference.positions import Position as OraclePosition
 from bbu_reference.positions import RiskLimits, multipliers_for
@@ -174,6 +174,8 @@ def compare_quantities(rng: random.Random, contract: Contract, count: int) -> It
         rules = info
         if rng.random() < 0.2:
             rules = replace(info, min_notional=Decimal(rng.choice(("0", "1", "20", "100"))))
+        if rng.random() < 0.2:
+            rules = replace(rules, min_qty=info.qty_step * rng.randint(1, 20))
         yield compare_quantity(
             QtyCase(
                 AmountSpec(kind, value),
@@ -277,7 +279,8 @@ def compare_multipliers(
     if not (long.size and short.size):
         expected = oracle(*_lone(*own), NOT_SKIPPED)
         return Deviation.EMPTY_LEG if core == expected else _failure(core, expected, long, short)
-    if _is_on_threshold(long, short, price, limits.core):
+    ours = exact_multipliers(long, short, price, limits.core)
+    if core == ours and _is_on_threshold(long, short, price, limits.core):
         return Deviation.FLOAT_THRESHOLD
     return _failure(core, old, long, short) + f", at {price}, wallet {wallet}, {limits.core}"
 
@@ -296,6 +299,45 @@ def _lone(long: OraclePosition, short: OraclePosition) -> tuple[OraclePosition, 
         leverage=1.0,
     )
     return (long if long.size else ghost), (short if short.size else ghost)
+
+
+def exact_multipliers(
+    long: PositionState, short: PositionState, price: Decimal, limits: RiskConfig
+) -> Multipliers:
+    """Return what the rules say of two legs, in fractions throughout."""
+    result = neutral_multipliers()
+    for own, other in ((long, short), (short, long)):
+        direction: Direction = own.direction.value
+        opening: Side = "Buy" if own is long else "Sell"
+        closing: Side = "Sell" if own is long else "Buy"
+        liq = exact(own.liquidation_price or 0) / exact(price)
+        high, moderate = _liquidation_risk(own, liq, limits)
+        margins = exact(own.margin), exact(other.margin)
+        equal = Fraction(94, 100) < margins[0] / margins[1] < Fraction(105, 100)
+        share = exact(own.size) / exact(other.size)
+        move = exact(price) - exact(own.entry_price)
+        losing = move < 0 if own is long else move > 0
+        if high:
+            result[direction, closing] = 1.5
+        elif moderate:
+            result["short" if own is long else "long", opening] = 0.5
+        elif equal and sum(margins) < exact(limits.min_total_margin):
+            if limits.increase_same_position_on_low_margin:
+                result[direction, opening] = 2
+            else:
+                result[direction, closing] = 0.5
+        elif (share < Fraction(1, 2) and losing) or share < Fraction(1, 5):
+            result[direction, opening] = 2
+    return result
+
+
+def _liquidation_risk(own: PositionState, liq: Fraction, limits: RiskConfig) -> tuple[bool, bool]:
+    """Return whether the risk is high, and whether it is at least moderate."""
+    if own.direction is DirectionType.LONG:
+        limit = exact(limits.min_liq_ratio)
+        return liq > limit * Fraction(105, 100), liq > limit
+    limit = exact(limits.max_liq_ratio)
+    return 0 < liq < limit * Fraction(95, 100), 0 < liq < limit
 
 
 def _is_on_threshold(

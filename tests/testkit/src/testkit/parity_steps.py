@@ -284,9 +284,12 @@ class EnginePair:
             return Deviation.DUPLICATES
         in_dispute = Counter(deeds) - Counter(oracle_deeds)
         in_dispute |= Counter(oracle_deeds) - Counter(deeds)
-        close_ticks = in_ticks(close, self.world.tick)
+        exact, close_ticks = self.grids.exact, in_ticks(close, self.world.tick)
         if all(
-            deed[0] == "place" and self.grids.exact.is_half_step_noise(int(deed[3]), close_ticks)
+            deed[0] == "place"
+            and exact.is_half_step_noise(int(deed[3]), close_ticks)
+            and (deed in deeds)
+            == self.grids.exact.is_far_enough(deed[2], int(deed[3]), close_ticks)
             for deed in in_dispute
         ):
             return Deviation.FLOAT_THRESHOLD
