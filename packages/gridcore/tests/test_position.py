@@ -367,9 +367,6 @@ def test_at_exactly_the_boundary_the_risk_of_a_short_is_still_moderate() -> None
     assert rules == {MODERATE}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="1.05 x min_liq_ratio is a float product, for 0.57 and others just too low"
-)
 def test_at_exactly_the_boundary_the_risk_of_a_long_is_still_moderate() -> None:
     rules = {at_the_boundary_of_high_risk(LONG, percent) for percent in range(50, 96)}
     assert rules == {MODERATE}

@@ -30,8 +30,8 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 EQUAL_LEGS = (0.94, 1.05)  # own margin / other margin strictly between these counts as equal
-HIGH_LIQ_FACTOR_LONG = 1.05
-HIGH_LIQ_FACTOR_SHORT = 0.95
+HIGH_LIQ_FACTOR_LONG = Decimal("1.05")
+HIGH_LIQ_FACTOR_SHORT = Decimal("0.95")
 NO_LIMIT = float("inf")
 
 
@@ -183,9 +183,7 @@ class Position:
     def _first_rule(
         self, own: PositionState, other: PositionState, last_close: Decimal
     ) -> RiskRule | None:
-        liquidation = self._liquidation_rule(
-            float(calc_liq_ratio(own.liquidation_price, last_close))
-        )
+        liquidation = self._liquidation_rule(calc_liq_ratio(own.liquidation_price, last_close))
         if liquidation is not None:
             return liquidation
         if not other.size:
@@ -209,16 +207,19 @@ class Position:
                 return RiskRule.LOSING_AND_SMALL
         return RiskRule.VERY_SMALL if much_smaller else None
 
-    def _liquidation_rule(self, liq_ratio: float) -> RiskRule | None:
+    def _liquidation_rule(self, liq_ratio: Decimal) -> RiskRule | None:
+        """Judge liquidation price / last price, exactly: the boundary itself is not yet beyond."""
         if self.direction is DirectionType.LONG:
-            if liq_ratio > HIGH_LIQ_FACTOR_LONG * self.config.min_liq_ratio:
+            least = Decimal(str(self.config.min_liq_ratio))
+            if liq_ratio > HIGH_LIQ_FACTOR_LONG * least:
                 return RiskRule.HIGH_LIQUIDATION_RISK
-            if liq_ratio > self.config.min_liq_ratio:
+            if liq_ratio > least:
                 return RiskRule.MODERATE_LIQUIDATION_RISK
         else:
-            if 0 < liq_ratio < HIGH_LIQ_FACTOR_SHORT * self.config.max_liq_ratio:
+            most = Decimal(str(self.config.max_liq_ratio))
+            if 0 < liq_ratio < HIGH_LIQ_FACTOR_SHORT * most:
                 return RiskRule.HIGH_LIQUIDATION_RISK
-            if 0 < liq_ratio < self.config.max_liq_ratio:
+            if 0 < liq_ratio < most:
                 return RiskRule.MODERATE_LIQUIDATION_RISK
         return None
 
