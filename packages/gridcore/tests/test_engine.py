@@ -151,6 +151,14 @@ def test_an_anchor_that_the_market_has_left_is_dropped(price: str) -> None:
     assert started(price=price, anchor_price=Decimal(1000)).get_anchor_price() == Decimal(price)
 
 
+@pytest.mark.xfail(strict=True, reason="the anchored grid stays when none fits the market")
+def test_where_no_grid_fits_the_market_nothing_is_placed_from_the_anchor() -> None:
+    made = GridEngine("BTCUSDT", Decimal(1), GridConfig(10, 1), "s", anchor_price=Decimal(1000))
+    for _ in range(2):  # a grid of 1 % needs a price of at least 100 at this tick size
+        with pytest.raises(GridError, match="too small for tick size"):
+            made.on_event(ticker("20"))
+
+
 def test_an_anchor_that_no_grid_fits_is_dropped() -> None:
     assert started(price="1000", anchor_price=Decimal(1)).get_anchor_price() == 1000
 
@@ -566,6 +574,18 @@ def test_a_mapping_without_a_field_is_refused(name: str) -> None:
 def test_a_price_between_two_ticks_is_refused() -> None:
     with pytest.raises(OffTickError, match=r"order o1: the price 990\.05"):
         started().on_event(ticker("1000"), {"long": [row(price="990.05")]})
+
+
+@pytest.mark.xfail(
+    strict=True, reason="only the notation of price and qty is checked, not whether they can be"
+)
+@pytest.mark.parametrize(
+    "change",
+    [{"price": "Infinity"}, {"price": "-990"}, {"price": "0"}, {"qty": "NaN"}, {"qty": "-1"}],
+)
+def test_a_mapping_with_an_impossible_number_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(InvalidEventError, match="order 'o1'"):
+        LimitOrder.from_bybit(row(**change), TICK)
 
 
 def test_orders_sort_into_their_legs() -> None:
