@@ -221,16 +221,11 @@ class GridEngine:
 
     def _build(self, last_close: Decimal) -> None:
         anchor = self._anchor_price
+        if anchor is not None and self.grid.would_contain(anchor, last_close):
+            self.grid.build_grid(anchor)
+            return
         if anchor is not None:
-            try:
-                self.grid.build_grid(anchor)
-            except GridError:
-                log.warning("%s: no grid fits the anchor %s", self.symbol, anchor)
-            else:
-                low, high = self.grid.bounds
-                if low < last_close < high:
-                    return
-                log.info("%s: market %s left the anchored grid", self.symbol, last_close)
+            log.info("%s: market %s is outside a grid around %s", self.symbol, last_close, anchor)
         self.grid.build_grid(last_close)
 
     # orders against levels

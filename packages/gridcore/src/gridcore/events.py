@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from gridcore.orders import LimitOrder
 
 
+LARGEST = Decimal("1E15")  # no price and no quantity is larger; beyond it ticks are not exact
+
+
 class EventType(StrEnum):
     """Kinds of events."""
 
@@ -76,7 +79,7 @@ def _utc(event: object, name: str, value: datetime) -> None:
 def _above_zero(event: object, *names: str) -> None:
     for name in names:
         value = getattr(event, name)
-        if type(value) is not Decimal or not value.is_finite() or value <= 0:
+        if type(value) is not Decimal or not value.is_finite() or not 0 < value < LARGEST:
             raise InvalidEventError(
                 f"{type(event).__name__}: {name} is {value!r}; it is a Decimal above zero"
             )

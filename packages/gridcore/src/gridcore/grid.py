@@ -129,6 +129,17 @@ class Grid:
         self._touch()
         log.info("grid built around %s: %s levels, step %s %%", last_close, len(ticks), self._step)
 
+    def would_contain(self, centre: Decimal, price: Decimal) -> bool:
+        """Tell whether a grid built around `centre` would have `price` inside its bounds (USDT).
+
+        False when no grid fits the centre. Changes nothing.
+        """
+        try:
+            ticks = self._fresh_ticks(centre)
+        except GridError:
+            return False
+        return self.tick_size * ticks[0] < price < self.tick_size * ticks[-1]
+
     def _fresh_ticks(self, last_close: Decimal) -> list[int]:
         price_num, price_den = last_close.as_integer_ratio()
         num, den = price_num * self._tick_den, price_den * self._tick_num  # last_close in ticks

@@ -8,6 +8,8 @@ from decimal import Decimal
 from gridcore.errors import InvalidInstrumentError, OffTickError
 from gridcore.exact import ceil_div, round_half_even
 
+LARGEST_PRICE = Decimal("1E15")  # USDT; far above any contract, and exact in ticks
+
 
 @dataclass(frozen=True, slots=True)
 class InstrumentInfo:
@@ -27,7 +29,8 @@ class InstrumentInfo:
     def __post_init__(self) -> None:
         for name in ("tick_size", "qty_step", "min_qty", "max_qty"):
             check_positive_decimal(getattr(self, name), self.symbol, name)
-        if not isinstance(self.min_notional, Decimal) or not self.min_notional >= 0:
+        least = self.min_notional
+        if not isinstance(least, Decimal) or not least.is_finite() or least < 0:
             raise InvalidInstrumentError(
                 f"{self.symbol}: min_notional is {self.min_notional!r}; it is a Decimal, 0 or more"
             )
@@ -74,6 +77,8 @@ def check_positive_decimal(value: Decimal, what: str, name: str) -> None:
 
 def price_to_ticks(price: Decimal, tick_size: Decimal, symbol: str) -> int:
     """Return `price` (USDT) as whole ticks of `tick_size`. Raises OffTickError otherwise."""
+    if not price.is_finite() or abs(price) > LARGEST_PRICE:
+        raise OffTickError(f"{symbol}: {price} is no price")
     ticks, rest = divmod(price, tick_size)
     if rest:
         raise OffTickError(

@@ -82,6 +82,8 @@ class PlaceLimitIntent:
         the grid moves as long as its price stays a level. Raises GridcoreError for a float, a
         price that is not positive, or a negative quantity.
         """
+        if not symbol:
+            raise GridcoreError("the symbol is empty; an order has one, for example BTCUSDT")
         for name, value, least in (("price", price, False), ("qty", qty, True)):
             if not isinstance(value, Decimal) or not value.is_finite() or value < 0:
                 raise GridcoreError(f"{symbol}: {name} is {value!r}; it is a Decimal, not negative")

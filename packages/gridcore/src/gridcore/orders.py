@@ -95,13 +95,19 @@ class LimitOrder:
             side = SideType(str(row["side"]))
             price, qty = Decimal(str(row["price"])), Decimal(str(row["qty"]))
             order_id = str(row["orderId"])
-            closing = bool(row.get("reduceOnly", False))
+            closing = _parse_flag(row.get("reduceOnly", False))
             leaves = row.get("leavesQty")
             leaves_qty = qty if leaves in (None, "") else Decimal(str(leaves))
             created = row.get("createdTime")
             rank = age_rank if created in (None, "") else int(str(created))
         except (KeyError, ValueError, ArithmeticError) as error:
             raise InvalidEventError(f"order {row.get('orderId')!r}: {error!r} in {row}") from error
+        if not all(n.is_finite() for n in (price, qty, leaves_qty)) or price <= 0 or qty <= 0:
+            raise InvalidEventError(
+                f"order {order_id!r}: price {price} and qty {qty}; both are above zero"
+            )
+        if not 0 <= leaves_qty <= qty:
+            raise InvalidEventError(f"order {order_id!r}: leavesQty {leaves_qty} of qty {qty}")
         leg = {"1": DirectionType.LONG, "2": DirectionType.SHORT}.get(str(row.get("positionIdx")))
         return cls(
             order_id=order_id,
@@ -113,6 +119,14 @@ class LimitOrder:
             leaves_qty=leaves_qty,
             age_rank=rank,
         )
+
+
+def _parse_flag(value: object) -> bool:
+    """Parse a JSON boolean, or its text; anything else is refused, never taken for true."""
+    text = str(value).lower()
+    if text not in ("true", "false"):
+        raise ValueError(f"{value!r} is neither true nor false")
+    return text == "true"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

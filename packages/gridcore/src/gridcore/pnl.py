@@ -23,7 +23,7 @@ SMALLEST_PRICE = Decimal("1E-12")  # USDT
 
 
 def _check_price(name: str, price: Decimal) -> None:
-    if not price > 0:
+    if not price.is_finite() or price <= 0:
         raise GridcoreError(f"{name} is {price}; a price is above zero")
 
 
@@ -55,7 +55,7 @@ def calc_position_value(size: Decimal, price: Decimal) -> Decimal:
 
 def calc_initial_margin(value: Decimal, leverage: Decimal) -> Decimal:
     """Return the initial margin in USDT of a position value. Raises unless leverage > 0."""
-    if not leverage > 0:
+    if not leverage.is_finite() or leverage <= 0:
         raise GridcoreError(f"leverage is {leverage}; it is above zero")
     return value / leverage
 
@@ -77,14 +77,14 @@ def calc_mmr_pct(maintenance_margin: Decimal, margin_balance: Decimal) -> Decima
 
 
 def _rate_pct(margin: Decimal, balance: Decimal) -> Decimal:
-    if not balance > 0:
+    if not balance.is_finite() or balance <= 0:
         raise GridcoreError(f"the margin balance is {balance}; the rate has no meaning")
     return margin / balance * 100
 
 
 def calc_margin_ratio(position_value: Decimal, wallet_balance: Decimal) -> Decimal:
     """Return position value / wallet balance. Raises GridcoreError unless the balance > 0."""
-    if not wallet_balance > 0:
+    if not wallet_balance.is_finite() or wallet_balance <= 0:
         raise GridcoreError(f"the wallet balance is {wallet_balance}; the ratio has no meaning")
     return position_value / wallet_balance
 
@@ -174,7 +174,7 @@ def _tier_decimal(number: int, row: Mapping[str, object], field: str) -> Decimal
 
 def calc_maintenance_margin(value: Decimal, tiers: MMTiers) -> Decimal:
     """Return the maintenance margin in USDT of a position value, without the fee to close."""
-    if not value >= 0:
+    if not value.is_finite() or value < 0:
         raise GridcoreError(f"the position value is {value}; it is 0 or more")
     tier = tiers.for_value(value)
     return value * tier.maintenance_rate - tier.deduction

@@ -127,8 +127,8 @@ class Position:
 
     def set_amount_multiplier(self, side: SideType, mult: float) -> None:
         """Set (not multiply) the multiplier of one side; it must be above zero."""
-        if not mult > 0:
-            raise GridcoreError(f"the multiplier is {mult!r}; it must be above zero")
+        if not 0 < mult < NO_LIMIT:
+            raise GridcoreError(f"the multiplier is {mult!r}; it must be a number above zero")
         self._multiplier[SideType(side)] = mult
 
     def get_amount_multiplier(self) -> dict[SideType, float]:
@@ -163,7 +163,7 @@ class Position:
                 f"the {self.direction} position was given {position.direction} and"
                 f" {opposite_position.direction}; own leg first, then the other"
             )
-        if not last_close > 0:
+        if not last_close.is_finite() or last_close <= 0:
             raise GridcoreError(f"last_close is {last_close}; it must be above zero")
         if not position.size:
             return None

@@ -61,8 +61,10 @@ def order_qty(
     Base amount x multiplier x long_koef (the caller passes it for the long leg only), rounded up
     to the qty step once, at the end; then raised to min_qty and, for opening orders, to
     min_notional / price; above max_qty it is cut to max_qty. A share of a wallet whose balance is
-    unknown, zero or negative gives None.
+    unknown, zero or negative gives None. Raises AmountError for a price that is not positive.
     """
+    if not price.is_finite() or price <= 0:
+        raise AmountError(f"{instrument.symbol}: the price is {price}; an order has one above zero")
     match amount.kind:
         case AmountKind.USDT:
             base = exact_fraction(amount.value) / exact_fraction(price)
