@@ -1,8 +1,5 @@
 """create_tables() and the migrations make the same tables, and changing them keeps the data."""
 
-from sqlalchemy import inspect, text
-
-from grid_db import schema
 from grid_db.database import DatabaseFactory
 from grid_db.migrations import runner
 

@@ -6,7 +6,7 @@ Files may be newest first, may lack the header, and are read in blocks: memory i
 columns that come out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import partial
@@ -71,11 +71,11 @@ def read_archive(
 
 def read_archives(
     paths: Sequence[Path], *, tick_size: Decimal | None = None, workers: int = 2
-) -> list[TradeRows]:
-    """Return `read_archive` of each path, in the order given, on `workers` threads."""
+) -> Iterator[TradeRows]:
+    """Yield `read_archive` of each path, in the order given, read on `workers` threads."""
     # Inflating, parsing and array work all release the interpreter lock.
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(partial(read_archive, tick_size=tick_size), paths))
+        yield from pool.map(partial(read_archive, tick_size=tick_size), paths)
 
 
 def archive_layout(first_line: bytes, file: str) -> tuple[CsvLayout, bool]:

@@ -5,7 +5,8 @@
     python -m backtest.data info
 
 Exit codes: 0 everything done; 1 the command itself is wrong (options, dates, files that do not
-exist); 2 something could not be done (a day is missing, a file is damaged), the rest was done; 130 interrupted.
+exist); 2 something could not be done (a day is missing, a file is damaged), the rest was done;
+130 interrupted.
 """
 
 import os
@@ -49,8 +50,8 @@ app = typer.Typer(
     help="Market data for backtests: download, import, list."
     " Exit codes: 0 done, 1 wrong command, 2 not everything could be done.",
 )
-console = Console()
-errors = Console(stderr=True)
+console = Console(markup=False, emoji=False, highlight=False)
+errors = Console(stderr=True, markup=False, emoji=False, highlight=False)
 
 
 def default_store() -> Path:
@@ -161,11 +162,11 @@ def info(
 
 def _say(result: ImportResult) -> None:
     if result.error:
-        errors.print(f"[red]{result.file}: not imported:[/] ", result.error, soft_wrap=True)
+        errors.print(f"{result.file}: not imported: {result.error}", style="red", soft_wrap=True)
         return
-    console.print(f"{result.file}: {result.summary}", soft_wrap=True, highlight=False)
+    console.print(f"{result.file}: {result.summary}", soft_wrap=True)
     for fault in result.faults:
-        console.print(f"  {fault}", soft_wrap=True, highlight=False)
+        console.print(f"  {fault}", soft_wrap=True)
 
 
 class _FetchScreen:
@@ -206,7 +207,7 @@ class _FetchScreen:
                 self._bytes.remove_task(self._tasks.pop(result.day))
             line = f"{self._finished}/{self._days} {result.day} {result.outcome}: {result.text}"
         style = "red" if result.is_missing else ""
-        console.print(line, style=style, soft_wrap=True, highlight=False)
+        console.print(line, style=style, soft_wrap=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -214,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         app(args=None if arguments is None else list(arguments), prog_name="backtest.data")
     except DataError as error:
-        errors.print(f"backtest.data: {error}", style="red", soft_wrap=True, highlight=False)
+        errors.print(f"backtest.data: {error}", style="red", soft_wrap=True)
         return WRONG_COMMAND if isinstance(error, WrongRangeError) else NOT_ALL_DONE
     except SystemExit as stopped:
         # Typer's own complaints about options leave with 2, which means something else here.

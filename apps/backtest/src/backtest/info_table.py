@@ -4,7 +4,6 @@ from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from backtest.quality import utc_text
@@ -21,7 +20,7 @@ def print_store(console: Console, root: Path, *, gaps_shown: int, verify: bool) 
     if not (series or instruments or risk_limits):
         console.print(f"the store {root} is empty; use fetch or import", soft_wrap=True)
         return True
-    console.print(f"store {root}", soft_wrap=True, highlight=False)
+    console.print(f"store {root}", soft_wrap=True)
     if series:
         console.print(_table(series))
     for info in series:
@@ -54,12 +53,12 @@ def _print_gaps(console: Console, info: SeriesInfo, shown: int) -> None:
     if len(info.gaps) > shown:
         lines.append(f"and {len(info.gaps) - shown} more gaps")
     for line in (*lines, *info.faults):
-        text = escape(f"{info.symbol} {info.what}: {line}")
-        console.print(text, soft_wrap=True, highlight=False)
+        text = f"{info.symbol} {info.what}: {line}"
+        console.print(text, soft_wrap=True)
 
 
 def _print_rules(console: Console, what: str, symbols: list[str]) -> None:
     if symbols:
         more = f" and {len(symbols) - 10} more" if len(symbols) > 10 else ""
         names = ", ".join(symbols[:10])
-        console.print(f"{what}: {names}{more}", soft_wrap=True, highlight=False)
+        console.print(f"{what}: {names}{more}", soft_wrap=True)

@@ -4,7 +4,7 @@ Prices and sizes are whole multiples of decimal steps found in the data; `to_col
 into ticks. `join` puts files together in time order and drops trades that two of them hold.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
@@ -24,6 +24,7 @@ from backtest.time_range import TimeRange
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 FINEST_STEP = Decimal("1E-12")
+_SCAN_ROWS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -122,41 +123,59 @@ def common_step(steps: Sequence[Decimal]) -> Decimal:
     return plain(gcd(*(steps_in(step, FINEST_STEP) for step in steps)) * FINEST_STEP)
 
 
-def join(parts: Sequence[TradeRows]) -> TradeRows:
+def join(parts: Iterable[TradeRows]) -> TradeRows:
     """Return all trades of files of one symbol in time order, each trade once.
 
     Rows of one file keep their order; at equal times the file that begins earlier comes first.
-    Raises DataError for no part, or parts of different symbols.
+    A month needs little more memory than its result if `parts` is an iterator that keeps nothing:
+    columns are joined one by one and let go. Raises DataError for no part or different symbols.
     """
-    filled = sorted((p for p in parts if len(p)), key=lambda p: int(p.ts_us[0]))
+    everything = list(parts)
+    filled = sorted((p for p in everything if len(p)), key=lambda p: int(p.ts_us[0]))
     if not filled:
         raise DataError("no trades to join")
-    if len({part.symbol for part in parts}) > 1:
-        raise DataError(f"files of different symbols: {sorted({p.symbol for p in parts})}")
+    if len({part.symbol for part in filled}) > 1:
+        raise DataError(f"files of different symbols: {sorted({p.symbol for p in filled})}")
+    reports = [part.quality for part in everything]
+    overlapping = any(b.ts_us[0] <= a.ts_us[-1] for a, b in pairwise(filled))
     price_step = common_step([p.price_step for p in filled])
     size_step = common_step([p.size_step for p in filled])
+    symbol = filled[0].symbol
+    keys = [part.key for part in filled]
+    prices = [_times(part.price, steps_in(part.price_step, price_step)) for part in filled]
+    sizes = [_times(part.size, steps_in(part.size_step, size_step)) for part in filled]
+    sides = [part.side for part in filled]
+    times = [part.ts_us for part in filled]
+    everything.clear()
+    filled.clear()
     joined = TradeRows(
-        symbol=parts[0].symbol,
+        symbol=symbol,
         price_step=price_step,
         size_step=size_step,
-        ts_us=_stack([p.ts_us for p in filled]),
-        price=_stack([p.price * steps_in(p.price_step, price_step) for p in filled]),
-        size=_stack([p.size * steps_in(p.size_step, size_step) for p in filled]),
-        side=_stack([p.side for p in filled]),
-        key=_stack([p.key for p in filled]),
-        quality=parts[0].quality,
+        key=_stack(keys),
+        price=_stack(prices),
+        size=_stack(sizes),
+        side=_stack(sides),
+        ts_us=_stack(times),
+        quality=reports[0],
     )
-    overlapping = any(b.ts_us[0] <= a.ts_us[-1] for a, b in pairwise(filled))
     duplicates = 0
     if overlapping:
         joined = joined.take(np.argsort(joined.ts_us, kind="stable"))
         joined, duplicates = without_duplicates(joined)
-    quality = combine([p.quality for p in parts], rows_kept=len(joined), duplicate_rows=duplicates)
+    quality = combine(reports, rows_kept=len(joined), duplicate_rows=duplicates)
     return replace(joined, quality=quality.with_gaps(find_pauses(joined.ts_us)))
 
 
-def _stack(columns: Sequence[NDArray[Scalar]]) -> NDArray[Scalar]:
-    return columns[0] if len(columns) == 1 else np.concatenate(columns)
+def _times(column: Int64s, factor: int) -> Int64s:
+    return column if factor == 1 else column * factor
+
+
+def _stack(columns: list[NDArray[Scalar]]) -> NDArray[Scalar]:
+    """Return one column of all, and let go of the parts."""
+    stacked = columns[0] if len(columns) == 1 else np.concatenate(columns)
+    columns.clear()
+    return stacked
 
 
 def without_duplicates(rows: TradeRows) -> tuple[TradeRows, int]:
@@ -182,7 +201,9 @@ def without_duplicates(rows: TradeRows) -> tuple[TradeRows, int]:
 
 def find_pauses(ts_us: Int64s, longer_than_us: int = DEFAULT_GAP_US) -> list[Gap]:
     """Return the stretches between neighbouring times that are longer than `longer_than_us`."""
-    if len(ts_us) < 2:
-        return []
-    rows = np.flatnonzero(np.diff(ts_us) > longer_than_us)
-    return [Gap(int(ts_us[row]), int(ts_us[row + 1])) for row in rows]
+    found = []
+    for start in range(0, len(ts_us) - 1, _SCAN_ROWS):  # no second column of the whole month
+        part = ts_us[start : start + _SCAN_ROWS + 1]
+        rows = np.flatnonzero(np.diff(part) > longer_than_us)
+        found += [Gap(int(part[row]), int(part[row + 1])) for row in rows]
+    return found

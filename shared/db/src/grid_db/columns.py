@@ -73,7 +73,7 @@ class DecimalColumn:
             value = _shifted(int(self.unscaled[row]), self.scale)
             raise InvalidValueError(f"row {row} is {value}, which is between two steps of {step}")
         try:
-            return steps.astype(np.int64)
+            return np.asarray(steps, dtype=np.int64)
         except OverflowError:
             raise InvalidValueError(
                 f"in steps of {step} the column does not fit into 64 bits; give a larger step"
@@ -91,8 +91,8 @@ def _rescaled(unscaled: NDArray[Any], more: int) -> NDArray[Any]:
         return unscaled
     largest = max(abs(int(unscaled.max())), abs(int(unscaled.min())))
     if unscaled.dtype != object and largest * 10**more < 2**63:
-        return unscaled * 10**more
-    return unscaled.astype(object) * 10**more
+        return np.asarray(unscaled * 10**more)
+    return np.asarray(unscaled.astype(object) * 10**more)
 
 
 def parse_decimals(texts: Sequence[str | None]) -> DecimalColumn:

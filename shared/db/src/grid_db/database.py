@@ -94,9 +94,12 @@ class DatabaseFactory:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Give a connection in one transaction that also covers changes of tables."""
-        with self.errors_translated(), self._engine.connect() as connection:
-            with schema.whole_transaction(connection):
-                yield connection
+        with (
+            self.errors_translated(),
+            self._engine.connect() as connection,
+            schema.whole_transaction(connection),
+        ):
+            yield connection
 
     @contextmanager
     def errors_translated(self) -> Iterator[None]:

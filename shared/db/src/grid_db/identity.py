@@ -1,8 +1,8 @@
 """Ids of users, accounts and strategies, made from their names.
 
 A user's id is made from its name, an account's from its user and its name, a strategy's from its
-account and its name. The same configuration gives the same ids on every machine, so rows written by two processes, or
-before and after a database was lost, belong together.
+account and its name. The same configuration gives the same ids on every machine, so rows written
+by two processes, or before and after a database was lost, belong together.
 """
 
 import json

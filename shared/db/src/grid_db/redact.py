@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from grid_db.urls import redact_db_url
 
 HIDDEN = "***"
-_SECRET_NAME = re.compile(r"secret|passw|token|api_?key|private_?key|credential", re.I)
+_SECRET_NAME = re.compile(r"secret|passw|token|api_?key|private_?key|credential", re.IGNORECASE)
 
 
 def redact_config(value: Any) -> Any:

@@ -32,7 +32,7 @@ def create_roles() -> Iterator[str]:
         )
         # a superuser is a member of everything; any other needs the grant to take the role on
         yield (
-            "DO $$ BEGIN"
+            "DO $$ BEGIN"  # noqa: S608 - names of our own roles
             " IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)"
             f" AND NOT pg_has_role(current_user, '{role}', 'USAGE') THEN"
             f" EXECUTE format('GRANT {role} TO %I', current_user); END IF; END $$"

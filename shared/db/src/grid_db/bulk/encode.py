@@ -181,7 +181,7 @@ def codec_for(table: str, column: Column[Any]) -> ColumnCodec:
         return ColumnCodec(column.name, "boolean", _booleans(what, 1, 0), _booleans(what, "t", "f"))
     if isinstance(kind, Integer | BigInteger):
         return ColumnCodec(column.name, "bigint", _integers(what, int), _integers(what, str))
-    if isinstance(kind, Enum) and kind.enum_class is not None:
+    if isinstance(kind, Enum) and kind.enum_class and issubclass(kind.enum_class, StrEnum):
         words = _words(kind.enum_class, what)
         return ColumnCodec(column.name, "varchar", words, words)
     if isinstance(kind, String | Text):

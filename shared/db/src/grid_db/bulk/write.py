@@ -131,7 +131,7 @@ class BulkWriter:
 
     def _insert_from(self, cursor: Any, source: str, parameters: Sequence[Any] | None) -> int:
         statement = (
-            f"INSERT INTO {self._table.name} ({self._table.columns}) {source}"  # noqa: S608 - names of our own columns
+            f"INSERT INTO {self._table.name} ({self._table.columns}) {source}"
             f" ON CONFLICT ({self._key}) DO NOTHING"
         )
         _despite_deadlock(cursor, partial(cursor.execute, statement, parameters))

@@ -1,6 +1,6 @@
 """Runs the revisions on the connection that the caller opened; see grid_db.migrate."""
 
-from typing import Any
+from typing import Any, Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
@@ -10,7 +10,7 @@ from grid_db.models import Base
 from grid_db.types import ExactDecimal, UtcTimestamp
 
 
-def _render(kind: str, value: Any, _: AutogenContext) -> str | bool:
+def _render(kind: str, value: Any, _: AutogenContext) -> str | Literal[False]:
     """Write our column types by the names that script.py.mako imports."""
     if kind == "type" and isinstance(value, ExactDecimal):
         return "types.ExactDecimal()"

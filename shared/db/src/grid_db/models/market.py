@@ -3,13 +3,13 @@
 from datetime import datetime
 from decimal import Decimal
 
-from gridcore import SideType
 from sqlalchemy import BigInteger, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from grid_db.enums import PriceKind
 from grid_db.models.base import Base, ExchangeId, Symbol
 from grid_db.types import ExactDecimal, RowId, UtcTimestamp, enum_column
+from gridcore import SideType
 
 
 class PublicTradeRow(Base):

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from gridcore import SideType
-
 from grid_db.enums import PriceKind
+from gridcore import SideType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from gridcore import DirectionType, SideType
-
 from grid_db.enums import SnapshotSource
+from gridcore import DirectionType, SideType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

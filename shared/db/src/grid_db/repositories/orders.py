@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from gridcore import ExchangeOrderStatus
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -14,6 +13,7 @@ from grid_db.models import OrderRow
 from grid_db.records import OrderRecord
 from grid_db.repositories.reading import TenantRepository
 from grid_db.values import id_text
+from gridcore import ExchangeOrderStatus
 
 _BULK = BulkTable(OrderRow, OrderRecord, ("account_id", "order_id", "exchange_ts"), owned=True)
 

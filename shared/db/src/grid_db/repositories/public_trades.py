@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import numpy as np
-from gridcore import PublicTradeEvent
 from sqlalchemy.orm import Session
 
 from grid_db.bulk.table import BulkTable
@@ -12,6 +11,7 @@ from grid_db.columns import TradeColumns, join_trades, parse_decimals
 from grid_db.models import PublicTradeRow
 from grid_db.records import PublicTradeRecord
 from grid_db.repositories.streams import MarketStream, batched
+from gridcore import PublicTradeEvent
 
 _BULK = BulkTable(PublicTradeRow, PublicTradeRecord, ("symbol", "trade_id"), owned=False)
 _COLUMNS = {

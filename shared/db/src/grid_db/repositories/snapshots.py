@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from gridcore import DirectionType
 from sqlalchemy.orm import Session
 
 from grid_db.bulk.table import BulkTable
@@ -14,6 +13,7 @@ from grid_db.models import PositionSnapshotRow, WalletSnapshotRow
 from grid_db.records import PositionSnapshotRecord, WalletSnapshotRecord
 from grid_db.repositories.reading import TenantRepository
 from grid_db.values import id_text
+from gridcore import DirectionType
 
 _POSITIONS = BulkTable(
     PositionSnapshotRow,

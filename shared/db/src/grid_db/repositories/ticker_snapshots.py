@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import numpy as np
-from gridcore import TickerEvent
 from sqlalchemy.orm import Session
 
 from grid_db.bulk.table import BulkTable
@@ -12,6 +11,7 @@ from grid_db.columns import TickerColumns, join_tickers, parse_decimals
 from grid_db.models import TickerSnapshotRow
 from grid_db.records import TickerSnapshotRecord
 from grid_db.repositories.streams import MarketStream, batched
+from gridcore import TickerEvent
 
 _BULK = BulkTable(TickerSnapshotRow, TickerSnapshotRecord, ("symbol", "exchange_ts"), owned=False)
 _DECIMALS = ("last_price", "mark_price", "bid1_price", "ask1_price", "funding_rate")
