@@ -131,7 +131,7 @@ def sqlite_rows(folder: Path, trades: list[PublicTradeRecord]) -> Iterator[Row]:
     with sqlite_factory(folder, "plain.db"):
         pass
     statement = (
-        f"INSERT INTO public_trades ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - fixed names
+        f"INSERT INTO public_trades ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (symbol, trade_id) DO NOTHING"
     )
     with plain_sqlite(folder / "plain.db") as connection:
@@ -205,7 +205,7 @@ def postgresql_rows(server: EmbeddedPostgres, trades: list[PublicTradeRecord]) -
                 for row in ready:
                     copy.write_row(row)
             connection.execute(
-                f"INSERT INTO public_trades ({_COLUMNS}) SELECT {_COLUMNS} FROM stage"  # noqa: S608 - fixed names
+                f"INSERT INTO public_trades ({_COLUMNS}) SELECT {_COLUMNS} FROM stage"
                 " ON CONFLICT (symbol, trade_id) DO NOTHING"
             )
             connection.commit()
