@@ -1,5 +1,6 @@
 """The promises of a strategy against an exchange that answers late, twice and in any order."""
 
+import os
 import random
 from decimal import Decimal
 
@@ -8,6 +9,11 @@ import pytest
 from gridcore import DirectionType, GridConfig, SafetyCaps
 from testkit.builders import strategy_config
 from testkit.world import KIND, UNKIND, Faults, World
+
+pytestmark = pytest.mark.simulation
+
+# `make test-simulation SEEDS=10000` runs as many; a failure names its seed
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "40"))
 
 
 def world(seed: int, faults: Faults, **config: object) -> World:
@@ -26,7 +32,7 @@ def test_books_agree_with_a_kind_exchange(seed: int) -> None:
     assert kind.executions
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(SEEDS))
 def test_invariants_hold_and_books_agree_after_faults(seed: int) -> None:
     unkind = world(seed + 1000, UNKIND)
     unkind.run(700)
