@@ -74,6 +74,21 @@ class Admission:
         self.refused: Counter[Refusal] = Counter()
         self._qty: dict[tuple[DirectionType, SideType, int], Decimal | None] = {}
 
+    def exhausted_legs(self) -> frozenset[DirectionType]:
+        """Return the legs whose closing orders cover all that may be covered.
+
+        Not even the smallest further one would be; asked once for many wanted orders.
+        """
+        return frozenset(
+            direction
+            for direction, leg in self.account.legs.items()
+            if not is_covered(leg.size, self._held_back(direction), self.config.instrument.min_qty)
+        )
+
+    def _held_back(self, direction: DirectionType) -> Decimal:
+        unsettled = self.account.legs[direction].unsettled_closing_qty
+        return self.book.closing_qty[direction] + unsettled
+
     def judge(self, want: WantPlace, now: datetime) -> Decimal | Refusal:
         """Return the quantity (base coin) to place, or why nothing is placed."""
         if self.holds:
@@ -87,10 +102,7 @@ class Admission:
             return Refusal.OCCUPIED
         if self.retry.held_until((direction, ticks), now) is not None:
             return Refusal.RETRY_HOLD
-        if direction.is_closing(want.side):
-            verdict = self._judge_closing(want)
-        else:
-            verdict = self._judge_opening(want, now)
+        verdict = self._judge_closing(want) if want.closing else self._judge_opening(want, now)
         if isinstance(verdict, Refusal):
             return verdict
         most = self.config.safety_caps.max_open_orders
@@ -100,10 +112,6 @@ class Admission:
 
     def _judge_closing(self, want: WantPlace) -> Decimal | Refusal:
         direction = want.direction
-        leg = self.account.legs[direction]
-        held_back = self.book.closing_qty[direction] + leg.unsettled_closing_qty
-        if not is_covered(leg.size, held_back, self.config.instrument.min_qty):
-            return Refusal.NOT_COVERED  # not even the smallest order would be
         if self.account.is_closing_blocked(direction):
             return Refusal.CLOSING_BLOCKED
         if self.reduce_only[direction].is_tripped:
@@ -111,7 +119,9 @@ class Admission:
         qty = self._quantity(want)
         if qty is None:
             return Refusal.NO_QTY
-        return qty if is_covered(leg.size, held_back, qty) else Refusal.NOT_COVERED
+        size = self.account.legs[direction].size
+        covered = is_covered(size, self._held_back(direction), qty)
+        return qty if covered else Refusal.NOT_COVERED
 
     def _judge_opening(self, want: WantPlace, now: datetime) -> Decimal | Refusal:
         direction = want.direction
@@ -141,7 +151,7 @@ class Admission:
             config.amount,
             config.instrument.to_price(want.price_ticks),
             config.instrument,
-            opening=not want.direction.is_closing(want.side),
+            opening=not want.closing,
             multiplier=self.positions[want.direction].amount_multiplier(want.side),
             long_koef=config.long_koef if want.direction is DirectionType.LONG else Decimal(1),
             wallet_balance=self.account.wallet_balance,

@@ -54,6 +54,7 @@ class WantPlace(NamedTuple):
     side: SideType
     price_ticks: int
     level: int
+    closing: bool
 
 
 Want = WantCancel | WantPlace
@@ -256,7 +257,12 @@ class GridEngine:
                 continue
             else:
                 mismatch = WantCancel(order, CancelReason.SIDE_MISMATCH)
-            work.append((WantPlace(direction, side, ticks[index], index), mismatch))
+            work.append(
+                (
+                    WantPlace(direction, side, ticks[index], index, direction.is_closing(side)),
+                    mismatch,
+                )
+            )
         levels = self._levels
         cancels.extend(
             WantCancel(order, CancelReason.OUTSIDE_GRID)
@@ -434,7 +440,7 @@ class GridEngine:
             side=want.side,
             price=self.tick_size * want.price_ticks,
             qty=qty,
-            reduce_only=want.direction.is_closing(want.side),
+            reduce_only=want.closing,
             client_order_id=self.client_order_id(want.direction, want.side, want.price_ticks),
             grid_level=want.level,
             direction=want.direction,

@@ -58,6 +58,8 @@ class Leg:
     @property
     def unsettled_closing_qty(self) -> Decimal:
         """Closing quantity (base coin) that filled, but that `size` may still contain."""
+        if not self._unsettled:
+            return ZERO
         return sum((item.qty for item in self._unsettled if item.closing), ZERO)
 
     @property

@@ -99,6 +99,7 @@ class QuietFinder:
         times: list[datetime | None] = []
         any_refused = False
         retry = self.admission.retry
+        exhausted = self.admission.exhausted_legs()
         for want in wants:
             if isinstance(want, WantCancel):
                 order = want.order
@@ -106,6 +107,9 @@ class QuietFinder:
                     return None
                 if order.order_id is not None:
                     times.append(retry.held_until(order.order_id, now))
+                continue
+            if want.closing and want.direction in exhausted:
+                any_refused = True
                 continue
             verdict = self.admission.judge(want, now)
             if not isinstance(verdict, Refusal):

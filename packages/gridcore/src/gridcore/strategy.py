@@ -159,17 +159,23 @@ class GridStrategy:
         intents: list[Intent] = []
         refused = self.admission.refused
         refused.clear()
+        exhausted = self.admission.exhausted_legs()
         for want in wants:
             if isinstance(want, WantCancel):
                 intent = self.desk.cancel(want, now)
                 if intent is not None:
                     intents.append(intent)
                 continue
+            if want.closing and want.direction in exhausted:
+                refused[Refusal.NOT_COVERED] += 1
+                continue
             verdict = self.admission.judge(want, now)
             if isinstance(verdict, Refusal):
                 refused[verdict] += 1
             else:
                 intents.append(self.desk.place(want, verdict, now))
+                if want.closing:
+                    exhausted = self.admission.exhausted_legs()
         if self.config.cancel_foreign_orders:
             intents.extend(self.desk.cancel_foreign())
         return intents
