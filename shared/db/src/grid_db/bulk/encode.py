@@ -57,8 +57,8 @@ def _decimals(what: str) -> Callable[[Values], list[Any]]:
             return slowly(values)
         texts = list(map(str, values))
         together = "".join(texts)
-        # an exponent has an E, infinity and not-a-number have an n
-        if "E" in together or "n" in together or "e" in together:
+        # an exponent has an E, NaN an N, Infinity an n
+        if "E" in together or "N" in together or "n" in together:
             return slowly(values)
         return texts
 
