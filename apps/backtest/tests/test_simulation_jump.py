@@ -1,86 +1,104 @@
-"""Jumping over quiet ticks and walking every tick make the same session, to the last digit."""
+"""Jumping over quiet rows and walking every row make the same session, to the last digit."""
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from backtest.data_provider import ArchiveDataProvider
-from backtest.fill_simulator import FillModel, TouchFillSimulator, TradeThroughFillSimulator
-from backtest.runner import BacktestRunner
-from backtest.simulated_account import SimulatedAccount
 from backtest.simulation import Simulation
 from backtest.synthetic import RandomWalk
-from backtest.ticks import FundingColumns, TickColumns
-from gridcore import (
-    AmountSpec,
-    GridConfig,
-    InstrumentInfo,
-    MMTier,
-    MMTiers,
-    RiskConfig,
-    SafetyCaps,
-    StrategyConfig,
-)
+from backtest.ticks import FundingColumns, TickColumns, TickerColumns
+from backtest.track import TrackedValues
+from gridcore import AmountSpec, GridConfig, SafetyCaps, StrategyConfig
+from testkit.backtests import simulate, strategy_config
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "real"
-TIERS = MMTiers((MMTier(Decimal(2_000_000), Decimal("0.005"), Decimal("0.01"), Decimal(0)),))
+MODELS = ("strict_cross", "touch", "queue")
 
 
-def session(
-    columns: TickColumns, model: FillModel, *, exact: bool, deposit: int, **config: object
-) -> BacktestRunner:
-    instrument = InstrumentInfo(
-        columns.symbol,
-        columns.tick_size,
-        Decimal("0.001"),
-        Decimal("0.001"),
-        Decimal(5),
-        Decimal(1190),
-    )
-    parts = {"grid": GridConfig(20, 0.1), "amount": AmountSpec.parse("x0.02")} | config
-    strategy = StrategyConfig(
-        strat_id="test",
-        instrument=instrument,
-        risk=RiskConfig(0.8, 1.2, 3, 0.15),
-        **parts,  # type: ignore[arg-type]
-    )
-    account = SimulatedAccount(Decimal(deposit), Decimal(10), TIERS)
-    runner = BacktestRunner(strategy, account, model)
-    simulation = Simulation(runner, columns)
-    if exact:
-        simulation.run_exact()
-    else:
-        simulation.run_jumping()
-    return runner
-
-
-def assert_same(columns: TickColumns, model: FillModel, deposit: int, **config: object) -> int:
-    exact = session(columns, model, exact=True, deposit=deposit, **config)
-    jumping = session(columns, model, exact=False, deposit=deposit, **config)
-    assert exact.trades == jumping.trades
+def assert_same(columns: TickColumns, configs: list[StrategyConfig], **world: object) -> Simulation:
+    exact = simulate(columns, configs, exact=True, **world)  # type: ignore[arg-type]
+    jumping = simulate(columns, configs, exact=False, **world)  # type: ignore[arg-type]
+    for walked, jumped in zip(exact.runners, jumping.runners, strict=True):
+        assert walked.trades == jumped.trades
+        assert walked.funding == jumped.funding
+        assert walked.strategy.snapshot() == jumped.strategy.snapshot()
+        assert walked.executor.placed == jumped.executor.placed
     assert exact.account.wallet == jumping.account.wallet
-    assert exact.strategy.snapshot() == jumping.strategy.snapshot()
-    account = exact.account
+    assert exact.liquidation == jumping.liquidation
+    assert exact.track.states == jumping.track.states
+    values = [
+        TrackedValues(s.track.states, s.timeline, columns.tick_size) for s in (exact, jumping)
+    ]
+    assert values[0].drawdown() == values[1].drawdown()
+    assert values[0].sample(60_000_000) == values[1].sample(60_000_000)
+    assert jumping.visits <= exact.visits
+    account = jumping.account
     booked = account.realised_pnl - account.fees_paid - account.funding_paid
-    assert account.wallet == account.deposit + booked
-    assert account.realised_pnl == sum(trade.realised_pnl for trade in exact.trades)
-    assert account.fees_paid == sum(trade.fee for trade in exact.trades)
-    return len(exact.trades)
+    assert account.wallet == account.deposits + booked
+    trades = [trade for runner in jumping.runners for trade in runner.trades]
+    assert account.realised_pnl == sum(trade.realised_pnl for trade in trades)
+    assert account.fees_paid == sum(trade.fee for trade in trades)
+    payments = [payment for runner in jumping.runners for payment in runner.funding]
+    assert account.funding_paid == sum(payment.paid for payment in payments)
+    return jumping
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_random_walks(seed: int) -> None:
+def trade_count(simulation: Simulation) -> int:
+    return sum(len(runner.trades) for runner in simulation.runners)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("seed", range(6))
+def test_random_walks(seed: int, model: str) -> None:
     walk = RandomWalk(trades_per_s=(0.2, 2.0)[seed % 2], volatility=1.0)
-    columns = walk.generate(12_000, seed)
-    model = (TradeThroughFillSimulator(), TouchFillSimulator())[seed // 2 % 2]
+    columns = walk.generate(8_000, seed)
     caps = SafetyCaps(
         max_orders_per_minute=(None, 3)[seed % 2],
         session_loss_limit=(None, Decimal(5))[seed // 4],
     )
-    fills = assert_same(columns, model, (130, 10_000)[seed % 2], safety_caps=caps)
-    assert fills
+    config = strategy_config(columns, safety_caps=caps)
+    deposit = (130, 10_000)[seed % 2]
+    assert trade_count(assert_same(columns, [config], model=model, deposit=deposit))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    model=st.sampled_from(MODELS),
+    latency_us=st.sampled_from([0, 50_000, 5_000_000]),
+    deposit=st.sampled_from([40, 130, 10_000]),
+    amount=st.sampled_from(["x0.02", "x0.2", "b0.002", "30"]),
+    count=st.sampled_from([6, 20, 50]),
+    two=st.booleans(),
+)
+def test_random_settings(
+    seed: int, model: str, latency_us: int, deposit: int, amount: str, count: int, two: bool
+) -> None:
+    columns = RandomWalk(trades_per_s=1.0, volatility=1.5).generate(2_500, seed)
+    first = strategy_config(
+        columns, "one", grid=GridConfig(count, 0.1), amount=AmountSpec.parse(amount)
+    )
+    configs = [first]
+    if two:
+        configs.append(replace(first, strat_id="two", grid=GridConfig(10, 0.15)))
+    assert_same(columns, configs, model=model, latency_us=latency_us, deposit=deposit)
+
+
+def test_tickers_decide_while_trades_fill() -> None:
+    columns = RandomWalk(trades_per_s=1.0, volatility=1.5).generate(6_000, 5)
+    every = slice(3, None, 4)
+    tickers = TickerColumns(
+        ts_us=columns.ts_us[every] + 1, price_ticks=columns.price_ticks[every].copy()
+    )
+    both = replace(columns, tickers=tickers)
+    assert trade_count(assert_same(both, [strategy_config(both)])) > 10
+    assert trade_count(assert_same(both, [strategy_config(both)], latency_us=100_000)) > 10
 
 
 def test_funding_is_settled_once_and_counted() -> None:
@@ -90,14 +108,13 @@ def test_funding_is_settled_once_and_counted() -> None:
     rates = np.array([100, -50, 25, 10], dtype=np.int64)
     funding = FundingColumns(ts_us=due, rate=rates, step=Decimal("0.000001"))
     with_funding = columns.with_rates(funding=funding)
-    assert_same(with_funding, TradeThroughFillSimulator(), 10_000)
-    runner = session(with_funding, TradeThroughFillSimulator(), exact=False, deposit=10_000)
-    assert runner.account.funding_paid != 0
+    simulation = assert_same(with_funding, [strategy_config(with_funding)])
+    assert simulation.account.funding_paid != 0
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="no real market data beside the project")
 def test_two_hours_of_real_trades() -> None:
     path = next((REAL / "trades").glob("BINANCE-USDM_BTCUSDT_2020*"))
-    provider = ArchiveDataProvider([path])
-    columns = provider.load("BTCUSDT")
-    assert assert_same(columns, TradeThroughFillSimulator(), 10_000) > 10
+    columns = ArchiveDataProvider([path]).load("BTCUSDT")
+    for model in MODELS:
+        assert trade_count(assert_same(columns, [strategy_config(columns)], model=model)) > 10

@@ -1,106 +1,126 @@
 """The shell around `gridcore.GridStrategy`: simulated fills in, simulated commands out.
 
 No strategy rule lives here. A runner feeds the strategy what an exchange would tell it, in the
-order in which it would, and carries out what it answers.
+order in which it would, and hands what it answers to the executor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable
 from decimal import Decimal
 
-from backtest.fill_simulator import FillModel
-from backtest.order_manager import BacktestOrderManager, SimulatedOrder
-from backtest.simulated_account import SimulatedAccount
+from backtest.executor import BacktestExecutor
+from backtest.fill_simulator import Fill, FillModel, MarketTrade
+from backtest.order_manager import BacktestOrderManager
+from backtest.simulated_account import SimulatedAccount, SimulatedPair
+from backtest.trades import BacktestTrade, FundingPayment, TradeKind, moment
 from gridcore import (
     AccountEvent,
-    CancelIntent,
-    CancelOutcome,
-    CancelResultEvent,
     DirectionType,
-    ExchangeOrderStatus,
+    Event,
     ExecutionEvent,
     GridStrategy,
-    Intent,
-    OrderUpdateEvent,
-    PlaceOutcome,
-    PlaceResultEvent,
-    SideType,
     StrategyConfig,
     TickerEvent,
 )
 
 ZERO = Decimal(0)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def moment(ts_us: int) -> datetime:
-    """Return microseconds since 1970 as an aware UTC datetime."""
-    return EPOCH + timedelta(microseconds=ts_us)
-
-
-@dataclass(frozen=True, slots=True)
-class BacktestTrade:
-    """One simulated fill; prices and money in USDT, quantity in base coin."""
-
-    ts_us: int
-    client_order_id: str
-    order_id: str
-    direction: DirectionType
-    side: SideType
-    price: Decimal
-    qty: Decimal
-    fee: Decimal
-    realised_pnl: Decimal
 
 
 class BacktestRunner:
-    """One strategy on one simulated account."""
+    """One strategy with its legs on a simulated account."""
 
     def __init__(
-        self, config: StrategyConfig, account: SimulatedAccount, fill_model: FillModel
+        self,
+        config: StrategyConfig,
+        account: SimulatedAccount,
+        pair: SimulatedPair,
+        fill_model: FillModel,
+        latency_us: int = 0,
     ) -> None:
         self.config = config
         self.strategy = GridStrategy(config)
         self.account = account
+        self.pair = pair
         self.fill_model = fill_model
-        self.orders = BacktestOrderManager(config.leverage)
+        self.orders = BacktestOrderManager(pair)
+        self.executor = BacktestExecutor(config, account, self.orders, fill_model, latency_us)
         self.trades: list[BacktestTrade] = []
+        self.funding: list[FundingPayment] = []
         self._tick_size = config.instrument.tick_size
 
-    def start(self, ts_us: int, price_ticks: int) -> None:
+    def start(self, ts_us: int) -> None:
         """Confirm the account to the strategy, as a live bot does before it trades."""
-        self.report_account(ts_us, price_ticks)
+        self.report_account(ts_us)
         self.strategy.adopt_orders([], moment(ts_us))
 
-    def fill_crossed(self, ts_us: int, price_ticks: int) -> bool:
-        """Fill every order that the market crosses, best price first; True when any did."""
-        crossed = [o for o in self.orders.orders.values() if self.fill_model.fills(o, price_ticks)]
-        if not crossed:
+    def report_account(self, ts_us: int) -> None:
+        """Tell the strategy what the account holds, valued at the mark price."""
+        ts, pair, account = moment(ts_us), self.pair, self.account
+        long, short = pair.long, pair.short
+        self.strategy.on_event(
+            AccountEvent(
+                symbol=self.config.symbol,
+                exchange_ts=ts,
+                local_ts=ts,
+                long=long.snapshot(account.liquidation_price(pair, DirectionType.LONG)),
+                short=short.snapshot(account.liquidation_price(pair, DirectionType.SHORT)),
+                wallet=account.wallet_snapshot(),
+            )
+        )
+
+    def arrive(self, ts_us: int, price_ticks: int) -> bool:
+        """Let commands on their way arrive, and tell the strategy what became of them.
+
+        True when any arrived.
+        """
+        due = self.executor.next_arrival_us
+        if due is None or due > ts_us:
             return False
-        crossed.sort(key=lambda o: abs(o.price_ticks - price_ticks), reverse=True)
-        for order in crossed:
-            self._fill(order, ts_us)
-        self.report_account(ts_us, price_ticks)
+        self._tell(self.executor.arrive(ts_us, price_ticks))
         return True
 
-    def _fill(self, order: SimulatedOrder, ts_us: int) -> None:
-        self.orders.remove(order.order_id)
-        qty = order.leaves_qty
-        pnl, fee = self.account.fill(order.direction, qty, order.price, closing=order.reduce_only)
+    def fill(self, ts_us: int, trade: MarketTrade) -> bool:
+        """Fill what a trade of the market fills, best price first; True when anything did."""
+        count = len(self.trades)
+        for fill in self.fill_model.fills(self.orders, trade):
+            self._book(fill, ts_us)
+        return len(self.trades) > count
+
+    def _book(self, fill: Fill, ts_us: int) -> None:
+        order, qty = fill
+        account = self.account
+        rate = account.fees.taker if order.takes else account.fees.maker
+        self.orders.reduce(order, qty)
+        pnl, fee = account.fill(
+            self.pair,
+            order.direction,
+            qty,
+            order.price,
+            closing=order.reduce_only,
+            fee_rate=rate,
+        )
+        exec_id = f"{self.config.strat_id}-x{len(self.trades) + 1}"
+        leg = self.pair.leg(order.direction)
         self.trades.append(
             BacktestTrade(
                 ts_us,
-                order.client_order_id,
+                self.config.symbol,
+                self.config.strat_id,
+                exec_id,
                 order.order_id,
+                order.client_order_id,
                 order.direction,
                 order.side,
                 order.price,
                 qty,
                 fee,
                 pnl,
+                order.leaves_qty,
+                leg.size,
+                order.reduce_only,
+                not order.takes,
+                TradeKind.GRID,
             )
         )
         ts = moment(ts_us)
@@ -109,7 +129,7 @@ class BacktestRunner:
                 symbol=self.config.symbol,
                 exchange_ts=ts,
                 local_ts=ts,
-                exec_id=f"x{len(self.trades)}",
+                exec_id=exec_id,
                 order_id=order.order_id,
                 order_link_id=order.client_order_id,
                 side=order.side,
@@ -118,28 +138,32 @@ class BacktestRunner:
                 fee=fee,
                 closed_pnl=pnl if order.reduce_only else None,
                 closed_size=qty if order.reduce_only else ZERO,
-                leaves_qty=ZERO,
+                leaves_qty=order.leaves_qty,
             )
         )
 
-    def report_account(self, ts_us: int, price_ticks: int) -> None:
-        """Tell the strategy what the account holds, valued at a price."""
-        ts, price = moment(ts_us), self._tick_size * price_ticks
-        liquidation = self.account.liquidation_prices()
-        legs = self.account.legs
-        self.strategy.on_event(
-            AccountEvent(
-                symbol=self.config.symbol,
-                exchange_ts=ts,
-                local_ts=ts,
-                long=legs[DirectionType.LONG].snapshot(liquidation[DirectionType.LONG]),
-                short=legs[DirectionType.SHORT].snapshot(liquidation[DirectionType.SHORT]),
-                wallet=self.account.wallet_snapshot(price, self.orders.margin),
+    def settle_funding(self, ts_us: int, mark_price: Decimal, rate: Decimal) -> None:
+        """Pay or receive funding on both legs."""
+        for direction in DirectionType:
+            size = self.pair.leg(direction).size
+            if not size:
+                continue
+            paid = self.account.settle_funding(self.pair, direction, mark_price, rate)
+            self.funding.append(
+                FundingPayment(
+                    ts_us,
+                    self.config.symbol,
+                    self.config.strat_id,
+                    direction,
+                    size,
+                    mark_price,
+                    rate,
+                    paid,
+                )
             )
-        )
 
-    def decide(self, ts_us: int, price_ticks: int) -> None:
-        """Feed one ticker and carry out what the strategy wants."""
+    def decide(self, ts_us: int, price_ticks: int) -> bool:
+        """Feed one ticker and send what the strategy wants; True when it wanted anything."""
         ts = moment(ts_us)
         event = TickerEvent(
             symbol=self.config.symbol,
@@ -148,52 +172,45 @@ class BacktestRunner:
             last_price=self._tick_size * price_ticks,
         )
         intents = self.strategy.on_event(event)
-        if intents:
-            self._carry_out(intents, ts)
+        if not intents:
+            return False
+        self._tell(self.executor.submit(intents, ts_us, price_ticks))
+        return True
 
-    def _carry_out(self, intents: Sequence[Intent], ts: datetime) -> None:
-        for intent in intents:
-            if isinstance(intent, CancelIntent):
-                self._cancel(intent, ts)
+    def close_legs(self, ts_us: int, price: Decimal, fee_rate: Decimal, kind: TradeKind) -> None:
+        """Withdraw everything that rests and close both legs at `price` (USDT)."""
+        self.executor.forget()
+        for direction in DirectionType:
+            leg = self.pair.leg(direction)
+            qty = leg.size
+            if not qty:
                 continue
-            ticks = self.config.instrument.to_ticks(intent.price)
-            order = self.orders.place(intent, ticks)
-            self.strategy.on_event(
-                PlaceResultEvent(
-                    symbol=self.config.symbol,
-                    exchange_ts=ts,
-                    local_ts=ts,
-                    client_order_id=intent.client_order_id,
-                    outcome=PlaceOutcome.ACCEPTED,
-                    order_id=order.order_id,
-                    order_link_id=order.client_order_id,
+            pnl, fee = self.account.fill(
+                self.pair, direction, qty, price, closing=True, fee_rate=fee_rate
+            )
+            number = len(self.trades) + 1
+            self.trades.append(
+                BacktestTrade(
+                    ts_us,
+                    self.config.symbol,
+                    self.config.strat_id,
+                    f"{self.config.strat_id}-x{number}",
+                    f"{self.config.strat_id}-{kind.value}-{direction.value}",
+                    "",
+                    direction,
+                    direction.opening_side.opposite,
+                    price,
+                    qty,
+                    fee,
+                    pnl,
+                    ZERO,
+                    ZERO,
+                    True,
+                    False,
+                    kind,
                 )
             )
 
-    def _cancel(self, intent: CancelIntent, ts: datetime) -> None:
-        order = self.orders.remove(intent.order_id)
-        self.strategy.on_event(
-            CancelResultEvent(
-                symbol=self.config.symbol,
-                exchange_ts=ts,
-                local_ts=ts,
-                order_id=intent.order_id,
-                outcome=CancelOutcome.GONE if order is None else CancelOutcome.ACCEPTED,
-            )
-        )
-        if order is not None:
-            self.strategy.on_event(
-                OrderUpdateEvent(
-                    symbol=self.config.symbol,
-                    exchange_ts=ts,
-                    local_ts=ts,
-                    order_id=order.order_id,
-                    order_link_id=order.client_order_id,
-                    status=ExchangeOrderStatus.CANCELLED,
-                    side=order.side,
-                    price=order.price,
-                    qty=order.qty,
-                    leaves_qty=order.leaves_qty,
-                    reduce_only=order.reduce_only,
-                )
-            )
+    def _tell(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.strategy.on_event(event)

@@ -1,23 +1,29 @@
-"""The simulated account: money, both legs, margin. The paper exchange keeps its accounts with it.
+"""The simulated account: money, legs, margin. The paper exchange keeps its accounts with it too.
 
 Wallet = deposits + realised profit - fees - funding, to the last decimal.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
+from backtest.liquidation import bankruptcy_price, liquidation_range
 from backtest.position_tracker import BacktestPositionTracker
 from gridcore import (
     DirectionType,
+    LegMargin,
     MMTiers,
+    PositionState,
     WalletSnapshot,
+    calc_pair_initial_line,
     calc_pair_margins,
-    estimate_liquidation_prices,
 )
 
 ZERO = Decimal(0)
+NO_PRICES: tuple[Decimal | None, Decimal | None] = (None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,82 +34,240 @@ class FeeRates:
     taker: Decimal = Decimal("0.00055")
 
 
-class SimulatedAccount:
-    """One symbol's two legs on one wallet, cross margin, USDT."""
+class Booking(NamedTuple):
+    """What one fill brought: realised profit before fees, and the fee paid, both USDT."""
 
-    def __init__(
-        self, deposit: Decimal, leverage: Decimal, tiers: MMTiers, fees: FeeRates | None = None
-    ) -> None:
-        self.deposit = deposit
-        self.wallet = deposit
+    realised_pnl: Decimal
+    fee: Decimal
+
+
+class SimulatedPair:
+    """Both legs of one symbol, and the margin that resting orders on it hold.
+
+    `mark_price` (USDT) values the legs; whoever runs the market sets it before asking for values.
+    """
+
+    def __init__(self, symbol: str, leverage: Decimal, tiers: MMTiers, taker_rate: Decimal) -> None:
+        self.symbol = symbol
         self.tiers = tiers
+        self.taker_rate = taker_rate
+        self.mark_price: Decimal | None = None
+        self.order_margin = ZERO
+        self.long = BacktestPositionTracker(DirectionType.LONG, leverage)
+        self.short = BacktestPositionTracker(DirectionType.SHORT, leverage)
+        self.net_size = ZERO
+        self.net_cost = ZERO  # USDT: what the net size cost at entry prices
+        self._initial_line: tuple[Decimal, Decimal] | None = (ZERO, ZERO)
+
+    def leg(self, direction: DirectionType) -> BacktestPositionTracker:
+        """Return one leg."""
+        return self.long if direction is DirectionType.LONG else self.short
+
+    @property
+    def is_open(self) -> bool:
+        """Whether either leg holds anything."""
+        return bool(self.long.size or self.short.size)
+
+    def changed(self) -> None:
+        """Take note that a leg's size, entry or leverage changed."""
+        long, short = self.long, self.short
+        self.net_size = long.size - short.size
+        self.net_cost = long.size * long.entry_price - short.size * short.entry_price
+        self._initial_line = None
+
+    def states(self) -> tuple[PositionState, PositionState]:
+        """Return both legs for the margin formulas."""
+        return self.long.state(), self.short.state()
+
+    def mark(self) -> Decimal:
+        """Return the mark price in USDT. Raises ValueError before the market has one."""
+        if self.mark_price is None:
+            raise ValueError(f"{self.symbol}: there is no mark price yet to value the legs with")
+        return self.mark_price
+
+    def unrealised_pnl(self) -> Decimal:
+        """Return the profit in USDT of both legs at the mark price."""
+        if not self.is_open:
+            return ZERO
+        return self.net_size * self.mark() - self.net_cost
+
+    def initial_margin(self) -> Decimal:
+        """Return the initial margin in USDT that both legs hold at the mark price."""
+        if not self.is_open:
+            return ZERO
+        fixed, per_price = self.initial_line()
+        return fixed + per_price * self.mark()
+
+    def initial_line(self) -> tuple[Decimal, Decimal]:
+        """Return (a, b): the legs hold a + b x mark price of initial margin, USDT."""
+        if self._initial_line is None:
+            long, short = self.states()
+            self._initial_line = calc_pair_initial_line(long, short, taker_fee_rate=self.taker_rate)
+        return self._initial_line
+
+    def margins(self) -> tuple[LegMargin, LegMargin]:
+        """Return the margins (long, short) at the mark price."""
+        long, short = self.states()
+        if not self.is_open:
+            return LegMargin(ZERO, ZERO), LegMargin(ZERO, ZERO)
+        return calc_pair_margins(
+            long, short, self.mark(), self.tiers, taker_fee_rate=self.taker_rate
+        )
+
+    def maintenance_margin(self) -> Decimal:
+        """Return the maintenance margin in USDT of both legs at the mark price."""
+        long, short = self.margins()
+        return long.maintenance + short.maintenance
+
+
+class SimulatedAccount:
+    """A wallet in USDT under the legs of any number of pairs, cross margin."""
+
+    def __init__(self, deposit: Decimal, fees: FeeRates | None = None) -> None:
+        self.deposits = deposit
+        self.wallet = deposit
         self.fees = fees or FeeRates()
-        self.legs = {
-            direction: BacktestPositionTracker(direction, leverage) for direction in DirectionType
-        }
+        self.pairs: dict[str, SimulatedPair] = {}
         self.realised_pnl = ZERO
         self.fees_paid = ZERO
         self.funding_paid = ZERO
+        self.version = 0  # grows with every change of wallet or legs
+        self._liquidation: dict[str, tuple[Decimal | None, Decimal | None]] = {}
+        self._liquidation_version = -1
+
+    def add_pair(self, name: str, symbol: str, leverage: Decimal, tiers: MMTiers) -> SimulatedPair:
+        """Open a pair of legs under `name`. Raises ValueError if there is one."""
+        if name in self.pairs:
+            raise ValueError(f"the account has legs called {name!r} already")
+        pair = SimulatedPair(symbol, leverage, tiers, self.fees.taker)
+        self.pairs[name] = pair
+        return pair
+
+    def deposit(self, amount: Decimal) -> None:
+        """Add `amount` (USDT) to the wallet; a negative one is withdrawn."""
+        self.deposits += amount
+        self.wallet += amount
+        self.version += 1
+
+    # bookings
 
     def fill(
-        self, direction: DirectionType, qty: Decimal, price: Decimal, *, closing: bool
-    ) -> tuple[Decimal, Decimal]:
-        """Book one maker fill; return (realised profit, fee) in USDT."""
-        leg = self.legs[direction]
+        self,
+        pair: SimulatedPair,
+        direction: DirectionType,
+        qty: Decimal,
+        price: Decimal,
+        *,
+        closing: bool,
+        fee_rate: Decimal | None = None,
+    ) -> Booking:
+        """Book one fill; `fee_rate` is the maker's unless given. Raises ValueError for closing
+        more than the leg holds.
+        """
+        leg = pair.leg(direction)
         pnl = ZERO
         if closing:
             pnl = leg.close(qty, price)
         else:
             leg.open(qty, price)
-        fee = qty * price * self.fees.maker
+        fee = qty * price * (self.fees.maker if fee_rate is None else fee_rate)
         self.realised_pnl += pnl
         self.fees_paid += fee
         self.wallet += pnl - fee
-        return pnl, fee
+        self.version += 1
+        pair.changed()
+        return Booking(pnl, fee)
 
-    def settle_funding(self, mark_price: Decimal, rate: Decimal) -> Decimal:
-        """Pay funding at `rate` on both legs; return what was paid (negative: received)."""
-        net = self.legs[DirectionType.LONG].size - self.legs[DirectionType.SHORT].size
-        paid = net * mark_price * rate
+    def settle_funding(
+        self, pair: SimulatedPair, direction: DirectionType, mark_price: Decimal, rate: Decimal
+    ) -> Decimal:
+        """Settle funding of one leg; return what it paid in USDT (negative: received).
+
+        Longs pay size x mark price x rate, shorts receive it. Source: exchange fact sheet,
+        section 8, "Funding".
+        """
+        paid = pair.leg(direction).size * mark_price * rate
+        if direction is DirectionType.SHORT:
+            paid = -paid
         self.funding_paid += paid
         self.wallet -= paid
+        self.version += 1
         return paid
 
-    def unrealised_pnl(self, price: Decimal) -> Decimal:
-        """Return the profit in USDT of both legs at `price`."""
-        return sum((leg.unrealised_pnl(price) for leg in self.legs.values()), ZERO)
+    # values at the mark prices
 
-    def equity(self, price: Decimal) -> Decimal:
+    def unrealised_pnl(self) -> Decimal:
+        """Return the profit in USDT of all legs."""
+        return sum((pair.unrealised_pnl() for pair in self.pairs.values()), ZERO)
+
+    def equity(self) -> Decimal:
         """Return wallet balance plus unrealised profit in USDT."""
-        return self.wallet + self.unrealised_pnl(price)
+        return self.wallet + self.unrealised_pnl()
 
-    def available(self, mark_price: Decimal, order_margin: Decimal) -> Decimal:
-        """Return the free margin in USDT with this much held by resting orders."""
-        long, short = (self.legs[direction].state() for direction in DirectionType)
-        margins = calc_pair_margins(
-            long, short, mark_price, self.tiers, taker_fee_rate=self.fees.taker
+    def initial_margin(self) -> Decimal:
+        """Return the initial margin in USDT of all legs and of all resting orders."""
+        return sum(
+            (pair.initial_margin() + pair.order_margin for pair in self.pairs.values()), ZERO
         )
-        return self.equity(mark_price) - sum((m.initial for m in margins), ZERO) - order_margin
 
-    def maintenance_margin(self, mark_price: Decimal) -> Decimal:
-        """Return the maintenance margin in USDT of both legs."""
-        long, short = (self.legs[direction].state() for direction in DirectionType)
-        margins = calc_pair_margins(
-            long, short, mark_price, self.tiers, taker_fee_rate=self.fees.taker
-        )
-        return sum((margin.maintenance for margin in margins), ZERO)
+    def available(self) -> Decimal:
+        """Return the free margin in USDT; negative when more is held than there is."""
+        return self.equity() - self.initial_margin()
 
-    def liquidation_prices(self) -> dict[DirectionType, Decimal | None]:
-        """Return the liquidation price of each leg in USDT, None for a leg without one."""
-        long, short = (self.legs[direction].state() for direction in DirectionType)
-        prices = estimate_liquidation_prices(
-            long, short, self.wallet, self.tiers, taker_fee_rate=self.fees.taker
-        )
-        return dict(zip(DirectionType, prices, strict=True))
+    def maintenance_margin(self) -> Decimal:
+        """Return the maintenance margin in USDT of all legs."""
+        return sum((pair.maintenance_margin() for pair in self.pairs.values()), ZERO)
 
-    def wallet_snapshot(self, mark_price: Decimal, order_margin: Decimal) -> WalletSnapshot:
+    def wallet_snapshot(self) -> WalletSnapshot:
         """Return the wallet as an exchange reports it."""
-        return WalletSnapshot(
-            wallet_balance=self.wallet,
-            available_balance=self.available(mark_price, order_margin),
+        return WalletSnapshot(wallet_balance=self.wallet, available_balance=self.available())
+
+    # liquidation
+
+    def is_liquidatable(self) -> bool:
+        """Tell whether the legs' maintenance margin has reached equity."""
+        return self.equity() <= self.maintenance_margin() and any(
+            pair.is_open for pair in self.pairs.values()
+        )
+
+    def liquidation_range(self, symbol: str) -> tuple[Decimal | None, Decimal | None]:
+        """Return the mark prices (low, high) of `symbol` at which the account is liquidated.
+
+        In USDT; None where no price does it. Other symbols stay at their marks.
+        """
+        if self._liquidation_version != self.version:
+            self._liquidation.clear()
+            self._liquidation_version = self.version
+        known = self._liquidation.get(symbol)
+        if known is None:
+            known = liquidation_range(self._pairs_of(symbol), self._equity_behind(symbol))
+            if len({pair.symbol for pair in self.pairs.values()}) == 1:
+                self._liquidation[symbol] = known  # with other symbols it moves with their marks
+        return known
+
+    def liquidation_price(self, pair: SimulatedPair, direction: DirectionType) -> Decimal | None:
+        """Return the liquidation price in USDT of a leg, None for a leg without one."""
+        leg_is_larger = pair.net_size > 0 if direction is DirectionType.LONG else pair.net_size < 0
+        if not leg_is_larger:
+            return None
+        low, high = self.liquidation_range(pair.symbol)
+        return low if direction is DirectionType.LONG else high
+
+    def bankruptcy_price(self, symbol: str) -> Decimal | None:
+        """Return the price in USDT of `symbol` at which equity is nothing, None without one."""
+        behind = self.wallet + sum(
+            (pair.unrealised_pnl() for pair in self.pairs.values() if pair.symbol != symbol), ZERO
+        )
+        return bankruptcy_price(self._pairs_of(symbol), behind)
+
+    def _pairs_of(self, symbol: str) -> list[SimulatedPair]:
+        return [pair for pair in self.pairs.values() if pair.symbol == symbol]
+
+    def _equity_behind(self, symbol: str) -> Decimal:
+        """Return what stands behind the legs of one symbol: wallet and all other legs' surplus."""
+        others: Iterable[SimulatedPair] = (
+            pair for pair in self.pairs.values() if pair.symbol != symbol
+        )
+        return self.wallet + sum(
+            (pair.unrealised_pnl() - pair.maintenance_margin() for pair in others), ZERO
         )

@@ -1,153 +1,267 @@
-"""The loop over ticks: every one of them, or only those at which something can happen.
+"""The loop over rows: every one of them, or only those at which something can happen.
 
-Per tick, in this order: funding if due, fills, then decisions. An order placed at a tick fills at
-the next one at the earliest. Both ways make the same trades; the jumping one asks the strategy
-where nothing changes and looks for the next tick outside.
+Per row, in this order: commands that arrive, funding if due, fills of all runners, liquidation,
+the account's value, then decisions of all runners. An order placed at a row fills at the next one
+at the earliest. Both ways make the same trades; the jumping one asks the strategies where nothing
+changes and looks for the next row outside.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Final
 
-import numpy as np
-
-from backtest.runner import EPOCH, BacktestRunner
-from backtest.ticks import FundingColumns, TickColumns
+from backtest.funding import FundingSimulator, Settlement
+from backtest.runner import BacktestRunner
+from backtest.simulated_account import SimulatedAccount
+from backtest.timeline import Range, Timeline
+from backtest.track import AccountTrack
+from backtest.trades import Liquidation, TradeKind, to_us
+from gridcore.grid import UNBOUNDED
+from gridcore.instrument import floor_ceil_ticks
 
 WALLET_REFRESH_US: Final = 300_000_000  # a live bot reads its wallet at least this often
-FIRST_LOOK: Final = 512  # ticks searched at first; doubled until something is found
+PROGRESS_EVERY: Final = 1 << 16  # rows
+ZERO = Decimal(0)
+
+Progress = Callable[[int, int], None]
 
 
 class Simulation:
-    """One runner over the ticks of one symbol."""
+    """Runners of one symbol on one account, over the rows of a timeline."""
 
-    def __init__(self, runner: BacktestRunner, columns: TickColumns) -> None:
-        self.runner = runner
-        self.columns = columns
-        self.decisions = 0
-        self._ts = columns.ts_us
-        self._prices = columns.price_ticks
-        self._funding = self._settlements(columns.funding)
+    def __init__(
+        self,
+        account: SimulatedAccount,
+        runners: Sequence[BacktestRunner],
+        timeline: Timeline,
+        funding: FundingSimulator | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.account = account
+        self.runners = runners
+        self.timeline = timeline
+        self.visits = 0
+        self.liquidation: Liquidation | None = None
+        self.symbol = runners[0].config.symbol
+        self.track = AccountTrack(account, self.symbol)
+        self._tick_size = runners[0].config.instrument.tick_size
+        self._progress = progress
+        self._next_report = PROGRESS_EVERY
+        self._settlements: list[Settlement] = []
+        if funding is not None and len(timeline):
+            first, last = int(timeline.ts_us[0]), int(timeline.ts_us[-1])
+            self._settlements = list(funding.settlements(first, last))
         self._next_funding = 0
         self._refreshed = -1  # number of the wallet refresh interval that was reported last
-        self._check_us = int(runner.config.position_check_interval.total_seconds() * 1_000_000)
-
-    def _settlements(self, funding: FundingColumns | None) -> list[tuple[int, object]]:
-        if funding is None or not len(self._ts):
-            return []
-        return list(funding.settlements(int(self._ts[0]), int(self._ts[-1]) + 1))
+        self._deadly: Range = (0, UNBOUNDED)  # prices in ticks at or beyond which the account dies
+        self._deadly_version = self._noted_version = -1
+        self._check_us = [
+            int(r.config.position_check_interval.total_seconds() * 1_000_000) for r in runners
+        ]
 
     def run_exact(self) -> None:
-        """Walk every tick."""
-        if not len(self._ts):
+        """Walk every row."""
+        if not len(self.timeline):
             return
-        self.runner.start(int(self._ts[0]), int(self._prices[0]))
-        for index in range(len(self._ts)):
-            self._tick(int(self._ts[index]), int(self._prices[index]))
+        self._start()
+        for row in range(len(self.timeline)):
+            self._visit(row)
+            if self.liquidation is not None:
+                return
 
     def run_jumping(self) -> None:
-        """Visit only the ticks at which something can happen."""
-        if not len(self._ts):
+        """Visit only the rows at which something can happen."""
+        total = len(self.timeline)
+        if not total:
             return
-        self.runner.start(int(self._ts[0]), int(self._prices[0]))
-        index, last, total = 0, -1, len(self._ts)
-        while index < total:
-            if index - last > 1:
-                self._catch_up(last, index)
-            self._tick(int(self._ts[index]), int(self._prices[index]))
-            last, index = index, self._next(index)
+        self._start()
+        row, last = 0, -1
+        while row < total:
+            if row - last > 1:
+                self._catch_up(last, row)
+            self._visit(row)
+            if self.liquidation is not None:
+                return
+            last, row = row, self._next(row)
         if total - last > 1:
             self._catch_up(last, total)
 
-    def _tick(self, ts_us: int, price_ticks: int) -> None:
-        runner = self.runner
-        self.decisions += 1
-        self._settle_funding(ts_us, price_ticks)
-        low, high = runner.fill_model.quiet_range(runner.orders)
-        if not low <= price_ticks <= high:
-            runner.fill_crossed(ts_us, price_ticks)
-        self._refresh(ts_us, price_ticks)
-        runner.decide(ts_us, price_ticks)
+    def close_all(self) -> None:
+        """Close every leg at the last price, as taker."""
+        if self.liquidation is not None or not len(self.timeline):
+            return
+        last = len(self.timeline) - 1
+        ts_us, ticks = self.timeline.at(last)
+        price = self._mark(ticks)
+        for runner in self.runners:
+            runner.close_legs(ts_us, price, self.account.fees.taker, TradeKind.WIND_DOWN)
+        self.track.note(last)
 
-    def _refresh(self, ts_us: int, price_ticks: int) -> None:
+    # one row
+
+    def _start(self) -> None:
+        ts_us, ticks = self.timeline.at(0)
+        self._mark(ticks)
+        for runner in self.runners:
+            runner.start(ts_us)
+
+    def _mark(self, price_ticks: int) -> Decimal:
+        """Value all legs at a price; the last price stands for the mark price."""
+        price = self._tick_size * price_ticks
+        for runner in self.runners:
+            runner.pair.mark_price = price
+        return price
+
+    def _visit(self, row: int) -> None:
+        ts_us, ticks = self.timeline.at(row)
+        self.visits += 1
+        self._mark(ticks)
+        version = self.account.version
+        arrived = False
+        for runner in self.runners:
+            arrived = runner.arrive(ts_us, ticks) or arrived
+        self._settle_funding(ts_us, ticks)
+        if self.timeline.is_trade(row):
+            self._fill(row, ts_us, ticks)
+            if self.account.version != version:
+                for runner in self.runners:
+                    runner.report_account(ts_us)
+            if self._is_deadly(ticks):
+                self._liquidate(row, ts_us, ticks)
+                return
+        elif self.account.version != version:
+            for runner in self.runners:
+                runner.report_account(ts_us)
+        wanted = self.timeline.decides(row) and self._decide(ts_us, ticks)
+        if wanted or self.account.version != self._noted_version or arrived:
+            self._noted_version = self.account.version
+            self.track.note(row)
+        if self._progress is not None and row >= self._next_report:
+            self._next_report = row + PROGRESS_EVERY
+            self._progress(row, len(self.timeline))
+
+    def _fill(self, row: int, ts_us: int, ticks: int) -> None:
+        trade = None
+        for runner in self.runners:
+            low, high = runner.fill_model.quiet_range(runner.orders)
+            if not low <= ticks <= high:
+                trade = trade or self.timeline.trade(row)
+                if trade is not None:
+                    runner.fill(ts_us, trade)
+
+    def _decide(self, ts_us: int, ticks: int) -> bool:
         interval = ts_us // WALLET_REFRESH_US
         if interval != self._refreshed:
             self._refreshed = interval
-            self.runner.report_account(ts_us, price_ticks)
+            for runner in self.runners:
+                runner.report_account(ts_us)
+        wanted = False
+        for runner in self.runners:
+            wanted = runner.decide(ts_us, ticks) or wanted
+        return wanted
 
-    def _settle_funding(self, ts_us: int, price_ticks: int) -> None:
-        runner, due = self.runner, False
-        while self._next_funding < len(self._funding):
-            funding_us, rate = self._funding[self._next_funding]
-            if funding_us > ts_us:
-                break
-            mark = self.columns.mark.at(funding_us) if self.columns.mark is not None else None
+    def _settle_funding(self, ts_us: int, ticks: int) -> None:
+        while self._next_funding < len(self._settlements):
+            due_us, rate = self._settlements[self._next_funding]
+            if due_us > ts_us:
+                return
+            marks = self.timeline.columns.mark
+            mark = marks.at(due_us) if marks is not None else None
             if mark is None:
-                mark = runner.config.instrument.to_price(price_ticks)
-            runner.account.settle_funding(mark, rate)  # type: ignore[arg-type]
+                mark = self._tick_size * ticks
+            for runner in self.runners:
+                runner.settle_funding(ts_us, mark, rate)
             self._next_funding += 1
-            due = True
-        if due:
-            runner.report_account(ts_us, price_ticks)
 
-    def _next(self, index: int) -> int:
-        """Return the next tick at which something can happen; the number of ticks for none."""
-        start = index + 1
-        band = self.runner.strategy.quiet_band()
-        if band is None:
-            return start
-        low, high = self.runner.fill_model.quiet_range(self.runner.orders)
-        low, high = max(low, band.low_ticks), min(high, band.high_ticks)
-        end = len(self._ts)
-        times = []
-        if band.until is not None:
-            times.append(self._us(band.until))
-        if band.check_matters:
-            times.append(self._us(self.runner.strategy.next_position_check))
-            times.append((self._refreshed + 1) * WALLET_REFRESH_US)
-        if self._next_funding < len(self._funding):
-            times.append(self._funding[self._next_funding][0])
+    # the end of an account
+
+    def _deadly_ticks(self) -> Range:
+        """Return (low, high): at or below low, at or above high, the account is liquidated."""
+        if self._deadly_version != self.account.version:
+            self._deadly_version = self.account.version
+            low, high = self.account.liquidation_range(self.symbol)
+            low_ticks = 0 if low is None else floor_ceil_ticks(low, self._tick_size)[0]
+            high_ticks = UNBOUNDED if high is None else floor_ceil_ticks(high, self._tick_size)[1]
+            if low is None and high is None and self.account.is_liquidatable():
+                low_ticks = UNBOUNDED  # legs that cancel out, on a wallet that is used up
+            self._deadly = low_ticks, high_ticks
+        return self._deadly
+
+    def _is_deadly(self, ticks: int) -> bool:
+        low, high = self._deadly_ticks()
+        return ticks <= low or ticks >= high
+
+    def _liquidate(self, row: int, ts_us: int, ticks: int) -> None:
+        account, price = self.account, self._tick_size * ticks
+        low, high = account.liquidation_range(self.symbol)
+        taken_at = account.bankruptcy_price(self.symbol) or price
+        before = account.equity()
+        for runner in self.runners:
+            runner.close_legs(ts_us, taken_at, ZERO, TradeKind.LIQUIDATION)
+        dying_low = low is not None and price <= low
+        self.liquidation = Liquidation(
+            ts_us,
+            self.symbol,
+            price,
+            low if dying_low else high,
+            taken_at,
+            before - account.wallet,
+        )
+        self.track.note(row)
+
+    # where nothing happens
+
+    def _next(self, row: int) -> int:
+        """Return the next row at which something can happen; the number of rows for none."""
+        start, timeline = row + 1, self.timeline
+        fill_low, fill_high = self._deadly_ticks()
+        fill_low, fill_high = fill_low + 1, fill_high - 1
+        low, high = 1, UNBOUNDED
+        times: list[int] = []
+        for runner in self.runners:
+            strategy = runner.strategy
+            band = strategy.quiet_band()
+            if band is None:
+                return start
+            quiet_low, quiet_high = runner.fill_model.quiet_range(runner.orders)
+            fill_low, fill_high = max(fill_low, quiet_low), min(fill_high, quiet_high)
+            low, high = max(low, band.low_ticks), min(high, band.high_ticks)
+            if band.until is not None:
+                times.append(to_us(band.until))
+            if band.check_matters:
+                times.append(to_us(strategy.next_position_check))
+                times.append((self._refreshed + 1) * WALLET_REFRESH_US)
+            arrival = runner.executor.next_arrival_us
+            if arrival is not None:
+                times.append(arrival)
+        if self._next_funding < len(self._settlements):
+            times.append(self._settlements[self._next_funding].ts_us)
+        end = len(timeline)
         if times:
-            end = max(start, int(np.searchsorted(self._ts, min(times))))
-        return self._first_outside(start, end, low, high)
+            end = max(start, timeline.first_at(min(times)))
+        return timeline.first_outside(start, end, (fill_low, fill_high), (low, high))
 
-    def _first_outside(self, start: int, end: int, low: int, high: int) -> int:
-        prices, width = self._prices, FIRST_LOOK
-        while start < end:
-            part = prices[start : min(end, start + width)]
-            outside = (part < low) | (part > high)
-            at = int(outside.argmax())
-            if outside[at]:
-                return start + at
-            start += len(part)
-            width *= 2
-        return end
-
-    def _catch_up(self, last: int, index: int) -> None:
-        """Tell the strategy what it would have learned at the skipped ticks between two visits.
+    def _catch_up(self, last: int, row: int) -> None:
+        """Tell the strategies what they would have learned at the skipped rows between two visits.
 
         Only the newest wallet report, the newest position check and the newest price have an
-        effect, because none of the skipped ticks led to anything.
+        effect, because none of the skipped rows led to anything.
         """
-        newest = index - 1
-        ts_us = int(self._ts[newest])
-        visits = []
-        boundary = ts_us // WALLET_REFRESH_US
-        if boundary != self._refreshed:
-            visits.append(self._first_at(boundary * WALLET_REFRESH_US, last))
-        boundary_us = ts_us // self._check_us * self._check_us
-        if boundary_us >= self._us(self.runner.strategy.next_position_check):
-            visits.append(self._first_at(boundary_us, last))
-        visits.append(newest)
-        for visit in sorted(set(visits)):
-            self._refresh(int(self._ts[visit]), int(self._prices[visit]))
-            self.runner.decide(int(self._ts[visit]), int(self._prices[visit]))
-
-    def _first_at(self, ts_us: int, last: int) -> int:
-        return max(last + 1, int(np.searchsorted(self._ts, ts_us)))
-
-    @staticmethod
-    def _us(ts: datetime) -> int:
-        delta = ts - EPOCH
-        return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+        newest = self.timeline.last_deciding(last, row)
+        if newest is None:
+            return
+        ts_us = int(self.timeline.ts_us[newest])
+        visits = {newest}
+        interval = ts_us // WALLET_REFRESH_US
+        if interval != self._refreshed:
+            visits.add(self.timeline.first_deciding(interval * WALLET_REFRESH_US, last))
+        for runner, check_us in zip(self.runners, self._check_us, strict=True):
+            boundary_us = ts_us // check_us * check_us
+            if boundary_us >= to_us(runner.strategy.next_position_check):
+                visits.add(self.timeline.first_deciding(boundary_us, last))
+        for visit in sorted(visits):
+            at_us, ticks = self.timeline.at(visit)
+            self._mark(ticks)
+            self._decide(at_us, ticks)

@@ -233,6 +233,21 @@ def calc_pair_margins(
     return margins[0], margins[1]
 
 
+def calc_pair_initial_line(
+    long: PositionState, short: PositionState, *, taker_fee_rate: Decimal = TAKER_FEE_RATE
+) -> tuple[Decimal, Decimal]:
+    """Return (a, b) such that both legs together hold a + b x mark price of initial margin, USDT.
+
+    The same formula as `calc_pair_margins`, for whoever asks at many prices.
+    """
+    hedged = min(long.size, short.size)
+    larger = long if long.size >= short.size else short
+    fees = sum(
+        (calc_fee_to_close(leg, hedged, taker_fee_rate) for leg in (long, short) if leg.size), ZERO
+    )
+    return fees, larger.size / larger.leverage
+
+
 def calc_order_margin(
     direction: DirectionType,
     qty: Decimal,
