@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backtest.data_errors import DataError
+from backtest.data_errors import DataError, PriceOffTickError
 from backtest.quality import DataQuality
 
 Int64s = NDArray[np.int64]
@@ -190,6 +190,38 @@ class TickColumns:
     ) -> "TickColumns":
         """Return the same ticks with mark prices and funding put beside them."""
         return replace(self, mark=mark or self.mark, funding=funding or self.funding)
+
+    def with_tick_size(self, tick_size: Decimal) -> "TickColumns":
+        """Return the same prices in other ticks; a finer one costs one copy of the prices.
+
+        Raises PriceOffTickError for a tick size that does not fit every price.
+        """
+        if tick_size == self.tick_size:
+            return self
+        num, den = (self.tick_size / tick_size).as_integer_ratio()
+        if num * tick_size != den * self.tick_size:
+            raise DataError(f"{self.symbol}: tick sizes {self.tick_size} and {tick_size}: no ratio")
+        prices = self._rescaled(self.price_ticks, num, den, tick_size)
+        tickers = self.tickers
+        if tickers is not None:
+            tickers = replace(
+                tickers, price_ticks=self._rescaled(tickers.price_ticks, num, den, tick_size)
+            )
+        return replace(self, tick_size=tick_size, price_ticks=prices, tickers=tickers)
+
+    def _rescaled(self, prices: Int64s, num: int, den: int, tick_size: Decimal) -> Int64s:
+        if den > 1:
+            off = prices * num % den != 0
+            if off.any():
+                price = int(prices[int(off.argmax())]) * self.tick_size
+                raise PriceOffTickError(
+                    f"{self.symbol}: the price {price} lies between two ticks of {tick_size};"
+                    f" the prices of this data fit a tick size of {self.tick_size}",
+                    price,
+                    tick_size,
+                    self.tick_size,
+                )
+        return prices * num // den
 
     def with_quality(self, quality: DataQuality) -> "TickColumns":
         """Return the same ticks with another report."""

@@ -1,0 +1,301 @@
+"""From configuration and data to a finished session."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+
+from backtest.config import BacktestConfig, WindDownMode
+from backtest.contract import Contract, ContractSource, fit
+from backtest.data_errors import DataError, NoDataError
+from backtest.data_provider import HistoricalDataProvider
+from backtest.funding import FundingSimulator
+from backtest.metrics import Totals, calculate_metrics
+from backtest.runner import BacktestRunner
+from backtest.session import (
+    BacktestSession,
+    DataUsed,
+    EquityCurve,
+    LegAtEnd,
+    StrategyOutcome,
+)
+from backtest.simulated_account import SimulatedAccount
+from backtest.simulation import Progress, Simulation
+from backtest.ticks import TickColumns
+from backtest.time_range import TimeLike
+from backtest.timeline import Timeline
+from backtest.track import TrackedValues
+from gridcore.errors import GridcoreError
+
+__all__ = ["BacktestEngine", "FundingSimulator", "SymbolRuns", "run_columns"]
+
+US_PER_S = 1_000_000
+MOST_SAMPLES = 20_000  # of the equity curve
+SAMPLE_INTERVALS_S = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 86_400)
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolRuns:
+    """Sessions of the symbols that ran, and what kept the others from running, by symbol."""
+
+    sessions: Mapping[str, BacktestSession]
+    failures: Mapping[str, Exception]
+
+
+class BacktestEngine:
+    """Runs a configuration on the data of a provider; every run starts clean.
+
+    Several strategies of one symbol share one wallet, each with legs of its own. Symbols are
+    simulated apart, each with the whole initial balance.
+    """
+
+    def __init__(
+        self,
+        config: BacktestConfig,
+        contracts: ContractSource,
+        data_provider: HistoricalDataProvider | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.config = config
+        self.contracts = contracts
+        self.data_provider = data_provider
+        self.progress = progress
+
+    def run(
+        self,
+        symbol: str,
+        start_ts: TimeLike = None,
+        end_ts: TimeLike = None,
+        data_provider: HistoricalDataProvider | None = None,
+    ) -> BacktestSession:
+        """Return the session of one symbol. Times left out are those of the configuration.
+
+        Raises DataError for data that is missing or unfit, GridcoreError for settings that no
+        strategy can run with.
+        """
+        provider = data_provider or self.data_provider
+        if provider is None:
+            raise ValueError("no data: give the engine or the run a data_provider")
+        config = self.config
+        columns = provider.load(
+            symbol,
+            config.start if start_ts is None else start_ts,
+            config.end if end_ts is None else end_ts,
+        )
+        return self.run_columns(columns)
+
+    def run_columns(self, columns: TickColumns) -> BacktestSession:
+        """Return the session of a loaded data set."""
+        contract = self.contracts.contract(columns.symbol, columns)
+        return run_columns(self.config, columns, contract, self.progress)
+
+    def run_multiple_symbols(
+        self,
+        symbols: Sequence[str] | None = None,
+        start_ts: TimeLike = None,
+        end_ts: TimeLike = None,
+        data_provider: HistoricalDataProvider | None = None,
+        *,
+        strict: bool = False,
+    ) -> SymbolRuns:
+        """Run symbol after symbol; one that fails does not keep the others from running.
+
+        Without `symbols`, those of the configuration, else all of the data. With `strict` the
+        first failure is raised.
+        """
+        provider = data_provider or self.data_provider
+        if provider is None:
+            raise ValueError("no data: give the engine or the run a data_provider")
+        sessions: dict[str, BacktestSession] = {}
+        failures: dict[str, Exception] = {}
+        for symbol in symbols or self.symbols(provider):
+            try:
+                sessions[symbol] = self.run(symbol, start_ts, end_ts, provider)
+            except (DataError, GridcoreError, ValueError) as error:
+                if strict:
+                    raise
+                failures[symbol] = error
+        return SymbolRuns(sessions, failures)
+
+    def symbols(self, provider: HistoricalDataProvider) -> list[str]:
+        """Return the symbols that the configuration and the data call for."""
+        if self.config.symbols:
+            return list(self.config.symbols)
+        named = [one.symbol for one in self.config.strategies]
+        known = provider.symbols()
+        if None in named:
+            return known
+        return sorted({symbol for symbol in named if symbol is not None})
+
+
+def run_columns(
+    config: BacktestConfig,
+    columns: TickColumns,
+    contract: Contract,
+    progress: Progress | None = None,
+) -> BacktestSession:
+    """Simulate the strategies of a configuration on one symbol's ticks.
+
+    Raises NoDataError for no ticks, ValueError when no strategy is for the symbol, and what
+    `contract.fit` and the strategies raise.
+    """
+    symbol = columns.symbol
+    chosen = config.strategies_of(symbol)
+    if not chosen:
+        named = ", ".join(sorted({one.symbol or "" for one in config.strategies}))
+        raise ValueError(f"{symbol}: no strategy is for it; there are strategies for {named}")
+    if not len(columns):
+        raise NoDataError(f"{symbol}: the data holds no tick")
+    columns, contract = fit(columns, contract, chosen)
+    fingerprint = _fingerprint(columns)
+    started = time.perf_counter()
+    account = SimulatedAccount(config.initial_balance, config.fees)
+    runners = []
+    for one in chosen:
+        strategy = one.to_strategy(contract.instrument)
+        pair = account.add_pair(one.strat_id, symbol, one.leverage, contract.tiers)
+        model = config.new_fill_model(contract.instrument)
+        runners.append(BacktestRunner(strategy, account, pair, model, config.latency_ms * 1000))
+    funding = _funding(config, columns, contract)
+    simulation = Simulation(account, runners, Timeline(columns), funding, progress)
+    if config.exact_ticks:
+        simulation.run_exact()
+    else:
+        simulation.run_jumping()
+    if config.wind_down is WindDownMode.CLOSE_ALL:
+        simulation.close_all()
+    return _session(config, contract, simulation, funding, fingerprint, started)
+
+
+@lru_cache(maxsize=1)
+def _fingerprint(columns: TickColumns) -> str:
+    return columns.fingerprint()
+
+
+def _funding(config: BacktestConfig, columns: TickColumns, contract: Contract) -> FundingSimulator:
+    settings = config.funding
+    hours = settings.interval_hours
+    return FundingSimulator(
+        columns.funding if settings.use_history else None,
+        settings.rate,
+        contract.funding_interval_min if hours is None else hours * 60,
+    )
+
+
+def _session(
+    config: BacktestConfig,
+    contract: Contract,
+    simulation: Simulation,
+    funding: FundingSimulator,
+    fingerprint: str,
+    started: float,
+) -> BacktestSession:
+    account, timeline, columns = (
+        simulation.account,
+        simulation.timeline,
+        simulation.timeline.columns,
+    )
+    values = TrackedValues(simulation.track.states, timeline, columns.tick_size)
+    final_price = values.price(len(timeline) - 1)
+    outcomes = tuple(_outcome(runner) for runner in simulation.runners)
+    first_us, last_us = int(timeline.ts_us[0]), int(timeline.ts_us[-1])
+    interval_us = _sample_interval_us(config, last_us - first_us)
+    times, equity = values.sample(interval_us)
+    final_equity = values.states[-1].equity(final_price)
+    trades = sorted((t for outcome in outcomes for t in outcome.trades), key=lambda t: t.ts_us)
+    totals = Totals(
+        config.initial_balance,
+        account.wallet,
+        final_equity,
+        account.realised_pnl,
+        account.fees_paid,
+        account.funding_paid,
+    )
+    metrics = calculate_metrics(trades, totals, values, config.ratio_interval_s * US_PER_S)
+    elapsed = time.perf_counter() - started
+    return BacktestSession(
+        symbol=columns.symbol,
+        strategies=outcomes,
+        initial_balance=config.initial_balance,
+        final_wallet=account.wallet,
+        final_equity=final_equity,
+        realised_pnl=account.realised_pnl,
+        commission=account.fees_paid,
+        funding_paid=account.funding_paid,
+        equity=EquityCurve(tuple(times), tuple(equity), interval_us),
+        metrics=metrics,
+        liquidation=simulation.liquidation,
+        data=DataUsed(
+            rows=len(columns),
+            tickers=len(columns.tickers) if columns.tickers is not None else 0,
+            first_ts_us=first_us,
+            last_ts_us=last_us,
+            tick_size=columns.tick_size,
+            quality=columns.quality,
+            fingerprint=fingerprint,
+        ),
+        rules=contract.source,
+        funding=funding.describe(),
+        warnings=_warnings(contract, simulation, columns),
+        settings=config.for_report(),
+        versions=_versions(),
+        mode="exact-ticks" if config.exact_ticks else "jumping",
+        visits=simulation.visits,
+        elapsed_s=elapsed,
+        states=tuple(simulation.track.states),
+        columns=columns,
+    )
+
+
+def _outcome(runner: BacktestRunner) -> StrategyOutcome:
+    long, short = (
+        LegAtEnd(leg.size, leg.entry_price, leg.unrealised_pnl(runner.pair.mark()))
+        for leg in (runner.pair.long, runner.pair.short)
+    )
+    tick_size = runner.config.instrument.tick_size
+    return StrategyOutcome(
+        strat_id=runner.config.strat_id,
+        config=runner.config,
+        trades=tuple(runner.trades),
+        funding=tuple(runner.funding),
+        orders_placed=runner.executor.placed,
+        orders_cancelled=runner.executor.cancelled,
+        orders_rejected=runner.executor.rejected,
+        long=long,
+        short=short,
+        grid_prices=tuple(tick_size * ticks for ticks in runner.strategy.engine.grid.ticks),
+        trips=dict(runner.strategy.trips),
+    )
+
+
+def _sample_interval_us(config: BacktestConfig, span_us: int) -> int:
+    if config.equity_interval_s is not None:
+        return config.equity_interval_s * US_PER_S
+    for seconds in SAMPLE_INTERVALS_S:
+        if span_us <= seconds * US_PER_S * MOST_SAMPLES:
+            return seconds * US_PER_S
+    return SAMPLE_INTERVALS_S[-1] * US_PER_S
+
+
+def _warnings(contract: Contract, simulation: Simulation, columns: TickColumns) -> tuple[str, ...]:
+    found = list(contract.warnings)
+    found.extend(columns.quality.faults())
+    if columns.quality.approximation:
+        found.append(f"ticks are an approximation: {columns.quality.approximation}")
+    for runner in simulation.runners:
+        found.extend(
+            f"{runner.config.strat_id} at the end: {reason}"
+            for reason in runner.strategy.trips.values()
+        )
+    return tuple(found)
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("backtest", "gridcore", "numpy"):
+        found[name] = version(name)
+    return found
