@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gridcore import AmountError, AmountKind, AmountSpec, order_qty
+from gridcore import AmountError, AmountKind, AmountSpec, InstrumentInfo, order_qty
+from gridcore.qty import OrderSizer
 from testkit.builders import btcusdt
 
 LAWS = settings(max_examples=300, deadline=None, derandomize=True)
@@ -137,3 +138,54 @@ def test_the_least_multiple_of_the_step_that_is_enough(
     else:
         assert got == info.max_qty
         assert wanted > Fraction(info.max_qty) - Fraction(info.qty_step)
+
+
+@LAWS
+@given(
+    amount=st.sampled_from(["100", "0.07", "x0.001", "x0.3333", "b0.001", "b0.0123"]),
+    ticks=st.lists(st.integers(1, 10**8), min_size=1, max_size=5),
+    tick=st.sampled_from(["0.1", "0.00001", "0.25", "1E+1"]),
+    step=st.sampled_from(["0.001", "1", "100", "0.5"]),
+    multipliers=st.lists(st.sampled_from([1.0, 0.5, 1.5, 2.0]), min_size=1, max_size=4),
+    koef=st.sampled_from(["1", "1.1", "0.75"]),
+    wallets=st.lists(
+        st.none() | st.decimals(-5, 10**7, places=7), min_size=1, max_size=4
+    ),
+    opening=st.booleans(),
+)  # fmt: skip
+def test_the_sizer_equals_the_definition(
+    amount: str,
+    ticks: list[int],
+    tick: str,
+    step: str,
+    multipliers: list[float],
+    koef: str,
+    wallets: list[Decimal | None],
+    opening: bool,
+) -> None:
+    qty_step, tick_size = Decimal(step), Decimal(tick)
+    info = InstrumentInfo(
+        "XUSDT", tick_size, qty_step, qty_step * 2, Decimal(5), qty_step * 100_000
+    )
+    spec = AmountSpec.parse(amount)
+    sizer = OrderSizer(spec, info)
+    for wallet in wallets:
+        for multiplier in multipliers:
+            for price_ticks in ticks:
+                expected = order_qty(
+                    spec,
+                    tick_size * price_ticks,
+                    info,
+                    opening=opening,
+                    multiplier=multiplier,
+                    long_koef=Decimal(koef),
+                    wallet_balance=wallet,
+                )
+                found = sizer.qty(
+                    price_ticks,
+                    opening=opening,
+                    multiplier=multiplier,
+                    long_koef=Decimal(koef),
+                    wallet_balance=wallet,
+                )
+                assert found == expected

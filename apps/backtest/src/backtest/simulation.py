@@ -232,6 +232,7 @@ class Simulation:
                 times.append(to_us(band.until))
             if band.check_matters:
                 times.append(to_us(strategy.next_position_check))
+            if band.wallet_matters:
                 times.append((self._refreshed + 1) * WALLET_REFRESH_US)
             arrival = runner.executor.next_arrival_us
             if arrival is not None:

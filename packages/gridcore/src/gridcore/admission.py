@@ -23,9 +23,11 @@ from gridcore.guards import (
 )
 from gridcore.orders import OrderBook
 from gridcore.position import Position
-from gridcore.qty import AmountKind, order_qty
+from gridcore.qty import AmountKind, OrderSizer
 from gridcore.sides import DirectionType, SideType
 from gridcore.strategy_config import StrategyConfig
+
+ONE = Decimal(1)
 
 
 class Refusal(StrEnum):
@@ -72,6 +74,7 @@ class Admission:
         self.reduce_only = {direction: RejectBreaker() for direction in DirectionType}
         self.holds: dict[str, None] = {}
         self.refused: Counter[Refusal] = Counter()
+        self._sizer = OrderSizer(config.amount, config.instrument)
         self._qty: dict[tuple[DirectionType, SideType, int], Decimal | None] = {}
 
     def exhausted_legs(self) -> frozenset[DirectionType]:
@@ -147,13 +150,11 @@ class Admission:
         if key in self._qty:
             return self._qty[key]
         config = self.config
-        qty = order_qty(
-            config.amount,
-            config.instrument.to_price(want.price_ticks),
-            config.instrument,
+        qty = self._sizer.qty(
+            want.price_ticks,
             opening=not want.closing,
             multiplier=self.positions[want.direction].amount_multiplier(want.side),
-            long_koef=config.long_koef if want.direction is DirectionType.LONG else Decimal(1),
+            long_koef=config.long_koef if want.direction is DirectionType.LONG else ONE,
             wallet_balance=self.account.wallet_balance,
         )
         if len(self._qty) > 10_000:

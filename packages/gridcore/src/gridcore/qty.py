@@ -89,3 +89,57 @@ def order_qty(
 def _steps_up(qty: Fraction, qty_step: Decimal) -> int:
     steps = qty / exact_fraction(qty_step)
     return ceil_div(steps.numerator, steps.denominator)
+
+
+class OrderSizer:
+    """`order_qty` for one instrument at many prices: everything but the price is computed once.
+
+    `order_qty` is the definition; both give the same for every input.
+    """
+
+    def __init__(self, amount: AmountSpec, instrument: InstrumentInfo) -> None:
+        self.amount = amount
+        self.instrument = instrument
+        step, tick = exact_fraction(instrument.qty_step), exact_fraction(instrument.tick_size)
+        self._per_price = amount.kind is not AmountKind.BASE
+        self._base = exact_fraction(amount.value) / step / (tick if self._per_price else 1)
+        self._least = int(instrument.min_qty / instrument.qty_step)
+        self._most = int(instrument.max_qty / instrument.qty_step)
+        notional = exact_fraction(instrument.min_notional) / step / tick
+        self._notional = notional.numerator, notional.denominator
+        self._wallet: Decimal | None = None
+        self._factors: dict[tuple[float, Decimal], tuple[int, int]] = {}
+
+    def qty(
+        self,
+        price_ticks: int,
+        *,
+        opening: bool,
+        multiplier: float,
+        long_koef: Decimal,
+        wallet_balance: Decimal | None,
+    ) -> Decimal | None:
+        """Return the quantity (base coin) of one order at a price in ticks, None for no order."""
+        if self.amount.kind is AmountKind.WALLET_SHARE:
+            if wallet_balance is None or wallet_balance <= 0:
+                return None
+            if wallet_balance != self._wallet:
+                self._wallet = wallet_balance
+                self._factors.clear()
+        factor = self._factors.get((multiplier, long_koef))
+        if factor is None:
+            factor = self._factor(multiplier, long_koef)
+        num, den = factor
+        steps = ceil_div(num, den * price_ticks if self._per_price else den)
+        steps = max(steps, self._least)
+        if opening:
+            num, den = self._notional
+            steps = max(steps, ceil_div(num, den * price_ticks))
+        return self.instrument.qty_step * min(steps, self._most)
+
+    def _factor(self, multiplier: float, long_koef: Decimal) -> tuple[int, int]:
+        factor = self._base * exact_fraction(multiplier) * exact_fraction(long_koef)
+        if self.amount.kind is AmountKind.WALLET_SHARE and self._wallet is not None:
+            factor *= exact_fraction(self._wallet)
+        self._factors[multiplier, long_koef] = factor.numerator, factor.denominator
+        return factor.numerator, factor.denominator

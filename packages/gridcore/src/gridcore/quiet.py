@@ -20,6 +20,10 @@ from gridcore.order_desk import OrderDesk
 from gridcore.orders import TrackedOrder
 
 
+# refusals that depend on the size of the order, which a position check may change
+SIZED = frozenset({Refusal.NOT_COVERED, Refusal.NOTIONAL_CAP, Refusal.FREE_MARGIN})
+
+
 class QuietBand(NamedTuple):
     """Where and until when further tickers change nothing but the last price.
 
@@ -27,14 +31,15 @@ class QuietBand(NamedTuple):
     first event time at which a ticker must be looked at whatever its price; None when there is no
     such time. Whoever skips tickers feeds the newest skipped one before any other event, because a
     fill is judged against the last price. `check_matters` tells whether a position check alone
-    could let a refused order through; while it is False, checks inside the band may be skipped but
-    for the last one.
+    could let a refused order through, `wallet_matters` whether a newer report of the same wallet
+    could; while one is False, such events inside the band may be skipped but for the last one.
     """
 
     low_ticks: int
     high_ticks: int
     until: datetime | None
     check_matters: bool
+    wallet_matters: bool = False
 
 
 class QuietFinder:
@@ -70,7 +75,7 @@ class QuietFinder:
         waits = self._refused_until(self.engine.wants_unchanged(self.desk.book.sides), now)
         if waits is None:
             return None
-        times, any_refused = waits
+        times, refusals = waits
         low, high = stable
         if loss.limit is not None:
             loss_low, loss_high = self._loss_range()
@@ -79,7 +84,13 @@ class QuietFinder:
         close, _ = floor_ceil_ticks(price, self.instrument.tick_size)
         if not low <= close <= high:
             return None
-        return QuietBand(low, high, self._earliest(times), any_refused)
+        return QuietBand(
+            low,
+            high,
+            self._earliest(times),
+            check_matters=not SIZED.isdisjoint(refusals),
+            wallet_matters=Refusal.FREE_MARGIN in refusals,
+        )
 
     def _until_loss_ends(self, now: datetime) -> QuietBand | None:
         if any(self.desk.can_cancel(order, now) for order in self.desk.book):
@@ -94,10 +105,13 @@ class QuietFinder:
 
     def _refused_until(
         self, wants: list[Want], now: datetime
-    ) -> tuple[list[datetime | None], bool] | None:
-        """Return when refusals of these wants may end by time alone; None if one is admissible."""
+    ) -> tuple[list[datetime | None], set[Refusal]] | None:
+        """Return when refusals of these wants may end by time alone, and which there are.
+
+        None if one of the wants is admissible.
+        """
         times: list[datetime | None] = []
-        any_refused = False
+        refusals: set[Refusal] = set()
         retry = self.admission.retry
         exhausted = self.admission.exhausted_legs()
         for want in wants:
@@ -109,16 +123,15 @@ class QuietFinder:
                     times.append(retry.held_until(order.order_id, now))
                 continue
             if want.closing and want.direction in exhausted:
-                any_refused = True
-                continue
+                continue  # whatever its size would be
             verdict = self.admission.judge(want, now)
             if not isinstance(verdict, Refusal):
                 return None
-            any_refused = True
+            refusals.add(verdict)
             if verdict in TIMED:
                 times.append(retry.held_until((want.direction, want.price_ticks), now))
                 times.append(self.admission.rate.frees_at)
-        return times, any_refused
+        return times, refusals
 
     def _loss_range(self) -> tuple[int, int]:
         """Return the closed range of prices, in ticks, at which the loss breaker holds still."""

@@ -125,8 +125,8 @@ class GridStrategy:
         if (
             self._band is not None
             and self._band_low <= price <= self._band_high
-            and now < self._band_until
             and event.symbol == self.config.symbol
+            and (now < self._band_until or self._is_only_checked(price, now))
         ):
             self.engine.last_close, self._now = price, now
             return []
@@ -148,6 +148,16 @@ class GridStrategy:
         if not intents:
             self.quiet_band()
         return intents
+
+    def _is_only_checked(self, price: Decimal, now: datetime) -> bool:
+        """Run a position check that is due inside the band; True when nothing comes of it."""
+        band = self._band
+        if band is None or (band.until is not None and now >= band.until):
+            return False
+        if now >= self._next_check and self._check_positions(price, now):
+            return False
+        self._band_until = min(band.until or NEVER, self._next_check)
+        return True
 
     def _decide(self, price: Decimal, now: datetime) -> list[Intent]:
         try:
@@ -225,7 +235,8 @@ class GridStrategy:
 
     # periodic
 
-    def _check_positions(self, price: Decimal, now: datetime) -> None:
+    def _check_positions(self, price: Decimal, now: datetime) -> bool:
+        """Set the multipliers anew; True when one changed."""
         interval = self.config.position_check_interval
         self._next_check = EPOCH + ((now - EPOCH) // interval + 1) * interval
         long, short = (self.positions[direction] for direction in DIRECTIONS)
@@ -237,8 +248,10 @@ class GridStrategy:
             long_state, short_state = states
             long.calculate_amount_multiplier(long_state, short_state, price)
             short.calculate_amount_multiplier(short_state, long_state, price)
-        if before != (long.get_amount_multiplier(), short.get_amount_multiplier()):
-            self.admission.forget_quantities()
+        if before == (long.get_amount_multiplier(), short.get_amount_multiplier()):
+            return False
+        self.admission.forget_quantities()
+        return True
 
     @property
     def next_position_check(self) -> datetime:
