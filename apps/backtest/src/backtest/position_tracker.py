@@ -4,28 +4,33 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from gridcore import DirectionType, LegSnapshot, PositionState, calc_unrealised_pnl
+from gridcore import DirectionType, LegSnapshot, PositionState
 
 ZERO = Decimal(0)
-# the average entry is kept with a fixed number of decimals, so that every sum of profits is exact
-ENTRY_STEP = Decimal("1E-10")
+ENTRY_STEP = Decimal("1E-10")  # USDT
 
 
 class BacktestPositionTracker:
-    """Size, average entry and realised profit of one leg. Closing leaves the entry unchanged."""
+    """Size, cost, average entry and realised profit of one leg.
+
+    `cost` (USDT) is what was paid for what is held, exactly; the entry is its rounded average and
+    stays as it is while the leg is reduced. Because profit is taken against the cost, money in and
+    money out always add up, whatever the rounding of the entry.
+    """
 
     def __init__(self, direction: DirectionType, leverage: Decimal) -> None:
         self.direction = direction
         self.leverage = leverage
         self.size = ZERO
+        self.cost = ZERO
         self.entry_price = ZERO
         self.realised_pnl = ZERO
 
     def open(self, qty: Decimal, price: Decimal) -> None:
         """Enlarge the leg by `qty` (base coin) at `price` (USDT)."""
-        cost = self.size * self.entry_price + qty * price
+        self.cost += qty * price
         self.size += qty
-        self.entry_price = (cost / self.size).quantize(ENTRY_STEP, ROUND_HALF_EVEN)
+        self.entry_price = (self.cost / self.size).quantize(ENTRY_STEP, ROUND_HALF_EVEN)
 
     def close(self, qty: Decimal, price: Decimal) -> Decimal:
         """Reduce the leg; return the realised profit in USDT, without fees.
@@ -34,8 +39,12 @@ class BacktestPositionTracker:
         """
         if qty > self.size:
             raise ValueError(f"{self.direction}: cannot close {qty}, only {self.size} is held")
-        pnl = calc_unrealised_pnl(self.direction, self.entry_price, price, qty)
+        released = self.cost if qty == self.size else qty * self.entry_price
+        pnl = qty * price - released
+        if self.direction is DirectionType.SHORT:
+            pnl = -pnl
         self.size -= qty
+        self.cost -= released
         self.realised_pnl += pnl
         if not self.size:
             self.entry_price = ZERO
@@ -43,7 +52,8 @@ class BacktestPositionTracker:
 
     def unrealised_pnl(self, price: Decimal) -> Decimal:
         """Return the profit in USDT at `price`."""
-        return calc_unrealised_pnl(self.direction, self.entry_price, price, self.size)
+        gain = self.size * price - self.cost
+        return gain if self.direction is DirectionType.LONG else -gain
 
     def state(self) -> PositionState:
         """Return the leg for the margin formulas; ratios of the account are not filled in."""

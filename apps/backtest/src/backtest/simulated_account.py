@@ -56,7 +56,7 @@ class SimulatedPair:
         self.long = BacktestPositionTracker(DirectionType.LONG, leverage)
         self.short = BacktestPositionTracker(DirectionType.SHORT, leverage)
         self.net_size = ZERO
-        self.net_cost = ZERO  # USDT: what the net size cost at entry prices
+        self.net_cost = ZERO  # USDT: cost of the long leg less that of the short one
         self._initial_line: tuple[Decimal, Decimal] | None = (ZERO, ZERO)
 
     def leg(self, direction: DirectionType) -> BacktestPositionTracker:
@@ -72,7 +72,7 @@ class SimulatedPair:
         """Take note that a leg's size, entry or leverage changed."""
         long, short = self.long, self.short
         self.net_size = long.size - short.size
-        self.net_cost = long.size * long.entry_price - short.size * short.entry_price
+        self.net_cost = long.cost - short.cost
         self._initial_line = None
 
     def states(self) -> tuple[PositionState, PositionState]:

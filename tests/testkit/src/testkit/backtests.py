@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 
+import numpy as np
+
+from backtest.contract import Contract
 from backtest.fill_simulator import (
     FillModel,
     QueueFillSimulator,
@@ -12,10 +16,12 @@ from backtest.fill_simulator import (
     TradeThroughFillSimulator,
 )
 from backtest.funding import FundingSimulator
+from backtest.quality import DataQuality
 from backtest.runner import BacktestRunner
 from backtest.simulated_account import FeeRates, SimulatedAccount
 from backtest.simulation import Simulation
-from backtest.ticks import TickColumns
+from backtest.ticks import SELL, TickColumns
+from backtest.time_range import to_us
 from backtest.timeline import Timeline
 from gridcore import (
     AmountSpec,
@@ -29,6 +35,7 @@ from gridcore import (
 
 TIERS = MMTiers((MMTier(Decimal(2_000_000), Decimal("0.005"), Decimal("0.01"), Decimal(0)),))
 QTY_STEP = Decimal("0.001")
+START_US = to_us(datetime(2026, 1, 5, 12, tzinfo=UTC))
 
 
 def instrument(columns: TickColumns, qty_step: Decimal = QTY_STEP) -> InstrumentInfo:
@@ -93,3 +100,31 @@ def simulate(
     else:
         simulation.run_jumping()
     return simulation
+
+
+def ticks(
+    prices: Sequence[int],
+    *,
+    symbol: str = "BTCUSDT",
+    tick_size: str = "0.1",
+    every_us: int = 1_000_000,
+    sizes: Sequence[int] | None = None,
+    sides: Sequence[int] | None = None,
+) -> TickColumns:
+    """Return trades at these prices (in ticks), one every second, of 0.001 base coin each."""
+    count = len(prices)
+    return TickColumns(
+        symbol=symbol,
+        tick_size=Decimal(tick_size),
+        size_step=QTY_STEP,
+        ts_us=START_US + np.arange(count, dtype=np.int64) * every_us,
+        price_ticks=np.array(prices, dtype=np.int64),
+        size=np.array(sizes if sizes is not None else [1] * count, dtype=np.int64),
+        side=np.array(sides if sides is not None else [SELL] * count, dtype=np.int8),
+        quality=DataQuality(rows_read=count, rows_kept=count),
+    )
+
+
+def contract(columns: TickColumns, tiers: MMTiers = TIERS) -> Contract:
+    """Return rules that fit the columns."""
+    return Contract(instrument(columns), tiers, 480, "rules of the test")
