@@ -42,8 +42,7 @@ def ledger(session: BacktestSession) -> list[tuple[int, Fraction, Fraction]]:
     for trade in session.trades:
         qty = Fraction(trade.qty) * (1 if trade.side is SideType.BUY else -1)
         entries.append((trade.ts_us, -qty * Fraction(trade.price) - Fraction(trade.fee), qty))
-    for payment in session.funding_payments:
-        entries.append((payment.ts_us, -Fraction(payment.paid), Fraction(0)))
+    entries.extend((p.ts_us, -Fraction(p.paid), Fraction(0)) for p in session.funding_payments)
     cash, net = Fraction(session.initial_balance), Fraction(0)
     states = [(0, cash, net)]
     for ts_us, amount, qty in sorted(entries, key=lambda entry: entry[0]):
@@ -245,7 +244,7 @@ def test_a_given_tick_size_has_to_fit_and_the_contracts_own_yields() -> None:
     session = run_columns(config(), columns, coarse)
     assert session.data.tick_size == Decimal("0.1")
     assert "do not fit the contract's tick size 0.5" in session.warnings[0]
-    with pytest.raises(ValueError, match="60000.3 lies between two ticks of 0.5"):
+    with pytest.raises(ValueError, match=r"60000\.3 lies between two ticks of 0\.5"):
         run_columns(config(strategies=one(tick_size="0.5")), columns, contract(columns))
     finer = run_columns(config(strategies=one(tick_size="0.01")), columns, contract(columns))
     assert finer.data.tick_size == Decimal("0.01")

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from backtest.config import BacktestConfig, WindDownMode
 from backtest.contract import Contract, ContractSource, fit
+from backtest.contracts import KnownContracts
 from backtest.data_errors import DataError, NoDataError
 from backtest.data_provider import HistoricalDataProvider
 from backtest.funding import FundingSimulator
@@ -25,11 +27,15 @@ from backtest.session import (
 )
 from backtest.simulated_account import SimulatedAccount
 from backtest.simulation import Progress, Simulation
+from backtest.sources import market_files, provider_of, rules_among
 from backtest.ticks import TickColumns
 from backtest.time_range import TimeLike
 from backtest.timeline import Timeline
 from backtest.track import TrackedValues
 from gridcore.errors import GridcoreError
+
+if TYPE_CHECKING:
+    from grid_db import DatabaseFactory
 
 __all__ = ["BacktestEngine", "FundingSimulator", "SymbolRuns", "run_columns"]
 
@@ -56,14 +62,29 @@ class BacktestEngine:
     def __init__(
         self,
         config: BacktestConfig,
-        contracts: ContractSource,
-        data_provider: HistoricalDataProvider | None = None,
+        db: DatabaseFactory | None = None,
+        *,
+        contracts: ContractSource | None = None,
         progress: Progress | None = None,
     ) -> None:
+        """`db` gives the data where neither the configuration nor a run names another source.
+
+        Without `contracts`, rules come from the configuration's files and store, else the data.
+        """
         self.config = config
-        self.contracts = contracts
-        self.data_provider = data_provider
+        self.contracts = contracts or KnownContracts(
+            *rules_among(market_files(config.instruments)), config.data.store
+        )
         self.progress = progress
+        self._db = db
+        self._provider: HistoricalDataProvider | None = None
+
+    @property
+    def data_provider(self) -> HistoricalDataProvider:
+        """Return the source of ticks that the configuration names, loaded once for all runs."""
+        if self._provider is None:
+            self._provider = provider_of(self.config.data, db=self._db)
+        return self._provider
 
     def run(
         self,
@@ -78,8 +99,6 @@ class BacktestEngine:
         strategy can run with.
         """
         provider = data_provider or self.data_provider
-        if provider is None:
-            raise ValueError("no data: give the engine or the run a data_provider")
         config = self.config
         columns = provider.load(
             symbol,
@@ -108,8 +127,6 @@ class BacktestEngine:
         first failure is raised.
         """
         provider = data_provider or self.data_provider
-        if provider is None:
-            raise ValueError("no data: give the engine or the run a data_provider")
         sessions: dict[str, BacktestSession] = {}
         failures: dict[str, Exception] = {}
         for symbol in symbols or self.symbols(provider):

@@ -97,7 +97,7 @@ class Simulation:
         price = self._mark(ticks)
         for runner in self.runners:
             runner.close_legs(ts_us, price, self.account.fees.taker, TradeKind.WIND_DOWN)
-        self.track.note(last)
+        self.track.note(last, ts_us)
 
     # one row
 
@@ -137,7 +137,7 @@ class Simulation:
         wanted = self.timeline.decides(row) and self._decide(ts_us, ticks)
         if wanted or self.account.version != self._noted_version or arrived:
             self._noted_version = self.account.version
-            self.track.note(row)
+            self.track.note(row, ts_us)
         if self._progress is not None and row >= self._next_report:
             self._next_report = row + PROGRESS_EVERY
             self._progress(row, len(self.timeline))
@@ -209,7 +209,7 @@ class Simulation:
             taken_at,
             before - account.wallet,
         )
-        self.track.note(row)
+        self.track.note(row, ts_us)
 
     # where nothing happens
 

@@ -29,6 +29,7 @@ class AccountState(NamedTuple):
     """
 
     row: int
+    ts_us: int
     wallet: Decimal
     net: Decimal
     cost: Decimal
@@ -53,8 +54,8 @@ class AccountTrack:
         self._symbol = symbol
         self._seen = -1, ZERO
 
-    def note(self, row: int) -> None:
-        """Take the state as it is after everything that happened at a row, if it changed."""
+    def note(self, row: int, ts_us: int) -> None:
+        """Take the state after everything that happened at a row (time in us), if it changed."""
         account = self._account
         pairs = account.pairs.values()
         order_margin = sum((pair.order_margin for pair in pairs), ZERO)
@@ -65,6 +66,7 @@ class AccountTrack:
         lines = [pair.initial_line() for pair in pairs]
         state = AccountState(
             row,
+            ts_us,
             account.wallet,
             sum((pair.net_size for pair in pairs), ZERO),
             sum((pair.net_cost for pair in pairs), ZERO),

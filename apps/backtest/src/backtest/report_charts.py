@@ -1,0 +1,279 @@
+"""The charts of a report, as plotly figures in plain values. Floats are for drawing only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from backtest.session import BacktestSession
+from backtest.thinning import thin_evenly, thin_rows
+from backtest.trades import BacktestTrade, TradeKind, moment
+from gridcore import DirectionType
+
+MOST_FILLS = 3_000  # markers drawn per kind of fill
+US_PER_MS = 1_000
+DAY_US = 86_400_000_000
+
+LONG_COLOUR, SHORT_COLOUR = "#0072B2", "#D55E00"  # told apart by every kind of eye
+PRICE_COLOUR, EQUITY_COLOUR, GREY = "#7f8a96", "#009E73", "#9aa3ad"
+
+Kind = tuple[DirectionType, bool]
+MARKS: dict[Kind, tuple[str, str, str]] = {
+    (DirectionType.LONG, False): ("open long", "triangle-up", LONG_COLOUR),
+    (DirectionType.LONG, True): ("close long", "triangle-down-open", LONG_COLOUR),
+    (DirectionType.SHORT, False): ("open short", "triangle-down", SHORT_COLOUR),
+    (DirectionType.SHORT, True): ("close short", "triangle-up-open", SHORT_COLOUR),
+}
+
+
+def price_chart(session: BacktestSession) -> go.Figure:
+    """Return price, fills and the levels at the end over equity, drawdown, legs and margin."""
+    figure = make_subplots(
+        rows=4,
+        cols=1,
+        shared_xaxes=True,
+        vertical_spacing=0.035,
+        row_heights=[0.46, 0.22, 0.12, 0.2],
+        subplot_titles=("Price and fills", "Equity, USDT", "Drawdown, %", "Legs, base coin"),
+    )
+    _add_price(figure, session)
+    _add_fills(figure, session)
+    _add_levels(figure, session)
+    _add_equity(figure, session)
+    _add_legs(figure, session)
+    figure.update_layout(
+        height=1000,
+        margin={"l": 70, "r": 20, "t": 40, "b": 40},
+        hovermode="x unified",
+        legend={"orientation": "h", "y": 1.06, "x": 0},
+        hoverlabel={"namelength": -1},
+    )
+    return figure
+
+
+def days_chart(session: BacktestSession) -> go.Figure | None:
+    """Return the profit of each UTC day, None for a run within one day."""
+    days = daily_pnl(session)
+    if len(days) < 2:
+        return None
+    values = [pnl for _, pnl in days]
+    figure = go.Figure(
+        go.Bar(
+            x=[day for day, _ in days],
+            y=values,
+            marker_color=[EQUITY_COLOUR if value >= 0 else SHORT_COLOUR for value in values],
+            name="profit of the day",
+            hovertemplate="%{x}: %{y:.2f} USDT<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        height=280,
+        title="Profit per UTC day, USDT",
+        margin={"l": 70, "r": 20, "t": 50, "b": 40},
+        showlegend=False,
+    )
+    return figure
+
+
+def daily_pnl(session: BacktestSession) -> list[tuple[str, float]]:
+    """Return (UTC day, change of equity in USDT) of every day of the run, partial ones included.
+
+    From the sampled equity curve, so a day ends at its last sample.
+    """
+    days: dict[int, Decimal] = {}
+    for ts_us, equity in zip(session.equity.ts_us, session.equity.equity, strict=True):
+        # the sample at midnight ends the day before it
+        days[(ts_us - 1) // DAY_US] = equity
+    found, before = [], session.initial_balance
+    for day, equity in days.items():
+        found.append((moment(day * DAY_US).date().isoformat(), float(round(equity - before, 4))))
+        before = equity
+    return found
+
+
+def notes(session: BacktestSession) -> list[str]:
+    """Return in words what is not drawn in full."""
+    found = []
+    if session.columns is not None and len(session.columns) > len(_price_rows(session)):
+        found.append(
+            f"{len(_price_rows(session)):,} of {len(session.columns):,} prices are drawn,"
+            " every high and low among them"
+        )
+    for kind, trades in _fills(session).items():
+        if len(trades) > MOST_FILLS:
+            found.append(f"{MOST_FILLS:,} of {len(trades):,} fills '{MARKS[kind][0]}' are drawn")
+    if found:
+        found.append("figures and exports count everything")
+    return found
+
+
+def _times(values: Any) -> list[int]:
+    return [int(ts_us) // US_PER_MS for ts_us in values]
+
+
+def _price_rows(session: BacktestSession) -> Any:
+    if session.columns is None:
+        return np.arange(0)
+    return thin_rows(session.columns.price_ticks)
+
+
+def _add_price(figure: go.Figure, session: BacktestSession) -> None:
+    if session.columns is None:
+        return
+    rows = _price_rows(session)
+    prices = session.columns.price_ticks[rows] * float(session.columns.tick_size)
+    figure.add_trace(
+        go.Scatter(
+            x=_times(session.columns.ts_us[rows]),
+            y=_rounded(prices),
+            mode="lines",
+            name="price",
+            line={"color": PRICE_COLOUR, "width": 1.2},
+            hovertemplate="%{y}<extra>price</extra>",
+        ),
+        row=1,
+        col=1,
+    )
+
+
+def _fills(session: BacktestSession) -> dict[Kind, list[BacktestTrade]]:
+    found: dict[Kind, list[BacktestTrade]] = {kind: [] for kind in MARKS}
+    for trade in session.trades:
+        if trade.kind is TradeKind.GRID:
+            found[trade.direction, trade.closing].append(trade)
+    return found
+
+
+def _add_fills(figure: go.Figure, session: BacktestSession) -> None:
+    for kind, trades in _fills(session).items():
+        name, symbol, colour = MARKS[kind]
+        drawn = [trades[row] for row in thin_evenly(len(trades), MOST_FILLS).tolist()]
+        # many marks are drawn small, so that the price stays visible behind them
+        size = 9 if len(drawn) < 200 else 6 if len(drawn) < 800 else 4
+        _add_markers(figure, name, symbol, colour, drawn, size=size)
+    ends = [trade for trade in session.trades if trade.kind is not TradeKind.GRID]
+    if ends:
+        _add_markers(figure, str(ends[0].kind).replace("_", " "), "x", "#CC0000", ends, size=14)
+
+
+def _add_markers(
+    figure: go.Figure,
+    name: str,
+    symbol: str,
+    colour: str,
+    trades: Sequence[BacktestTrade],
+    *,
+    size: int,
+) -> None:
+    figure.add_trace(
+        go.Scatter(
+            x=_times([trade.ts_us for trade in trades]),
+            y=[float(trade.price) for trade in trades],
+            customdata=[[str(trade.qty), str(trade.realised_pnl)] for trade in trades],
+            mode="markers",
+            name=name,
+            marker={
+                "symbol": symbol,
+                "color": colour,
+                "size": size,
+                "opacity": 0.9,
+                "line": {"width": 1 if symbol.endswith("-open") else 0, "color": colour},
+            },
+            hovertemplate="%{customdata[0]} @ %{y}, realised %{customdata[1]}",
+        ),
+        row=1,
+        col=1,
+    )
+
+
+def _add_levels(figure: go.Figure, session: BacktestSession) -> None:
+    """Draw the grid as it stood at the end, over the last part of the chart."""
+    first, last = session.data.first_ts_us, session.data.last_ts_us
+    start = last - (last - first) // 25
+    xs: list[int | None] = []
+    ys: list[float | None] = []
+    for outcome in session.strategies:
+        for price in outcome.grid_prices:
+            xs += [*_times([start, last]), None]
+            ys += [float(price), float(price), None]
+    figure.add_trace(
+        go.Scatter(
+            x=xs,
+            y=ys,
+            mode="lines",
+            name="grid at the end",
+            line={"color": GREY, "width": 0.8},
+            opacity=0.7,
+            hoverinfo="skip",
+        ),
+        row=1,
+        col=1,
+    )
+
+
+def _add_equity(figure: go.Figure, session: BacktestSession) -> None:
+    equity = np.array([float(value) for value in session.equity.equity])
+    peaks = np.maximum.accumulate(equity)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        falls = np.where(peaks > 0, (equity - peaks) / peaks * 100, 0.0)
+    times = np.array(session.equity.ts_us, dtype=np.int64)
+    for values, row, name, colour, fill in (
+        (equity, 2, "equity", EQUITY_COLOUR, "none"),
+        (falls, 3, "drawdown", SHORT_COLOUR, "tozeroy"),
+    ):
+        rows = thin_rows(values)
+        figure.add_trace(
+            go.Scatter(
+                x=_times(times[rows]),
+                y=_rounded(values[rows]),
+                mode="lines",
+                name=name,
+                fill=fill,
+                showlegend=False,
+                line={"color": colour, "width": 1.3},
+                hovertemplate="%{y}<extra>" + name + "</extra>",
+            ),
+            row=row,
+            col=1,
+        )
+
+
+def _add_legs(figure: go.Figure, session: BacktestSession) -> None:
+    if session.columns is None or not session.states:
+        return
+    times = _state_times(session)
+    sizes = (
+        ("long", LONG_COLOUR, [float(state.long_size) for state in session.states]),
+        ("short", SHORT_COLOUR, [-float(state.short_size) for state in session.states]),
+        ("net", GREY, [float(state.net) for state in session.states]),
+    )
+    for name, colour, values in sizes:
+        array = np.array([*values, values[-1]])
+        rows = thin_rows(array)
+        figure.add_trace(
+            go.Scatter(
+                x=_times(times[rows]),
+                y=_rounded(array[rows]),
+                mode="lines",
+                name=name,
+                line={"color": colour, "width": 1.2, "shape": "hv"},
+                showlegend=False,
+                hovertemplate="%{y}<extra>" + name + "</extra>",
+            ),
+            row=4,
+            col=1,
+        )
+
+
+def _state_times(session: BacktestSession) -> Any:
+    return np.array([*(state.ts_us for state in session.states), session.data.last_ts_us])
+
+
+def _rounded(values: Any) -> list[float]:
+    """Return values with the digits that a screen can show, which keeps the file small."""
+    return [float(f"{value:.9g}") for value in np.asarray(values).tolist()]
