@@ -1,4 +1,7 @@
-"""Who knows the rules of a contract: saved answers, the store, the exchange, or nobody."""
+"""Who knows the rules of a contract: saved answers, the store, then `InstrumentInfoProvider`.
+
+What nobody knows is read off the data, with a warning.
+"""
 
 from __future__ import annotations
 
@@ -7,29 +10,30 @@ from decimal import Decimal
 from pathlib import Path
 
 from backtest.contract import Contract
+from backtest.instrument_info import (
+    FUNDING_INTERVAL_MIN,
+    FoundRules,
+    InstrumentInfoProvider,
+    RulesSource,
+    default_tiers,
+)
 from backtest.market_rules import MarketRules, read_instruments, read_risk_limits
 from backtest.rules_store import RulesStore
 from backtest.ticks import TickColumns
-from gridcore import InstrumentInfo, MMTier, MMTiers
+from gridcore import InstrumentInfo, MMTiers
 
-GENERAL_TIERS = MMTiers(
-    (
-        MMTier(Decimal(200_000), Decimal("0.01"), Decimal("0.02"), Decimal(0)),
-        MMTier(Decimal(1_000_000), Decimal("0.025"), Decimal("0.05"), Decimal(3_000)),
-        MMTier(Decimal(100_000_000), Decimal("0.05"), Decimal("0.1"), Decimal(28_000)),
-    )
-)
-FUNDING_INTERVAL_MIN = 480
+MIN_NOTIONAL = Decimal(5)  # USDT; what Bybit asks of every USDT contract
 
 
 class KnownContracts:
-    """Rules from saved answers first, then from the store; else from the data, with a warning."""
+    """Rules of contracts, and in words where each part comes from."""
 
     def __init__(
         self,
         instruments: Iterable[Path] = (),
         risk_limits: Iterable[Path] = (),
         store: Path | None = None,
+        provider: InstrumentInfoProvider | None = None,
     ) -> None:
         self._rules: dict[str, tuple[MarketRules, str]] = {}
         self._tiers: dict[str, tuple[MMTiers, str]] = {}
@@ -40,44 +44,72 @@ class KnownContracts:
             for symbol, tiers in read_risk_limits(path).items():
                 self._tiers[symbol] = tiers, path.name
         self._store = RulesStore(store) if store is not None and store.is_dir() else None
+        self._provider = provider or InstrumentInfoProvider(None)
 
     def contract(self, symbol: str, columns: TickColumns) -> Contract:
         """Return the rules of a symbol; what nobody knows is assumed, and said so."""
-        warnings = []
-        found = self._rules.get(symbol)
-        if found is None and self._store is not None:
-            stored = self._store.rules(symbol)
-            found = (stored, "the store") if stored is not None else None
-        if found is None:
-            rules, source = _from_data(columns), "assumed from the data"
+        warnings: list[str] = []
+        found = self._provider.get(symbol)
+        rules, source = self._rules_of(symbol, found) or (None, "")
+        if rules is None:
+            rules, source = _from_data(columns), "read off the data"
             warnings.append(
-                f"{symbol}: no contract rules; tick {columns.tick_size} and quantity step"
-                f" {rules.instrument.qty_step} were read off the data"
+                f"{symbol}: nobody knows its contract; tick {columns.tick_size} and quantity step"
+                f" {columns.size_step} were read off the data"
             )
-        else:
-            rules, source = found
-        tiers = self._tiers.get(symbol)
-        if tiers is None and self._store is not None:
-            limits = self._store.risk_limits(symbol)
-            tiers = (limits, "the store") if limits is not None else None
-        if tiers is None:
-            tiers = GENERAL_TIERS, "general, assumed"
-            warnings.append(
-                f"{symbol}: no risk tiers; maintenance margin of 1 % and more was assumed, so"
-                " liquidation prices are rough"
-            )
+        tiers, tiers_source = self._tiers_of(symbol, found)
+        if found is None or found.source is RulesSource.DEFAULTS:
+            warnings += _assumed(symbol, source, tiers_source)
         return Contract(
             rules.instrument,
-            tiers[0],
+            tiers,
             rules.funding_interval_min,
-            f"rules: {source}; risk tiers: {tiers[1]}",
+            f"rules: {source}; risk tiers: {tiers_source}",
             tuple(warnings),
         )
+
+    def _rules_of(self, symbol: str, found: FoundRules | None) -> tuple[MarketRules, str] | None:
+        saved = self._rules.get(symbol)
+        if saved is not None:
+            return saved
+        stored = self._store.rules(symbol) if self._store is not None else None
+        if stored is not None:
+            return stored, "the store"
+        if found is None:
+            return None
+        return MarketRules(found.instrument, found.funding_interval_min), found.describe()
+
+    def _tiers_of(self, symbol: str, found: FoundRules | None) -> tuple[MMTiers, str]:
+        saved = self._tiers.get(symbol)
+        if saved is not None:
+            return saved
+        stored = self._store.risk_limits(symbol) if self._store is not None else None
+        if stored is not None:
+            return stored, "the store"
+        if found is None:
+            return default_tiers(symbol), RulesSource.DEFAULTS.value
+        return found.tiers, found.describe()
+
+
+def _assumed(symbol: str, *sources: str) -> list[str]:
+    names = [
+        name
+        for name, source in zip(("contract rules", "risk tiers"), sources, strict=True)
+        if source == RulesSource.DEFAULTS.value
+    ]
+    if not names:
+        return []
+    return [
+        (
+            f"{symbol}: {' and '.join(names)} are built-in defaults, which may be old; import the"
+            " exchange's answers with 'python -m backtest.data import'"
+        )
+    ]
 
 
 def _from_data(columns: TickColumns) -> MarketRules:
     step = columns.size_step
     instrument = InstrumentInfo(
-        columns.symbol, columns.tick_size, step, step, Decimal(5), step * 10**9
+        columns.symbol, columns.tick_size, step, step, MIN_NOTIONAL, step * 10**9
     )
     return MarketRules(instrument, FUNDING_INTERVAL_MIN)
