@@ -54,8 +54,8 @@ class KnownContracts:
         if rules is None:
             rules, source = _from_data(columns), "read off the data"
             warnings.append(
-                f"{symbol}: nobody knows its contract; tick {columns.tick_size} and quantity step"
-                f" {columns.size_step} were read off the data"
+                f"{symbol}: nobody knows its contract; tick {columns.tick_size:f} and quantity step"
+                f" {columns.size_step:f} were read off the data"
             )
         tiers, tiers_source = self._tiers_of(symbol, found)
         if found is None or found.source is RulesSource.DEFAULTS:

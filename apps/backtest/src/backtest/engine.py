@@ -23,11 +23,13 @@ from backtest.session import (
     DataUsed,
     EquityCurve,
     LegAtEnd,
+    PriceLine,
     StrategyOutcome,
 )
 from backtest.simulated_account import SimulatedAccount
 from backtest.simulation import Progress, Simulation
 from backtest.sources import market_files, provider_of, rules_among
+from backtest.thinning import thin_rows
 from backtest.ticks import TickColumns
 from backtest.time_range import TimeLike
 from backtest.timeline import Timeline
@@ -264,7 +266,14 @@ def _session(
         visits=simulation.visits,
         elapsed_s=elapsed,
         states=tuple(simulation.track.states),
-        columns=columns,
+        price_line=_price_line(timeline),
+    )
+
+
+def _price_line(timeline: Timeline) -> PriceLine:
+    rows = thin_rows(timeline.price_ticks)
+    return PriceLine(
+        tuple(timeline.ts_us[rows].tolist()), tuple(timeline.price_ticks[rows].tolist())
     )
 
 

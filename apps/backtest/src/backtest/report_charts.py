@@ -99,9 +99,10 @@ def daily_pnl(session: BacktestSession) -> list[tuple[str, float]]:
 def notes(session: BacktestSession) -> list[str]:
     """Return in words what is not drawn in full."""
     found = []
-    if session.columns is not None and len(session.columns) > len(_price_rows(session)):
+    drawn = len(session.price_line.ts_us)
+    if session.data.rows + session.data.tickers > drawn:
         found.append(
-            f"{len(_price_rows(session)):,} of {len(session.columns):,} prices are drawn,"
+            f"{drawn:,} of {session.data.rows + session.data.tickers:,} prices are drawn,"
             " every high and low among them"
         )
     for kind, trades in _fills(session).items():
@@ -116,21 +117,12 @@ def _times(values: Any) -> list[int]:
     return [int(ts_us) // US_PER_MS for ts_us in values]
 
 
-def _price_rows(session: BacktestSession) -> Any:
-    if session.columns is None:
-        return np.arange(0)
-    return thin_rows(session.columns.price_ticks)
-
-
 def _add_price(figure: go.Figure, session: BacktestSession) -> None:
-    if session.columns is None:
-        return
-    rows = _price_rows(session)
-    prices = session.columns.price_ticks[rows] * float(session.columns.tick_size)
+    line, tick = session.price_line, float(session.data.tick_size)
     figure.add_trace(
         go.Scatter(
-            x=_times(session.columns.ts_us[rows]),
-            y=_rounded(prices),
+            x=_times(line.ts_us),
+            y=_rounded([ticks * tick for ticks in line.price_ticks]),
             mode="lines",
             name="price",
             line={"color": PRICE_COLOUR, "width": 1.2},
@@ -244,8 +236,6 @@ def _add_equity(figure: go.Figure, session: BacktestSession) -> None:
 
 
 def _add_legs(figure: go.Figure, session: BacktestSession) -> None:
-    if session.columns is None or not session.states:
-        return
     times = _state_times(session)
     sizes = (
         ("long", LONG_COLOUR, [float(state.long_size) for state in session.states]),

@@ -14,7 +14,6 @@ from gridcore import StrategyConfig
 
 if TYPE_CHECKING:
     from backtest.metrics import BacktestMetrics
-    from backtest.ticks import TickColumns
     from backtest.track import AccountState
 
 
@@ -51,6 +50,13 @@ class EquityCurve(NamedTuple):
     interval_us: int
 
 
+class PriceLine(NamedTuple):
+    """Prices for drawing: times in us UTC and prices in ticks, every extreme among them."""
+
+    ts_us: tuple[int, ...]
+    price_ticks: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataUsed:
     """The market data of a run. `fingerprint` is a SHA-256 over all tick columns."""
@@ -68,8 +74,8 @@ class DataUsed:
 class BacktestSession:
     """One finished run of one symbol. Money is USDT, times are us UTC.
 
-    `states` are the account's states by row of the run, `columns` the ticks (None after a run in
-    another process). `warnings` are sentences for the top of a report.
+    `states` are the account's states by row of the run, `price_line` the prices to draw.
+    `warnings` are sentences for the top of a report.
     """
 
     symbol: str
@@ -93,7 +99,7 @@ class BacktestSession:
     visits: int  # rows that were looked at
     elapsed_s: float
     states: tuple[AccountState, ...] = field(repr=False)
-    columns: TickColumns | None = field(default=None, repr=False)
+    price_line: PriceLine = field(repr=False)
 
     @cached_property
     def trades(self) -> tuple[BacktestTrade, ...]:

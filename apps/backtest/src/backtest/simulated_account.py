@@ -57,7 +57,8 @@ class SimulatedPair:
         self.short = BacktestPositionTracker(DirectionType.SHORT, leverage)
         self.net_size = ZERO
         self.net_cost = ZERO  # USDT: cost of the long leg less that of the short one
-        self._initial_line: tuple[Decimal, Decimal] | None = (ZERO, ZERO)
+        self._initial_line: tuple[Decimal, Decimal] | None = None
+        self._states: tuple[PositionState, PositionState] | None = None
 
     def leg(self, direction: DirectionType) -> BacktestPositionTracker:
         """Return one leg."""
@@ -73,11 +74,13 @@ class SimulatedPair:
         long, short = self.long, self.short
         self.net_size = long.size - short.size
         self.net_cost = long.cost - short.cost
-        self._initial_line = None
+        self._initial_line = self._states = None
 
     def states(self) -> tuple[PositionState, PositionState]:
         """Return both legs for the margin formulas."""
-        return self.long.state(), self.short.state()
+        if self._states is None:
+            self._states = self.long.state(), self.short.state()
+        return self._states
 
     def mark(self) -> Decimal:
         """Return the mark price in USDT. Raises ValueError before the market has one."""

@@ -35,8 +35,7 @@ def run_many(
     The ticks are written once to a temporary folder and memory-mapped by every worker process, so
     they are in memory once, however many workers there are. `workers` is the number of cores
     unless given; 1 runs in this process. `on_done(finished, total)` is called as runs end.
-    Sessions come without their `columns`. Raises what a run raises, with the number of the
-    configuration as a note.
+    Raises what a run raises, with the number of the configuration as a note.
     """
     workers = min(workers or os.cpu_count() or 1, len(configs))
     if workers <= 1:
@@ -60,7 +59,8 @@ def run_many(
                 try:
                     results[number] = future.result()
                 except Exception as error:
-                    pool.shutdown(wait=False, cancel_futures=True)
+                    for waiting in futures:
+                        waiting.cancel()
                     error.add_note(f"configuration number {number} of {len(configs)}")
                     raise
                 if on_done is not None:
@@ -81,7 +81,7 @@ def _one_by_one(
         except Exception as error:
             error.add_note(f"configuration number {number} of {len(configs)}")
             raise
-        results.append(replace(session, columns=None))
+        results.append(session)
         if on_done is not None:
             on_done(len(results), len(configs))
     return results
@@ -99,5 +99,4 @@ def _load(folder: str, rest: TickColumns, contract: Contract) -> None:
 
 
 def _run(config: BacktestConfig) -> BacktestSession:
-    session = run_columns(config, _loaded["columns"], _loaded["contract"])
-    return replace(session, columns=None)
+    return run_columns(config, _loaded["columns"], _loaded["contract"])

@@ -6,7 +6,7 @@ value at every row, sampled or at an extreme, is computed from them afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -93,7 +93,63 @@ class Drawdown(NamedTuple):
     longest_us: int  # longest time below a peak
 
 
-CHUNK = 1 << 20  # rows looked at together, so that memory stays small
+class _PeakSearch:
+    """Walks through equity from peak to peak, in parts; remembers rows, not values."""
+
+    def __init__(self, ts_us: NDArray[np.int64]) -> None:
+        self.peak = -np.inf
+        self.peak_row = 0
+        self.longest_us = 0
+        self.deepest_rows = self.largest_rows = (0, 0)
+        self._ts_us = ts_us
+        self._deepest = self._largest = -1.0
+        # falls found in a whole state, whose row is looked for at the end: (peak row, state)
+        self._deepest_state: tuple[int, int] | None = None
+        self._largest_state: tuple[int, int] | None = None
+
+    def below(self, state: int, lowest: float) -> None:
+        """Take a state in which equity stayed at or below the peak."""
+        fall = self.peak - lowest
+        if fall > self._deepest:
+            self._deepest, self._deepest_state = fall, (self.peak_row, state)
+        if self.peak > 0 and fall / self.peak > self._largest:
+            self._largest, self._largest_state = fall / self.peak, (self.peak_row, state)
+
+    def rows(self, first: int, equity: Floats) -> None:
+        """Take rows from `first` on, at some of which equity is above the peak."""
+        peaks = np.maximum(np.maximum.accumulate(equity), self.peak)
+        new = np.flatnonzero(equity >= peaks)
+        falls = peaks - equity
+        at = int(falls.argmax())
+        if falls[at] > self._deepest:
+            self._deepest, self._deepest_state = float(falls[at]), None
+            self.deepest_rows = self._peak_before(new, at, first), first + at
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shares = np.where(peaks > 0, falls / peaks, 0.0)
+        at = int(shares.argmax())
+        if shares[at] > self._largest:
+            self._largest, self._largest_state = float(shares[at]), None
+            self.largest_rows = self._peak_before(new, at, first), first + at
+        times = self._ts_us[first + new]
+        gap = int(times[0]) - int(self._ts_us[self.peak_row])
+        inner = int(np.diff(times).max()) if len(times) > 1 else 0
+        self.longest_us = max(self.longest_us, gap, inner)
+        self.peak, self.peak_row = float(peaks[-1]), first + int(new[-1])
+
+    def finish(self, lowest_row: Callable[[int], int]) -> None:
+        """Look for the rows that were left open, and end the last time below a peak."""
+        if self._deepest_state is not None:
+            peak_row, state = self._deepest_state
+            self.deepest_rows = peak_row, lowest_row(state)
+        if self._largest_state is not None:
+            peak_row, state = self._largest_state
+            self.largest_rows = peak_row, lowest_row(state)
+        last_us = int(self._ts_us[-1]) - int(self._ts_us[self.peak_row])
+        self.longest_us = max(self.longest_us, last_us)
+
+    def _peak_before(self, new: NDArray[np.int64], at: int, first: int) -> int:
+        place = int(np.searchsorted(new, at, side="right")) - 1
+        return first + int(new[place]) if place >= 0 else self.peak_row
 
 
 class TrackedValues:
@@ -140,66 +196,45 @@ class TrackedValues:
             for row, at in zip(rows.tolist(), holds.tolist(), strict=True)
         ]
 
-    def _chunks(self) -> Iterator[tuple[int, Floats, NDArray[np.int64]]]:
-        """Yield (first row, prices in USDT, number of the state at each row)."""
-        total = len(self.timeline)
-        tick = float(self.tick_size)
-        for start in range(0, total, CHUNK):
-            end = min(total, start + CHUNK)
-            prices = np.multiply(self.timeline.price_ticks[start:end], tick, dtype=np.float64)
-            low = int(np.searchsorted(self.first_rows, start, side="right")) - 1
-            high = int(np.searchsorted(self.first_rows, end))
-            borders = np.clip(self.first_rows[low:high], start, end)
-            lengths = np.diff(np.append(borders, end))
-            yield start, prices, np.repeat(np.arange(low, high), lengths)
-
     def drawdown(self) -> Drawdown:
         """Return the drawdowns over all rows; a time below a peak ends when equity is back at it,
         or with the run.
+
+        While a state holds, equity is lowest and highest at the extremes of the price. Only where
+        it rises above every earlier peak the rows are looked at one by one.
         """
+        ts, ticks = self.timeline.ts_us, self.timeline.price_ticks
+        tick = float(self.tick_size)
         offsets = np.array([float(s.wallet - s.cost) for s in self.states])
         nets = np.array([float(s.net) for s in self.states])
-        peak, peak_row = -np.inf, 0
-        deepest, deepest_rows = -1.0, (0, 0)
-        largest, largest_rows = -1.0, (0, 0)
-        longest_us = 0
-        ts = self.timeline.ts_us
-        for start, prices, holds in self._chunks():
-            equity = offsets[holds] + nets[holds] * prices
-            peaks = np.maximum.accumulate(equity)
-            np.maximum(peaks, peak, out=peaks)
-            new = np.flatnonzero(equity >= peaks)  # rows that are at the peak
-            falls = peaks - equity
-            at = int(falls.argmax())
-            if falls[at] > deepest:
-                deepest = float(falls[at])
-                deepest_rows = self._peak_row(new, at, start, peak_row), start + at
-            with np.errstate(divide="ignore", invalid="ignore"):
-                shares = np.where(peaks > 0, falls / peaks, 0.0)
-            at = int(shares.argmax())
-            if shares[at] > largest:
-                largest = float(shares[at])
-                largest_rows = self._peak_row(new, at, start, peak_row), start + at
-            if len(new):
-                known = np.concatenate(([ts[peak_row]], ts[start + new]))
-                longest_us = max(longest_us, int(np.diff(known).max()))
-                peak, peak_row = float(peaks[-1]), start + int(new[-1])
-        longest_us = max(longest_us, int(ts[-1]) - int(ts[peak_row]))
-        fall_from, fall_to = deepest_rows
-        top, bottom = (self.equity(row) for row in largest_rows)
+        ends = np.append(self.first_rows[1:], len(ts))
+        at_extremes = [offsets + nets * (prices * tick) for prices in self._extreme_prices()]
+        lowest, highest = np.minimum(*at_extremes), np.maximum(*at_extremes)
+        search = _PeakSearch(ts)
+        for number in range(len(self.states)):
+            first, end = int(self.first_rows[number]), int(ends[number])
+            if highest[number] > search.peak:
+                equity = offsets[number] + nets[number] * (ticks[first:end] * tick)
+                search.rows(first, equity)
+            else:
+                search.below(number, float(lowest[number]))
+        search.finish(self._lowest_row)
+        fall_from, fall_to = search.deepest_rows
+        top, bottom = (self.equity(row) for row in search.largest_rows)
         return Drawdown(
             self.equity(fall_from) - self.equity(fall_to),
             (top - bottom) / top if top > 0 else ZERO,
             fall_from,
             fall_to,
-            longest_us,
+            search.longest_us,
         )
 
-    @staticmethod
-    def _peak_row(new: NDArray[np.int64], at: int, start: int, before: int) -> int:
-        """Return the newest row at the peak, at or before a row of this chunk."""
-        place = int(np.searchsorted(new, at, side="right")) - 1
-        return start + int(new[place]) if place >= 0 else before
+    def _lowest_row(self, number: int) -> int:
+        """Return the row at which equity was lowest while a state held."""
+        first = int(self.first_rows[number])
+        end = int(self.first_rows[number + 1]) if number + 1 < len(self.states) else None
+        prices = self.timeline.price_ticks[first:end]
+        return first + int(prices.argmin() if self.states[number].net > 0 else prices.argmax())
 
     def _extreme_prices(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the lowest and the highest price, in ticks, while each state held."""

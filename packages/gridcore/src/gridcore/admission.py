@@ -77,16 +77,31 @@ class Admission:
         self._sizer = OrderSizer(config.amount, config.instrument)
         self._qty: dict[tuple[DirectionType, SideType, int], Decimal | None] = {}
 
-    def exhausted_legs(self) -> frozenset[DirectionType]:
+    def exhausted_legs(self, highest_ticks: int | None = None) -> frozenset[DirectionType]:
         """Return the legs whose closing orders cover all that may be covered.
 
-        Not even the smallest further one would be; asked once for many wanted orders.
+        Not even the smallest further one would be; asked once for many wanted orders. The smallest
+        is `min_qty`, or with `highest_ticks` an order of the present size at the highest level:
+        the higher the price, the smaller the order.
         """
         return frozenset(
             direction
             for direction, leg in self.account.legs.items()
-            if not is_covered(leg.size, self._held_back(direction), self.config.instrument.min_qty)
+            if not is_covered(
+                leg.size,
+                self._held_back(direction),
+                self._smallest_closing(direction, highest_ticks),
+            )
         )
+
+    def _smallest_closing(self, direction: DirectionType, highest_ticks: int | None) -> Decimal:
+        smallest = self.config.instrument.min_qty
+        if highest_ticks is None:
+            return smallest
+        qty = self._quantity(
+            direction, direction.opening_side.opposite, highest_ticks, closing=True
+        )
+        return smallest if qty is None else qty
 
     def _held_back(self, direction: DirectionType) -> Decimal:
         unsettled = self.account.legs[direction].unsettled_closing_qty
@@ -119,7 +134,7 @@ class Admission:
             return Refusal.CLOSING_BLOCKED
         if self.reduce_only[direction].is_tripped:
             return Refusal.REDUCE_ONLY_BREAKER
-        qty = self._quantity(want)
+        qty = self._quantity(direction, want.side, want.price_ticks, closing=True)
         if qty is None:
             return Refusal.NO_QTY
         size = self.account.legs[direction].size
@@ -132,7 +147,7 @@ class Admission:
         ratio = account.margin_ratio(direction)
         if ratio is None or ratio >= self.positions[direction].config.max_margin:
             return Refusal.MARGIN_CAP
-        qty = self._quantity(want)
+        qty = self._quantity(direction, want.side, want.price_ticks, closing=False)
         if qty is None:
             return Refusal.NO_QTY
         notional = qty * config.instrument.to_price(want.price_ticks)
@@ -145,16 +160,18 @@ class Admission:
             return Refusal.FREE_MARGIN
         return qty
 
-    def _quantity(self, want: WantPlace) -> Decimal | None:
-        key = (want.direction, want.side, want.price_ticks)
+    def _quantity(
+        self, direction: DirectionType, side: SideType, price_ticks: int, *, closing: bool
+    ) -> Decimal | None:
+        key = (direction, side, price_ticks)
         if key in self._qty:
             return self._qty[key]
         config = self.config
         qty = self._sizer.qty(
-            want.price_ticks,
-            opening=not want.closing,
-            multiplier=self.positions[want.direction].amount_multiplier(want.side),
-            long_koef=config.long_koef if want.direction is DirectionType.LONG else ONE,
+            price_ticks,
+            opening=not closing,
+            multiplier=self.positions[direction].amount_multiplier(side),
+            long_koef=config.long_koef if direction is DirectionType.LONG else ONE,
             wallet_balance=self.account.wallet_balance,
         )
         if len(self._qty) > 10_000:

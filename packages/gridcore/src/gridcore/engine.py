@@ -37,6 +37,8 @@ SPARE_ORDERS = 10  # orders beyond the number of levels before everything is reb
 REMEMBERED_IDS = 20_000
 DIRECTIONS = (DirectionType.LONG, DirectionType.SHORT)
 
+_WANTED = {BUY: SideType.BUY, GridSideType.SELL: SideType.SELL, WAIT: None}
+
 LimitOrders = Mapping[str, Sequence[LimitOrder | Mapping[str, object]]]
 
 
@@ -105,6 +107,7 @@ class GridEngine:
         self._compared: dict[DirectionType, _Comparison] = {}
         self._visit_version = -1
         self._visit: list[int] = []
+        self._wanted: list[SideType | None] = []
         self._levels: dict[int, int] = {}
         self._ids: dict[tuple[DirectionType, SideType, int], str] = {}
 
@@ -243,32 +246,29 @@ class GridEngine:
         self._refresh_visit()
         cancels: list[WantCancel] = []
         kept = self._keep_one(resting, cancels) if resting.extras else resting.by_ticks
-        ticks, sides = self.grid.ticks, self.grid.sides
+        ticks, wanted, found = self.grid.ticks, self._wanted, kept.get
+        # one pass in the order of visiting; most levels have the order they want
+        differing = [
+            index
+            for index in self._visit
+            if (side := wanted[index]) is not None
+            and ((order := found(ticks[index])) is None or order.side is not side)
+        ]
         work: list[tuple[WantPlace, WantCancel | None]] = []
-        for index in self._visit:
-            grid_side = sides[index]
-            if grid_side is WAIT:
+        for index in differing:
+            side, order = wanted[index], found(ticks[index])
+            if side is None:
                 continue
-            order = kept.get(ticks[index])
-            side = SideType.BUY if grid_side is BUY else SideType.SELL
-            if order is None:
-                mismatch = None
-            elif order.side is side:
-                continue
-            else:
-                mismatch = WantCancel(order, CancelReason.SIDE_MISMATCH)
-            work.append(
-                (
-                    WantPlace(direction, side, ticks[index], index, direction.is_closing(side)),
-                    mismatch,
-                )
-            )
+            mismatch = None if order is None else WantCancel(order, CancelReason.SIDE_MISMATCH)
+            closing = direction.is_closing(side)
+            work.append((WantPlace(direction, side, ticks[index], index, closing), mismatch))
         levels = self._levels
-        cancels.extend(
-            WantCancel(order, CancelReason.OUTSIDE_GRID)
-            for price, order in kept.items()
-            if price not in levels
-        )
+        if not kept.keys() <= levels.keys():
+            cancels.extend(
+                WantCancel(order, CancelReason.OUTSIDE_GRID)
+                for price, order in kept.items()
+                if price not in levels
+            )
         comparison = _Comparison(resting, self.grid.version, resting.version, work, cancels)
         self._compared[direction] = comparison
         return comparison
@@ -314,6 +314,7 @@ class GridEngine:
             if centre + distance < count:
                 visit.append(centre + distance)
         self._visit = visit
+        self._wanted = [_WANTED[side] for side in sides]
         self._levels = {ticks: index for index, ticks in enumerate(self.grid.ticks)}
         self._visit_version = self.grid.version
 

@@ -276,15 +276,17 @@ class Grid:
     def _remember_settled(self, last_filled_price: Decimal) -> None:
         """Keep the range of market prices around which the last update was without effect."""
         first_wait, end_wait = self._wait_slice(last_filled_price)
-        low, high = self.ticks[0] + 1, self.ticks[-1] - 1
-        for index, (ticks, side) in enumerate(zip(self.ticks, self.sides, strict=True)):
-            if first_wait <= index < end_wait:
-                continue
+        ticks, sides = self.ticks, self.sides
+        low, high = ticks[0] + 1, ticks[-1] - 1
+        if sides.count(WAIT) > end_wait - first_wait:
             # a waiting level that the last fill no longer explains holds only at its own price
-            if side is not SELL:
-                low = max(low, ticks)
-            if side is not BUY:
-                high = min(high, ticks)
+            for index in range(len(sides)):
+                if sides[index] is WAIT and not first_wait <= index < end_wait:
+                    low, high = max(low, ticks[index]), min(high, ticks[index])
+        if BUY in sides:
+            low = max(low, ticks[len(sides) - 1 - sides[::-1].index(BUY)])
+        if SELL in sides:
+            high = min(high, ticks[sides.index(SELL)])
         self._settled_fill, self._settled_low, self._settled_high = last_filled_price, low, high
 
     def _touch(self) -> None:

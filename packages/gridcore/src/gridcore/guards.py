@@ -17,7 +17,7 @@ from typing import Any
 from gridcore.errors import ConfigError
 from gridcore.events import ExecutionEvent
 from gridcore.orders import TrackedOrder
-from gridcore.sides import DirectionType
+from gridcore.sides import DirectionType, SideType
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class SameOrderDetector:
     """
 
     def __init__(self) -> None:
-        self._newest: dict[DirectionType, list[tuple[str, str, str]]] = {
+        self._newest: dict[DirectionType, list[tuple[Decimal, SideType, str]]] = {
             direction: [] for direction in DirectionType
         }
         self.is_set = False
@@ -120,7 +120,7 @@ class SameOrderDetector:
         if event.leaves_qty:
             return
         newest = self._newest[event.direction]
-        newest.insert(0, (str(event.price.normalize()), event.side.value, event.order_id))
+        newest.insert(0, (event.price, event.side, event.order_id))
         del newest[2:]
         was_set = self.is_set
         self.is_set = any(self._is_doubled(pair) for pair in self._newest.values())
@@ -128,7 +128,7 @@ class SameOrderDetector:
             log.error("%s: same-order error at %s; placing stops", event.symbol, event.price)
 
     @staticmethod
-    def _is_doubled(newest: list[tuple[str, str, str]]) -> bool:
+    def _is_doubled(newest: list[tuple[Decimal, SideType, str]]) -> bool:
         if len(newest) < 2:
             return False
         (price, side, order_id), (last_price, last_side, last_order_id) = newest
@@ -144,14 +144,21 @@ class SameOrderDetector:
         """Return the state, ready for JSON."""
         return {
             "is_set": self.is_set,
-            "newest": {leg.value: [list(fill) for fill in v] for leg, v in self._newest.items()},
+            "newest": {
+                leg.value: [
+                    [str(price.normalize()), side.value, order_id] for price, side, order_id in v
+                ]
+                for leg, v in self._newest.items()
+            },
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over a snapshot."""
         self.is_set = bool(state["is_set"])
         for leg in DirectionType:
-            self._newest[leg] = [(str(p), str(s), str(o)) for p, s, o in state["newest"][leg.value]]
+            self._newest[leg] = [
+                (Decimal(p), SideType(s), str(o)) for p, s, o in state["newest"][leg.value]
+            ]
 
 
 class LossReset(StrEnum):

@@ -19,7 +19,6 @@ from gridcore.instrument import InstrumentInfo, floor_ceil_ticks
 from gridcore.order_desk import OrderDesk
 from gridcore.orders import TrackedOrder
 
-
 # refusals that depend on the size of the order, which a position check may change
 SIZED = frozenset({Refusal.NOT_COVERED, Refusal.NOTIONAL_CAP, Refusal.FREE_MARGIN})
 
@@ -113,7 +112,8 @@ class QuietFinder:
         times: list[datetime | None] = []
         refusals: set[Refusal] = set()
         retry = self.admission.retry
-        exhausted = self.admission.exhausted_legs()
+        for_good = self.admission.exhausted_legs()
+        exhausted = self.admission.exhausted_legs(self.engine.grid.ticks[-1])
         for want in wants:
             if isinstance(want, WantCancel):
                 order = want.order
@@ -123,7 +123,9 @@ class QuietFinder:
                     times.append(retry.held_until(order.order_id, now))
                 continue
             if want.closing and want.direction in exhausted:
-                continue  # whatever its size would be
+                if want.direction not in for_good:
+                    refusals.add(Refusal.NOT_COVERED)  # at its present size
+                continue
             verdict = self.admission.judge(want, now)
             if not isinstance(verdict, Refusal):
                 return None

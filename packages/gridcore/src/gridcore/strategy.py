@@ -169,7 +169,8 @@ class GridStrategy:
         intents: list[Intent] = []
         refused = self.admission.refused
         refused.clear()
-        exhausted = self.admission.exhausted_legs()
+        highest = self.engine.grid.ticks[-1]
+        exhausted = self.admission.exhausted_legs(highest)
         for want in wants:
             if isinstance(want, WantCancel):
                 intent = self.desk.cancel(want, now)
@@ -185,7 +186,7 @@ class GridStrategy:
             else:
                 intents.append(self.desk.place(want, verdict, now))
                 if want.closing:
-                    exhausted = self.admission.exhausted_legs()
+                    exhausted = self.admission.exhausted_legs(highest)
         if self.config.cancel_foreign_orders:
             intents.extend(self.desk.cancel_foreign())
         return intents
