@@ -132,7 +132,8 @@ def test_a_wallet_that_carries_nothing_is_quiet() -> None:
     assert strategy.on_event(ticker("60000")) == []
     band = strategy.quiet_band()
     assert band is not None
-    assert band.check_matters
+    assert band.wallet_matters
+    assert not band.check_matters  # with no leg to check, no multiplier will change
 
 
 @pytest.mark.parametrize("side", ["long", "short"])

@@ -40,6 +40,11 @@ LookUp = Callable[[str], ExchangeRows | None]
 Clock = Callable[[], datetime]
 
 
+def utc_now() -> datetime:
+    """Return the time of this machine."""
+    return datetime.now(UTC)
+
+
 class RulesSource(StrEnum):
     """Where rules come from, best first."""
 
@@ -78,7 +83,7 @@ class InstrumentInfoProvider:
     ) -> None:
         self._cache = cache
         self._look_up = look_up
-        self._clock = clock or (lambda: datetime.now(UTC))
+        self._clock = clock or utc_now
 
     def get(self, symbol: str) -> FoundRules | None:
         """Return the best rules there are; None for a symbol without any, not even defaults."""

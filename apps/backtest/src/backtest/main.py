@@ -10,6 +10,7 @@ Exit codes: 0 done; 1 the configuration, the options or the data cannot be used;
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,6 +84,10 @@ def backtest(
     exact_ticks: Annotated[
         bool, typer.Option("--exact-ticks", help="Walk every tick: slower, the same result.")
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Symbols at a time, a process each. Default: all cores."),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Log what the strategies decide.")] = False,
 ) -> None:
     """Simulate the strategies of a configuration on historical data and report the result."""
@@ -106,7 +111,12 @@ def backtest(
     with RunProgress(errors) as progress:
         engine = BacktestEngine(settings, contracts=contracts, progress=progress)
         symbols = engine.symbols(provider)
-        runs = engine.run_multiple_symbols(symbols, data_provider=provider, strict=strict)
+        runs = engine.run_multiple_symbols(
+            symbols,
+            data_provider=provider,
+            strict=strict,
+            workers=workers or os.cpu_count() or 1,
+        )
     reporter = BacktestReporter(runs.sessions, runs.failures)
     reporter.print(console)
     export = export or settings.report.export

@@ -69,6 +69,21 @@ class AccountMirror:
         self.free_margin.report(wallet.available_balance, event.exchange_ts)
         return changed
 
+    def is_repeated_by(self, event: AccountEvent) -> bool:
+        """Tell whether an event says nothing new but for the free margin: only times move on."""
+        wallet = event.wallet
+        if self._closing_blocked or (
+            wallet is not None and wallet.wallet_balance != self.wallet_balance
+        ):
+            return False
+        return all(
+            snapshot is None or self.legs[direction].is_repeated_by(snapshot)
+            for direction, snapshot in (
+                (DirectionType.LONG, event.long),
+                (DirectionType.SHORT, event.short),
+            )
+        )
+
     def fill(self, event: ExecutionEvent) -> Decimal:
         """Count one execution; return its realised profit in USDT before fees."""
         leg = self.legs[event.direction]

@@ -85,14 +85,14 @@ class Admission:
         the higher the price, the smaller the order.
         """
         return frozenset(
-            direction
-            for direction, leg in self.account.legs.items()
-            if not is_covered(
-                leg.size,
-                self._held_back(direction),
-                self._smallest_closing(direction, highest_ticks),
-            )
+            direction for direction in DirectionType if self.is_exhausted(direction, highest_ticks)
         )
+
+    def is_exhausted(self, direction: DirectionType, highest_ticks: int | None) -> bool:
+        """Tell it of one leg."""
+        smallest = self._smallest_closing(direction, highest_ticks)
+        size = self.account.legs[direction].size
+        return not is_covered(size, self._held_back(direction), smallest)
 
     def _smallest_closing(self, direction: DirectionType, highest_ticks: int | None) -> Decimal:
         smallest = self.config.instrument.min_qty

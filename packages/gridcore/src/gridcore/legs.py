@@ -95,6 +95,17 @@ class Leg:
         if self._unsettled:
             self._unsettled = [item for item in self._unsettled if item.ts > ts]
 
+    def is_repeated_by(self, snapshot: LegSnapshot) -> bool:
+        """Tell whether a report says what is known anyway, and no fill is still to be counted."""
+        return (
+            self.is_known
+            and snapshot.size == self.size
+            and (not self.size or snapshot.entry_price == self.entry_price)
+            and snapshot.liquidation_price == self.liquidation_price
+            and snapshot.leverage in (None, self.leverage)
+            and not self._unsettled
+        )
+
     def fill(self, event: ExecutionEvent) -> None:
         """Count one execution of this leg, unless a report already contains it."""
         closing = event.closed_size > 0

@@ -91,6 +91,9 @@ class RiskRule(StrEnum):
     VERY_SMALL = "very_small"
 
 
+Trial = tuple[dict[SideType, float], dict[SideType, float]]  # multipliers (long, short)
+
+
 class Position:
     """Order-size multipliers of one leg, and the rules that set them.
 
@@ -170,7 +173,7 @@ class Position:
         if self.direction is DirectionType.LONG:
             self.reset_amount_multiplier()
             opposite.reset_amount_multiplier()
-        rule = self._first_rule(position, opposite_position, last_close)
+        rule = self.judge(position, opposite_position, last_close)
         if rule is not None:
             self._apply(rule, opposite)
         if rule is not self.last_rule:
@@ -180,9 +183,44 @@ class Position:
             self.last_rule = rule
         return rule
 
-    def _first_rule(
+    def trial(self, position: PositionState, opposite: PositionState, price: Decimal) -> Trial:
+        """Return what a check of both legs at a price (USDT) would set; changes nothing.
+
+        Called on the long leg, with its own state first. Raises GridcoreError as a check does.
+        """
+        if self.opposite is None:
+            raise GridcoreError("the position has no opposite; use Position.create_linked_pair")
+        long, short = Position.create_linked_pair(self.config, self.opposite.config)
+        for own, other, leg in ((position, opposite, long), (opposite, position, short)):
+            rule = leg.judge(own, other, price) if own.size else None
+            if rule is not None and leg.opposite is not None:
+                leg._apply(rule, leg.opposite)
+        return long.get_amount_multiplier(), short.get_amount_multiplier()
+
+    def edges(self, position: PositionState) -> list[Decimal]:
+        """Return the prices (USDT) at which a rule of this leg may begin or end to hold.
+
+        Between two neighbouring edges of both legs a check comes to one result: every rule
+        compares the price with the liquidation price or with the entry.
+        """
+        if not position.size:
+            return []
+        found = [position.entry_price]
+        liquidation = position.liquidation_price
+        if liquidation is not None:
+            if self.direction is DirectionType.LONG:
+                limit, factor = self.config.min_liq_ratio, HIGH_LIQ_FACTOR_LONG
+            else:
+                limit, factor = self.config.max_liq_ratio, HIGH_LIQ_FACTOR_SHORT
+            exact = Decimal(str(limit))
+            if exact:
+                found += [liquidation / exact, liquidation / (factor * exact)]
+        return found
+
+    def judge(
         self, own: PositionState, other: PositionState, last_close: Decimal
     ) -> RiskRule | None:
+        """Return the first rule that matches a leg that holds something; changes nothing."""
         liquidation = self._liquidation_rule(calc_liq_ratio(own.liquidation_price, last_close))
         if liquidation is not None:
             return liquidation

@@ -83,13 +83,47 @@ class QuietFinder:
         close, _ = floor_ceil_ticks(price, self.instrument.tick_size)
         if not low <= close <= high:
             return None
+        check_matters = False
+        if not SIZED.isdisjoint(refusals):
+            steady = self._steady_range(price, close)
+            if steady is None:
+                check_matters = True
+            else:
+                low, high = max(low, steady[0]), min(high, steady[1])
         return QuietBand(
             low,
             high,
             self._earliest(times),
-            check_matters=not SIZED.isdisjoint(refusals),
+            check_matters=check_matters,
             wallet_matters=Refusal.FREE_MARGIN in refusals,
         )
+
+    def _steady_range(self, price: Decimal, close: int) -> tuple[int, int] | None:
+        """Return the closed range of prices, in ticks, at which a position check sets what is set.
+
+        None where a check would change a multiplier now, or could one tick away.
+        """
+        positions = self.admission.positions
+        long, short = (positions[direction] for direction in DIRECTIONS)
+        states = self.account.states(price)
+        if states is None:
+            return None
+        if long.trial(*states, price) != (
+            long.get_amount_multiplier(),
+            short.get_amount_multiplier(),
+        ):
+            return None
+        low, high = 1, UNBOUNDED
+        for edge in (*long.edges(states[0]), *short.edges(states[1])):
+            below, above = floor_ceil_ticks(edge, self.instrument.tick_size)
+            # an edge is a rounded quotient, so the ticks next to it are left to a real check
+            if close > above + 1:
+                low = max(low, above + 2)
+            elif close < below - 1:
+                high = min(high, below - 2)
+            else:
+                return None
+        return low, high
 
     def _until_loss_ends(self, now: datetime) -> QuietBand | None:
         if any(self.desk.can_cancel(order, now) for order in self.desk.book):

@@ -98,6 +98,9 @@ class GridStrategy:
             return self._on_ticker(event)
         if event.symbol != self.config.symbol:
             raise InvalidEventError(f"{self.config.strat_id}: given an event of {event.symbol}")
+        if type(event) is AccountEvent:
+            self._on_account(event)
+            return []
         self._band = None
         match event:
             case PublicTradeEvent():
@@ -111,14 +114,18 @@ class GridStrategy:
                 self.desk.on_place_result(event)
             case CancelResultEvent():
                 self.desk.on_cancel_result(event)
-            case AccountEvent():
-                if self.account.apply(event):
-                    self.admission.wallet_changed()
             case OpenOrdersEvent():
                 self.adopt_orders(event.orders, event.exchange_ts)
             case _:
                 raise InvalidEventError(f"{type(event).__name__} is no event of a strategy")
         return []
+
+    def _on_account(self, event: AccountEvent) -> None:
+        band = self._band
+        if band is not None and (band.wallet_matters or not self.account.is_repeated_by(event)):
+            self._band = None
+        if self.account.apply(event):
+            self.admission.wallet_changed()
 
     def _on_ticker(self, event: TickerEvent) -> list[Intent]:
         price, now = event.last_price, event.exchange_ts
@@ -154,8 +161,8 @@ class GridStrategy:
         band = self._band
         if band is None or (band.until is not None and now >= band.until):
             return False
-        if now >= self._next_check and self._check_positions(price, now):
-            return False
+        if now >= self._next_check and (self._check_positions(price, now) or band.check_matters):
+            return False  # what it would change is known anew only after a whole look
         self._band_until = min(band.until or NEVER, self._next_check)
         return True
 
@@ -185,8 +192,8 @@ class GridStrategy:
                 refused[verdict] += 1
             else:
                 intents.append(self.desk.place(want, verdict, now))
-                if want.closing:
-                    exhausted = self.admission.exhausted_legs(highest)
+                if want.closing and self.admission.is_exhausted(want.direction, highest):
+                    exhausted |= {want.direction}
         if self.config.cancel_foreign_orders:
             intents.extend(self.desk.cancel_foreign())
         return intents
