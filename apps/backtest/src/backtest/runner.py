@@ -47,7 +47,7 @@ class BacktestRunner:
         self.executor = BacktestExecutor(config, account, self.orders, fill_model, latency_us)
         self.trades: list[BacktestTrade] = []
         self.funding: list[FundingPayment] = []
-        self._tick_size = config.instrument.tick_size
+        self._symbol = config.symbol
 
     def start(self, ts_us: int) -> None:
         """Confirm the account to the strategy, as a live bot does before it trades."""
@@ -162,16 +162,15 @@ class BacktestRunner:
                 )
             )
 
-    def decide(self, ts_us: int, price_ticks: int) -> bool:
-        """Feed one ticker and send what the strategy wants; True when it wanted anything."""
+    def decide(self, ts_us: int, price: Decimal, price_ticks: int) -> bool:
+        """Feed one ticker (price in USDT and in ticks) and send what the strategy wants.
+
+        True when it wanted anything.
+        """
         ts = moment(ts_us)
-        event = TickerEvent(
-            symbol=self.config.symbol,
-            exchange_ts=ts,
-            local_ts=ts,
-            last_price=self._tick_size * price_ticks,
+        intents = self.strategy.on_event(
+            TickerEvent(symbol=self._symbol, exchange_ts=ts, local_ts=ts, last_price=price)
         )
-        intents = self.strategy.on_event(event)
         if not intents:
             return False
         self._tell(self.executor.submit(intents, ts_us, price_ticks))

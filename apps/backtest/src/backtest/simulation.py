@@ -21,7 +21,9 @@ from backtest.trades import Liquidation, TradeKind, to_us
 from gridcore.grid import UNBOUNDED
 from gridcore.instrument import floor_ceil_ticks
 
+NEVER_US: Final = 1 << 62
 WALLET_REFRESH_US: Final = 300_000_000  # a live bot reads its wallet at least this often
+EXACT_BLOCK: Final = 1 << 16  # rows turned into Python numbers at a time
 PROGRESS_EVERY: Final = 1 << 16  # rows
 ZERO = Decimal(0)
 
@@ -56,7 +58,8 @@ class Simulation:
         self._next_funding = 0
         self._refreshed = -1  # number of the wallet refresh interval that was reported last
         self._deadly: Range = (0, UNBOUNDED)  # prices in ticks at or beyond which the account dies
-        self._deadly_version = self._noted_version = -1
+        self._deadly_version = self._reported_version = -1
+        self._fill_low, self._fill_high, self._due_us = 1, UNBOUNDED, NEVER_US
         self._check_us = [
             int(r.config.position_check_interval.total_seconds() * 1_000_000) for r in runners
         ]
@@ -66,10 +69,14 @@ class Simulation:
         if not len(self.timeline):
             return
         self._start()
-        for row in range(len(self.timeline)):
-            self._visit(row)
-            if self.liquidation is not None:
-                return
+        for start in range(0, len(self.timeline), EXACT_BLOCK):
+            stop = start + EXACT_BLOCK
+            times = self.timeline.ts_us[start:stop].tolist()
+            prices = self.timeline.price_ticks[start:stop].tolist()
+            for row, (ts_us, ticks) in enumerate(zip(times, prices, strict=True), start):
+                self._visit(row, ts_us, ticks)
+                if self.liquidation is not None:
+                    return
 
     def run_jumping(self) -> None:
         """Visit only the rows at which something can happen."""
@@ -81,7 +88,7 @@ class Simulation:
         while row < total:
             if row - last > 1:
                 self._catch_up(last, row)
-            self._visit(row)
+            self._visit(row, *self.timeline.at(row))
             if self.liquidation is not None:
                 return
             last, row = row, self._next(row)
@@ -106,6 +113,8 @@ class Simulation:
         self._mark(ticks)
         for runner in self.runners:
             runner.start(ts_us)
+        self._look_ahead()
+        self.track.note(0, ts_us)
 
     def _mark(self, price_ticks: int) -> Decimal:
         """Value all legs at a price; the last price stands for the mark price."""
@@ -114,33 +123,52 @@ class Simulation:
             runner.pair.mark_price = price
         return price
 
-    def _visit(self, row: int) -> None:
-        ts_us, ticks = self.timeline.at(row)
-        self.visits += 1
-        self._mark(ticks)
-        version = self.account.version
-        arrived = False
+    def _look_ahead(self) -> None:
+        """Note where the next fill or liquidation is, and when something falls due."""
+        low, high = self._deadly_ticks()
+        low, high = low + 1, high - 1
+        due = NEVER_US
         for runner in self.runners:
-            arrived = runner.arrive(ts_us, ticks) or arrived
-        self._settle_funding(ts_us, ticks)
-        if self.timeline.is_trade(row):
+            quiet_low, quiet_high = runner.fill_model.quiet_range(runner.orders)
+            low, high = max(low, quiet_low), min(high, quiet_high)
+            arrival = runner.executor.next_arrival_us
+            if arrival is not None:
+                due = min(due, arrival)
+        if self._next_funding < len(self._settlements):
+            due = min(due, self._settlements[self._next_funding].ts_us)
+        self._fill_low, self._fill_high, self._due_us = low, high, due
+
+    def _visit(self, row: int, ts_us: int, ticks: int) -> None:
+        self.visits += 1
+        price = self._mark(ticks)
+        happened = False
+        if ts_us >= self._due_us:
+            happened = True
+            self._let_arrive(ts_us, ticks)
+        if not self._fill_low <= ticks <= self._fill_high and self.timeline.is_trade(row):
+            happened = True
             self._fill(row, ts_us, ticks)
-            if self.account.version != version:
-                for runner in self.runners:
-                    runner.report_account(ts_us)
-            if self._is_deadly(ticks):
+        if happened:
+            if self.account.version != self._reported_version:
+                self._report(ts_us)
+            if self.timeline.is_trade(row) and self._is_deadly(ticks):
                 self._liquidate(row, ts_us, ticks)
                 return
-        elif self.account.version != version:
-            for runner in self.runners:
-                runner.report_account(ts_us)
-        wanted = self.timeline.decides(row) and self._decide(ts_us, ticks)
-        if wanted or self.account.version != self._noted_version or arrived:
-            self._noted_version = self.account.version
+        if self.timeline.decides(row) and self._decide(ts_us, price, ticks):
+            happened = True
+        if happened:
+            self._look_ahead()
             self.track.note(row, ts_us)
         if self._progress is not None and row >= self._next_report:
             self._next_report = row + PROGRESS_EVERY
             self._progress(row, len(self.timeline))
+
+    def _let_arrive(self, ts_us: int, ticks: int) -> None:
+        """Let commands arrive and funding be settled that are due by now."""
+        for runner in self.runners:
+            runner.arrive(ts_us, ticks)
+        self._settle_funding(ts_us, ticks)
+        self._look_ahead()
 
     def _fill(self, row: int, ts_us: int, ticks: int) -> None:
         trade = None
@@ -151,15 +179,21 @@ class Simulation:
                 if trade is not None:
                     runner.fill(ts_us, trade)
 
-    def _decide(self, ts_us: int, ticks: int) -> bool:
+    def _report(self, ts_us: int) -> None:
+        """Tell every strategy of the account what it holds."""
+        self._reported_version = self.account.version
+        for runner in self.runners:
+            runner.report_account(ts_us)
+
+    def _decide(self, ts_us: int, price: Decimal, ticks: int) -> bool:
         interval = ts_us // WALLET_REFRESH_US
         if interval != self._refreshed:
             self._refreshed = interval
-            for runner in self.runners:
-                runner.report_account(ts_us)
+            self._report(ts_us)
         wanted = False
         for runner in self.runners:
-            wanted = runner.decide(ts_us, ticks) or wanted
+            if runner.decide(ts_us, price, ticks):
+                wanted = True
         return wanted
 
     def _settle_funding(self, ts_us: int, ticks: int) -> None:
@@ -216,33 +250,24 @@ class Simulation:
     def _next(self, row: int) -> int:
         """Return the next row at which something can happen; the number of rows for none."""
         start, timeline = row + 1, self.timeline
-        fill_low, fill_high = self._deadly_ticks()
-        fill_low, fill_high = fill_low + 1, fill_high - 1
         low, high = 1, UNBOUNDED
-        times: list[int] = []
+        next_us = self._due_us
         for runner in self.runners:
             strategy = runner.strategy
             band = strategy.quiet_band()
             if band is None:
                 return start
-            quiet_low, quiet_high = runner.fill_model.quiet_range(runner.orders)
-            fill_low, fill_high = max(fill_low, quiet_low), min(fill_high, quiet_high)
             low, high = max(low, band.low_ticks), min(high, band.high_ticks)
             if band.until is not None:
-                times.append(to_us(band.until))
+                next_us = min(next_us, to_us(band.until))
             if band.check_matters:
-                times.append(to_us(strategy.next_position_check))
+                next_us = min(next_us, to_us(strategy.next_position_check))
             if band.wallet_matters:
-                times.append((self._refreshed + 1) * WALLET_REFRESH_US)
-            arrival = runner.executor.next_arrival_us
-            if arrival is not None:
-                times.append(arrival)
-        if self._next_funding < len(self._settlements):
-            times.append(self._settlements[self._next_funding].ts_us)
+                next_us = min(next_us, (self._refreshed + 1) * WALLET_REFRESH_US)
         end = len(timeline)
-        if times:
-            end = max(start, timeline.first_at(min(times)))
-        return timeline.first_outside(start, end, (fill_low, fill_high), (low, high))
+        if next_us < NEVER_US:
+            end = max(start, timeline.first_at(next_us))
+        return timeline.first_outside(start, end, (self._fill_low, self._fill_high), (low, high))
 
     def _catch_up(self, last: int, row: int) -> None:
         """Tell the strategies what they would have learned at the skipped rows between two visits.
@@ -264,5 +289,4 @@ class Simulation:
                 visits.add(self.timeline.first_deciding(boundary_us, last))
         for visit in sorted(visits):
             at_us, ticks = self.timeline.at(visit)
-            self._mark(ticks)
-            self._decide(at_us, ticks)
+            self._decide(at_us, self._mark(ticks), ticks)

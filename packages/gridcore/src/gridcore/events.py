@@ -156,6 +156,16 @@ class Event:
 
 
 def _check_base(event: Event, given: EventType, own: EventType) -> None:
+    if (
+        given is own
+        and type(event.symbol) is str
+        and event.symbol
+        and type(event.exchange_ts) is datetime
+        and event.exchange_ts.tzinfo is UTC
+        and type(event.local_ts) is datetime
+        and event.local_ts.tzinfo is UTC
+    ):
+        return
     if given is not own and given != own:
         raise InvalidEventError(
             f"{type(event).__name__}: event_type is {given!r}; this kind is always {own.value!r}"
@@ -179,9 +189,12 @@ class TickerEvent(Event):
     def __post_init__(self, event_type: EventType) -> None:
         _check_base(self, event_type, EventType.TICKER)
         _above_zero(self, "last_price")
-        for name in ("mark_price", "bid1_price", "ask1_price"):
-            if getattr(self, name) is not None:
-                _above_zero(self, name)
+        if self.mark_price is not None:
+            _above_zero(self, "mark_price")
+        if self.bid1_price is not None:
+            _above_zero(self, "bid1_price")
+        if self.ask1_price is not None:
+            _above_zero(self, "ask1_price")
         if self.funding_rate is not None:
             _number(self, "funding_rate")
 
