@@ -187,7 +187,7 @@ class ReportSettings(Settings):
 class BacktestConfig(Settings):
     """A whole backtest. Money is USDT."""
 
-    strategies: tuple[BacktestStrategyConfig, ...] = Field(min_length=1)
+    strategies: tuple[BacktestStrategyConfig, ...]
     symbols: tuple[str, ...] = Field(default=(), description="all of the data when left out")
     start: str | None = None
     end: str | None = Field(default=None, description="a date alone means the whole day")
@@ -230,6 +230,8 @@ class BacktestConfig(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if not self.strategies:
+            raise ValueError("strategies is empty; give at least one")
         names = [strategy.strat_id for strategy in self.strategies]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:

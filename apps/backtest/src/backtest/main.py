@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -27,6 +27,7 @@ from backtest.engine import BacktestEngine
 from backtest.progress import RunProgress
 from backtest.reporter import BacktestReporter
 from backtest.sources import market_files, provider_of, rules_among
+from backtest.time_range import TimeRange
 from backtest.yaml_config import ConfigFileError, load_yaml_config
 from gridcore.errors import GridcoreError
 
@@ -44,7 +45,6 @@ class SymbolsFailedError(Exception):
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Run a backtest. Exit codes: 0 done, 1 wrong configuration or data, 2 a symbol failed.",
 )
 console = Console(emoji=False, highlight=False)
 errors = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
@@ -90,7 +90,11 @@ def backtest(
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Log what the strategies decide.")] = False,
 ) -> None:
-    """Simulate the strategies of a configuration on historical data and report the result."""
+    """Simulate the strategies of a configuration on historical data and report the result.
+
+    Exit codes: 0 done; 1 the configuration, the options or the data cannot be used; 2 a symbol
+    failed, the others ran; 130 interrupted.
+    """
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.CRITICAL, stream=sys.stderr, format="%(message)s"
     )
@@ -142,7 +146,7 @@ def _settings(
     exact_ticks: bool,
 ) -> BacktestConfig:
     """Return the configuration with what the command line says instead."""
-    changes: dict[str, object] = {}
+    changes: dict[str, Any] = {}
     if files:
         changes["data"] = DataSettings(files=tuple(files))
     if symbols:
@@ -153,7 +157,8 @@ def _settings(
         changes["end"] = end
     if exact_ticks:
         changes["exact_ticks"] = True
-    return BacktestConfig.model_validate(config.model_copy(update=changes).model_dump())
+    TimeRange.parse(changes.get("start", config.start), changes.get("end", config.end))
+    return config.model_copy(update=changes)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
