@@ -14,6 +14,7 @@ Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 _INT64_MAX = 2**63 - 1
+_PART_ROWS = 1 << 20
 
 
 def parse_decimals(text: pl.Series, scale: int) -> tuple[Ints, Flags]:
@@ -75,10 +76,9 @@ def coarsest_step(units: Ints, unit: Decimal) -> Decimal:
     `units` counts multiples of `unit`, which must be a power of ten. With no non-zero value the
     answer is `unit` itself: nothing is known.
     """
-    nonzero = units[units != 0]
-    if nonzero.size == 0:
+    common = common_divisor(units)
+    if not common:
         return unit
-    common = _common_divisor(nonzero)
     factor = 1
     while common % (factor * 10) == 0:
         factor *= 10
@@ -89,11 +89,20 @@ def coarsest_step(units: Ints, unit: Decimal) -> Decimal:
     return plain(unit * factor)
 
 
-def _common_divisor(values: Ints) -> int:
-    # The divisor of a small sample is mostly that of all, and testing all against it is one pass.
-    common = int(np.gcd.reduce(values[:256]))
-    rest = values % common
-    while rest.any():
-        common = int(np.gcd(common, int(rest[rest != 0][0])))
-        rest = values % common
+def common_divisor(values: Ints) -> int:
+    """Return the greatest common divisor of all values; 0 when there is none but zeros.
+
+    Looks at parts of the column one after the other, so that it needs no memory of its size.
+    """
+    # the divisor of a small sample is mostly that of all, and testing all against it is one pass
+    common = int(np.gcd.reduce(values[:256])) if len(values) else 0
+    for start in range(0, len(values), _PART_ROWS):
+        part = values[start : start + _PART_ROWS]
+        if not common:
+            common = int(np.gcd.reduce(part))
+            continue
+        rest = part % common
+        while rest.any():
+            common = int(np.gcd(common, int(rest[rest != 0][0])))
+            rest = part % common
     return common

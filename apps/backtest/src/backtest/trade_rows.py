@@ -7,16 +7,15 @@ into ticks. `join` puts files together in time order and drops trades that two o
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import pairwise
 from math import gcd
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from backtest.data_errors import DataError, PriceOffTickError
-from backtest.decimal_text import coarsest_step, plain, steps_in
+from backtest.decimal_text import coarsest_step, common_divisor, plain, steps_in
 from backtest.quality import DEFAULT_GAP_US, DataQuality, Gap, combine
 from backtest.ticks import Int64s, Sides, TickColumns
 from backtest.time_range import TimeRange
@@ -29,7 +28,10 @@ _SCAN_ROWS = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TradeRows:
-    """Trades in time order. `key` identifies a trade: a 64-bit digest of its id, 0 for none."""
+    """Trades in time order. `key` identifies a trade: a 64-bit digest of its id, 0 for none.
+
+    Joined rows of files that share no time have no keys: `key` is empty.
+    """
 
     symbol: str
     price_step: Decimal
@@ -52,7 +54,7 @@ class TradeRows:
             price=self.price[rows],
             size=self.size[rows],
             side=self.side[rows],
-            key=self.key[rows],
+            key=self.key[rows] if len(self.key) else self.key,
         )
 
     def between(self, wanted: TimeRange) -> "TradeRows":
@@ -103,7 +105,8 @@ class Prices:
 
     def fitting_tick(self) -> Decimal:
         """Return the coarsest usual tick (1, 2 or 5 x 10^n) that fits every price."""
-        return coarsest_step(self.units * steps_in(self.step, FINEST_STEP), FINEST_STEP)
+        common = common_divisor(self.units) * steps_in(self.step, FINEST_STEP)
+        return coarsest_step(np.array([common], dtype=np.int64), FINEST_STEP)
 
     def off_tick(self, where: str, price: Decimal, tick_size: Decimal) -> PriceOffTickError:
         """Return the error for one of these prices."""
@@ -128,54 +131,116 @@ def join(parts: Iterable[TradeRows]) -> TradeRows:
 
     Rows of one file keep their order; at equal times the file that begins earlier comes first.
     A month needs little more memory than its result if `parts` is an iterator that keeps nothing:
-    columns are joined one by one and let go. Raises DataError for no part or different symbols.
+    each part is copied into the result as it comes, and let go. Raises DataError for no part or
+    different symbols.
     """
-    everything = list(parts)
-    filled = sorted((p for p in everything if len(p)), key=lambda p: int(p.ts_us[0]))
-    if not filled:
-        raise DataError("no trades to join")
-    if len({part.symbol for part in filled}) > 1:
-        raise DataError(f"files of different symbols: {sorted({p.symbol for p in filled})}")
-    reports = [part.quality for part in everything]
-    overlapping = any(b.ts_us[0] <= a.ts_us[-1] for a, b in pairwise(filled))
-    price_step = common_step([p.price_step for p in filled])
-    size_step = common_step([p.size_step for p in filled])
-    symbol = filled[0].symbol
-    keys = [part.key for part in filled]
-    prices = [_times(part.price, steps_in(part.price_step, price_step)) for part in filled]
-    sizes = [_times(part.size, steps_in(part.size_step, size_step)) for part in filled]
-    sides = [part.side for part in filled]
-    times = [part.ts_us for part in filled]
-    everything.clear()
-    filled.clear()
-    joined = TradeRows(
-        symbol=symbol,
-        price_step=price_step,
-        size_step=size_step,
-        key=_stack(keys),
-        price=_stack(prices),
-        size=_stack(sizes),
-        side=_stack(sides),
-        ts_us=_stack(times),
-        quality=reports[0],
-    )
-    duplicates = 0
-    if overlapping:
-        joined = joined.take(np.argsort(joined.ts_us, kind="stable"))
-        joined, duplicates = without_duplicates(joined)
-    quality = combine(reports, rows_kept=len(joined), duplicate_rows=duplicates)
-    return replace(joined, quality=quality.with_gaps(find_pauses(joined.ts_us)))
+    joined = _Joined()
+    for part in parts:
+        joined.add(part)
+    return joined.finish()
 
 
-def _times(column: Int64s, factor: int) -> Int64s:
-    return column if factor == 1 else column * factor
+class _Column(Generic[Scalar]):
+    """A column that grows. Room that is reserved and not used costs no memory."""
+
+    def __init__(self, dtype: type[Scalar]) -> None:
+        self._room: NDArray[Scalar] = np.empty(0, dtype)
+        self._used = 0
+
+    def add(self, part: NDArray[Scalar]) -> None:
+        used = self._used + len(part)
+        if used > len(self._room):
+            room = np.empty(max(used, 2 * len(self._room)), self._room.dtype)
+            room[: self._used] = self._room[: self._used]
+            self._room = room
+        self._room[self._used : used] = part
+        self._used = used
+
+    @property
+    def values(self) -> NDArray[Scalar]:
+        return self._room[: self._used]
 
 
-def _stack(columns: list[NDArray[Scalar]]) -> NDArray[Scalar]:
-    """Return one column of all, and let go of the parts."""
-    stacked = columns[0] if len(columns) == 1 else np.concatenate(columns)
-    columns.clear()
-    return stacked
+class _Steps:
+    """A growing column of whole steps; a part with a finer step makes all of them finer."""
+
+    def __init__(self) -> None:
+        self.column = _Column(np.int64)
+        self.step: Decimal | None = None
+
+    def add(self, units: Int64s, step: Decimal) -> None:
+        if self.step is not None and self.step != step:
+            finer = common_step([self.step, step])
+            factor = steps_in(self.step, finer)
+            if factor > 1:
+                values = self.column.values
+                np.multiply(values, factor, out=values)
+            units, step = units * steps_in(step, finer), finer
+        self.step = step
+        self.column.add(units)
+
+
+class _Joined:
+    """Parts put one behind the other, and put in time order at the end if they were not."""
+
+    def __init__(self) -> None:
+        self._ts_us, self._side = _Column(np.int64), _Column(np.int8)
+        self._price, self._size = _Steps(), _Steps()
+        self._keys: list[NDArray[np.uint64]] = []
+        self._reports: list[DataQuality] = []
+        self._parts: list[tuple[int, int]] = []  # first time, rows
+        self._symbol = ""
+        self._in_order = True
+
+    def add(self, part: TradeRows) -> None:
+        self._reports.append(part.quality)
+        if not len(part):
+            return
+        if self._symbol not in ("", part.symbol):
+            raise DataError(f"files of different symbols: {sorted({self._symbol, part.symbol})}")
+        self._symbol = part.symbol
+        known = self._ts_us.values
+        if len(known) and part.ts_us[0] <= known[-1]:
+            self._in_order = False
+        self._parts.append((int(part.ts_us[0]), len(part)))
+        self._ts_us.add(part.ts_us)
+        self._side.add(part.side)
+        self._price.add(part.price, part.price_step)
+        self._size.add(part.size, part.size_step)
+        self._keys.append(part.key)
+
+    def finish(self) -> TradeRows:
+        price_step, size_step = self._price.step, self._size.step
+        if price_step is None or size_step is None:
+            raise DataError("no trades to join")
+        # ids serve to find trades that two files share
+        keys = [np.empty(0, np.uint64)] if self._in_order else self._keys
+        joined = TradeRows(
+            symbol=self._symbol,
+            price_step=price_step,
+            size_step=size_step,
+            ts_us=self._ts_us.values,
+            price=self._price.column.values,
+            size=self._size.column.values,
+            side=self._side.values,
+            key=np.concatenate(keys),
+            quality=self._reports[0],
+        )
+        duplicates = 0
+        if not self._in_order:
+            joined = joined.take(self._time_order())
+            joined, duplicates = without_duplicates(joined)
+        quality = combine(self._reports, rows_kept=len(joined), duplicate_rows=duplicates)
+        return replace(joined, quality=quality.with_gaps(find_pauses(joined.ts_us)))
+
+    def _time_order(self) -> NDArray[np.int64]:
+        """Return the rows in time order; at one time the file that begins earlier comes first."""
+        ranges, start = [], 0
+        for first_us, count in self._parts:
+            ranges.append((first_us, np.arange(start, start + count)))
+            start += count
+        rows = np.concatenate([part for _, part in sorted(ranges, key=lambda pair: pair[0])])
+        return rows[np.argsort(self._ts_us.values[rows], kind="stable")]
 
 
 def without_duplicates(rows: TradeRows) -> tuple[TradeRows, int]:
