@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from grid_db.crypto import CredentialCipher
 from grid_db.models import ApiCredentialRow
 from grid_db.records import ApiCredential
+from grid_db.repositories.ownership import Ownership
 from grid_db.tenancy import bind_session
 from grid_db.values import id_text, utc_now
 
@@ -30,9 +31,10 @@ class ApiCredentialRepository:
     ) -> None:
         """Store the account's key pair, in place of the one it had.
 
-        Raises ConstraintError, as the session ends or at once, if the user has no such account.
+        Raises ConstraintError if the user has no such account.
         """
         account = id_text(account_id, "account_id")
+        Ownership(self._session, self._user_id).require("account_id", [account])
         token = self._cipher.encrypt(account, _secret(api_key), _secret(api_secret))
         dialect = sqlite if self._session.get_bind().dialect.name == "sqlite" else postgresql
         statement = dialect.insert(ApiCredentialRow).values(

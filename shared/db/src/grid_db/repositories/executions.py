@@ -28,16 +28,20 @@ class PrivateExecutionRepository(TenantRepository[PrivateExecutionRecord]):
     def bulk_insert(self, executions: Iterable[PrivateExecutionRecord]) -> int:
         """Insert what is not there yet; return how many rows that were.
 
-        The session raises ConstraintError if an account or a run is not one of the user's.
+        Raises ConstraintError if an account or a run is not one of the user's.
         """
-        return BulkWriter(_BULK).insert(self._session, executions, self._user_id)
+        return BulkWriter(_BULK).insert(
+            self._session, self._ownership.of_all(executions), self._user_id
+        )
 
     def bulk_replace(self, executions: Iterable[PrivateExecutionRecord]) -> int:
         """Store the executions in place of what is there, for a repair from their raw JSON.
 
         Returns how many of them were not stored before.
         """
-        return BulkWriter(_BULK).upsert(self._session, executions, self._user_id)
+        return BulkWriter(_BULK).upsert(
+            self._session, self._ownership.of_all(executions), self._user_id
+        )
 
     def exists_by_exec_id(self, account_id: str | UUID, exec_id: str) -> bool:
         """Tell whether the execution is stored."""

@@ -13,6 +13,7 @@ from grid_db.enums import CaptureStream, GapStatus
 from grid_db.errors import ConstraintError, InvalidValueError
 from grid_db.models import CaptureGapRow
 from grid_db.records import CaptureGapRecord
+from grid_db.repositories.ownership import Ownership
 from grid_db.repositories.reading import RowReader
 from grid_db.tenancy import bind_session
 from grid_db.values import id_text
@@ -100,6 +101,7 @@ class CaptureGapRepository:
         self._user_id = bind_session(session, user_id)
         rows = RowReader(session, CaptureGapRow, CaptureGapRecord, self._user_id)
         self._columns = rows.columns
+        self._ownership = Ownership(session, self._user_id)
         self._gaps = _Gaps(
             rows,
             ["account_id", "stream", "symbol", "gap_start"],
@@ -115,7 +117,7 @@ class CaptureGapRepository:
             raise InvalidValueError(
                 "a private gap has an account; gaps of market data go to MarketGapRepository"
             )
-        id_text(gap.account_id, "account_id")
+        self._ownership.require("account_id", [gap.account_id])
         return self._gaps.save(gap, self._user_id)
 
     def find(

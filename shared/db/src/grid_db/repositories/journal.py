@@ -26,7 +26,9 @@ class GridSnapshotRepository(TenantRepository[GridSnapshotRecord]):
 
     def bulk_upsert(self, snapshots: Iterable[GridSnapshotRecord]) -> int:
         """Store the states, the later one of a moment staying; return how many are new."""
-        return BulkWriter(_GRIDS).upsert(self._session, snapshots, self._user_id)
+        return BulkWriter(_GRIDS).upsert(
+            self._session, self._ownership.of_all(snapshots), self._user_id
+        )
 
     def get_latest(self, strategy_id: str | UUID) -> GridSnapshotRecord | None:
         """Return the strategy's newest state, None if it has none."""
@@ -64,9 +66,10 @@ class AlertRepository(TenantRepository[AlertRecord]):
         super().__init__(session, user_id, AlertRow, AlertRecord)
 
     def add(self, alert: AlertRecord) -> AlertRecord:
-        """Store the alert; return it with its id. The session raises ConstraintError if it names
-        an account, a strategy or a run that is not one of the user's.
+        """Store the alert; return it with its id. Raises ConstraintError if it names an account,
+        a strategy or a run that is not one of the user's.
         """
+        self._ownership.of_all([alert])
         values = {**asdict(alert), "user_id": self._user_id}
         values.pop("id")
         result = self._session.connection().execute(insert(self._rows.table).values(**values))

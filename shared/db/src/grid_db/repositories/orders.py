@@ -48,14 +48,18 @@ class OrderRepository(TenantRepository[OrderRecord]):
         rows were inserted. The session raises ConstraintError if an account or a run is not one
         of the user's.
         """
-        return BulkWriter(_BULK, _NEWER).upsert(self._session, orders, self._user_id)
+        return BulkWriter(_BULK, _NEWER).upsert(
+            self._session, self._ownership.of_all(orders), self._user_id
+        )
 
     def bulk_replace(self, orders: Iterable[OrderRecord]) -> int:
         """Store the states in place of what is there, for a repair from their raw JSON.
 
         Returns how many of them were not stored before.
         """
-        return BulkWriter(_BULK).upsert(self._session, orders, self._user_id)
+        return BulkWriter(_BULK).upsert(
+            self._session, self._ownership.of_all(orders), self._user_id
+        )
 
     def get_latest(self, account_id: str | UUID, order_id: str) -> OrderRecord | None:
         """Return the newest state of an order, None if the user has no such order."""

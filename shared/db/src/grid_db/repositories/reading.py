@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from grid_db.models import Base
+from grid_db.repositories.ownership import Ownership
 from grid_db.tenancy import bind_session
 
 Record = TypeVar("Record")
@@ -121,3 +122,4 @@ class TenantRepository(Generic[Record]):
         self._user_id = bind_session(session, user_id)
         self._session = session
         self._rows = RowReader(session, row_type, record_type, self._user_id)
+        self._ownership = Ownership(session, self._user_id)

@@ -38,6 +38,8 @@ class RunRepository(TenantRepository[RunRecord]):
         Secrets in `config` are stored as ***. Raises ConstraintError if the account or the
         strategy is not one of the user's.
         """
+        self._ownership.require("account_id", [account_id])
+        self._ownership.require("strategy_id", [strategy_id])
         run_id = str(uuid4())
         statement = insert(RunRow).values(
             id=run_id,

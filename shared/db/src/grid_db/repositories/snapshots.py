@@ -35,16 +35,20 @@ class PositionSnapshotRepository(TenantRepository[PositionSnapshotRecord]):
     def bulk_insert(self, snapshots: Iterable[PositionSnapshotRecord]) -> int:
         """Insert what is not there yet; return how many rows that were.
 
-        The session raises ConstraintError if an account or a run is not one of the user's.
+        Raises ConstraintError if an account or a run is not one of the user's.
         """
-        return BulkWriter(_POSITIONS).insert(self._session, snapshots, self._user_id)
+        return BulkWriter(_POSITIONS).insert(
+            self._session, self._ownership.of_all(snapshots), self._user_id
+        )
 
     def bulk_replace(self, snapshots: Iterable[PositionSnapshotRecord]) -> int:
         """Store the snapshots in place of what is there, for a repair from their raw JSON.
 
         Returns how many of them were not stored before.
         """
-        return BulkWriter(_POSITIONS).upsert(self._session, snapshots, self._user_id)
+        return BulkWriter(_POSITIONS).upsert(
+            self._session, self._ownership.of_all(snapshots), self._user_id
+        )
 
     def get_latest_by_account_symbol(
         self, account_id: str | UUID, symbol: str, source: SnapshotSource | None = None
@@ -91,16 +95,20 @@ class WalletSnapshotRepository(TenantRepository[WalletSnapshotRecord]):
     def bulk_insert(self, snapshots: Iterable[WalletSnapshotRecord]) -> int:
         """Insert what is not there yet; return how many rows that were.
 
-        The session raises ConstraintError if an account or a run is not one of the user's.
+        Raises ConstraintError if an account or a run is not one of the user's.
         """
-        return BulkWriter(_WALLETS).insert(self._session, snapshots, self._user_id)
+        return BulkWriter(_WALLETS).insert(
+            self._session, self._ownership.of_all(snapshots), self._user_id
+        )
 
     def bulk_replace(self, snapshots: Iterable[WalletSnapshotRecord]) -> int:
         """Store the snapshots in place of what is there, for a repair from their raw JSON.
 
         Returns how many of them were not stored before.
         """
-        return BulkWriter(_WALLETS).upsert(self._session, snapshots, self._user_id)
+        return BulkWriter(_WALLETS).upsert(
+            self._session, self._ownership.of_all(snapshots), self._user_id
+        )
 
     def get_latest_by_account_coin(
         self, account_id: str | UUID, coin: str

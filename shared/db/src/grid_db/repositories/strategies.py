@@ -30,6 +30,7 @@ class StrategyRepository(TenantRepository[StrategyRecord]):
         if the user has no such account.
         """
         account = id_text(account_id, "account_id")
+        self._ownership.require("account_id", [account])
         strategy_id = strategy_id_for(account, name)
         content = {"symbol": symbol, "config_json": config_json(config)}
         new = self._rows.insert_new(
