@@ -88,9 +88,10 @@ class RowReader(Generic[Record]):
         dialect = sqlite if self.session.get_bind().dialect.name == "sqlite" else postgresql
         statement = dialect.insert(self.table).values(**values)
         result = self.session.connection().execute(
-            statement.on_conflict_do_nothing(index_elements=key)
+            statement.on_conflict_do_nothing(index_elements=key).returning(self.columns[key[0]])
         )
-        return bool(result.rowcount)
+        # the count of affected rows is unknown on PostgreSQL, so the row itself tells
+        return result.first() is not None
 
     def within(
         self, column: str, start: datetime | None, end: datetime | None
