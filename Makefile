@@ -52,6 +52,7 @@ lint: .venv/.synced ## style, types, import contracts, pins
 	$(MAKE) --no-print-directory typecheck
 	$(RUN) lint-imports
 	$(RUN) python tools/pins.py check
+	$(RUN) python tools/config_reference.py check
 	$(UV) lock --check --quiet
 
 typecheck: .venv/.synced ## mypy, strict

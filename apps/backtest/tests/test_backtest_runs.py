@@ -95,13 +95,20 @@ def test_drawdown_is_the_deepest_fall_over_every_tick() -> None:
     states = ledger(session)
     times = [ts_us for ts_us, _, _ in states]
     peak = deepest = share = Fraction(0)
+    longest_us = peak_us = 0
     for row, ts_us in enumerate(columns.ts_us.tolist()):
         _, cash, net = states[bisect_right(times, ts_us) - 1]
         equity = cash + net * Fraction(columns.price(row))
-        peak = max(peak, equity)
+        if equity >= peak:
+            peak, peak_us = equity, ts_us
+        else:
+            longest_us = max(longest_us, ts_us - peak_us)
         deepest = max(deepest, peak - equity)
         share = max(share, (peak - equity) / peak)
     assert Fraction(session.metrics.max_drawdown) == deepest
+    # the time below a peak ends at the row that is back at it
+    assert session.metrics.longest_drawdown_s * 1_000_000 >= longest_us
+    assert session.metrics.longest_drawdown_s * 1_000_000 <= longest_us + 60_000_000
     assert abs(Fraction(session.metrics.max_drawdown_pct) / 100 - share) < Fraction(1, 10**20)
 
 
@@ -280,3 +287,10 @@ def test_strategy_settings_reach_the_strategy() -> None:
     assert made.risk.increase_same_position_on_low_margin
     caps = made.safety_caps
     assert (caps.max_notional, caps.max_open_orders, caps.session_loss_limit) == (7, 8, 9)
+
+
+def test_flat_equity_is_no_drawdown() -> None:
+    session = run(ticks([600_000] * 50))
+    assert not session.trades
+    assert session.metrics.longest_drawdown_s == 0
+    assert session.metrics.max_drawdown == 0

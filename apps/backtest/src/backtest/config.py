@@ -57,17 +57,25 @@ class Settings(BaseModel):
 class SafetyCapsSettings(Settings):
     """Hard limits outside the strategy; see `gridcore.SafetyCaps`."""
 
-    max_notional: Positive | None = None
-    max_open_orders: Annotated[int, Field(ge=1)] | None = None
-    max_orders_per_minute: Annotated[int, Field(ge=1)] | None = None
-    session_loss_limit: Positive | None = None
+    max_notional: Positive | None = Field(
+        default=None, description="USDT of both legs and opening orders; stops opening"
+    )
+    max_open_orders: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="resting orders of the strategy; stops placing"
+    )
+    max_orders_per_minute: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="placements within a minute of market time; stops placing"
+    )
+    session_loss_limit: Positive | None = Field(
+        default=None, description="USDT lost since UTC midnight; cancels all and stops placing"
+    )
 
 
 class BacktestStrategyConfig(Settings):
     """One grid. Without a symbol it is used for every symbol of the run."""
 
     strat_id: str = Field(default="grid", min_length=1, max_length=64)
-    symbol: str | None = None
+    symbol: str | None = Field(default=None, description="every symbol of the run when left out")
     tick_size: Positive | None = Field(
         default=None, description="USDT; the contract's own when left out"
     )
@@ -79,13 +87,25 @@ class BacktestStrategyConfig(Settings):
     amount: str = Field(
         default="x0.001", description='"100" USDT, "x0.001" of the wallet, "b0.001" base coin'
     )
-    max_margin: Ratio = 8.0
+    max_margin: Ratio = Field(
+        default=8.0, description="position value / wallet from which a leg opens nothing more"
+    )
     leverage: Positive = Decimal(10)
-    min_liq_ratio: Ratio = 0.8
-    max_liq_ratio: Ratio = 1.2
-    min_total_margin: Ratio = 0.15
-    increase_same_position_on_low_margin: bool = False
-    long_koef: Positive = Decimal(1)
+    min_liq_ratio: Ratio = Field(
+        default=0.8, description="liquidation / last price above which a long leg is in danger"
+    )
+    max_liq_ratio: Ratio = Field(
+        default=1.2, description="liquidation / last price below which a short leg is in danger"
+    )
+    min_total_margin: Ratio = Field(
+        default=0.15, description="of both legs together, below which equal legs are let grow"
+    )
+    increase_same_position_on_low_margin: bool = Field(
+        default=False, description="grow by larger opening orders instead of smaller closing ones"
+    )
+    long_koef: Positive = Field(
+        default=Decimal(1), description="factor on every order of the long leg"
+    )
     safety_caps: SafetyCapsSettings = SafetyCapsSettings()
 
     @field_validator("amount", mode="before")
@@ -148,17 +168,27 @@ class SyntheticSettings(Settings):
     start_price: Positive = Decimal(60_000)
     tick_size: Positive = Decimal("0.1")
     size_step: Positive = Decimal("0.001")
-    volatility: Annotated[float, Field(gt=0, le=20)] = 0.6
+    volatility: Annotated[float, Field(gt=0, le=20)] = Field(
+        default=0.6, description="of the log price, per year"
+    )
     trades_per_s: Annotated[float, Field(gt=0, le=10_000)] = 1.0
 
 
 class DataSettings(Settings):
     """Where the ticks come from; exactly one source, unless the command names files."""
 
-    files: tuple[Path, ...] = ()
-    store: Path | None = None
-    database_url: str | None = Field(default=None, repr=False)
-    synthetic: tuple[SyntheticSettings, ...] = ()
+    files: tuple[Path, ...] = Field(
+        default=(), description="archives, klines, funding, marks, instruments; files or folders"
+    )
+    store: Path | None = Field(
+        default=None, description="folder of python -m backtest.data; its default when left out"
+    )
+    database_url: str | None = Field(
+        default=None, repr=False, description="of a recording made by event_saver"
+    )
+    synthetic: tuple[SyntheticSettings, ...] = Field(
+        default=(), description="random walks made on the spot"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -180,7 +210,7 @@ class DataSettings(Settings):
 class ReportSettings(Settings):
     """What is written at the end."""
 
-    html: Path | None = None
+    html: Path | None = Field(default=None, description="report, one file")
     export: Path | None = Field(default=None, description="folder for CSV and Parquet")
 
 
@@ -189,19 +219,29 @@ class BacktestConfig(Settings):
 
     strategies: tuple[BacktestStrategyConfig, ...]
     symbols: tuple[str, ...] = Field(default=(), description="all of the data when left out")
-    start: str | None = None
+    start: str | None = Field(default=None, description="2025-01-01 or 2025-01-01T12:00:00, UTC")
     end: str | None = Field(default=None, description="a date alone means the whole day")
     initial_balance: Positive = Decimal(10_000)
-    maker_fee: Decimal = Decimal("0.0002")
-    taker_fee: Decimal = Decimal("0.00055")
-    fill_model: FillModelName = FillModelName.STRICT_CROSS
+    maker_fee: Decimal = Field(
+        default=Decimal("0.0002"), description="share of the notional, 0 to 0.01"
+    )
+    taker_fee: Decimal = Field(
+        default=Decimal("0.00055"), description="share of the notional, 0 to 0.01"
+    )
+    fill_model: FillModelName = Field(
+        default=FillModelName.STRICT_CROSS, description="see docs/backtest.md"
+    )
     queue_ahead_usdt: Annotated[Decimal, Field(ge=0)] = Field(
         default=Decimal(50_000), description="what rests before an order at its price (queue only)"
     )
-    latency_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
+    latency_ms: Annotated[int, Field(ge=0, le=60_000)] = Field(
+        default=0, description="from a decision to the exchange"
+    )
     funding: FundingSettings = FundingSettings()
-    wind_down: WindDownMode = WindDownMode.LEAVE_OPEN
-    exact_ticks: bool = False
+    wind_down: WindDownMode = Field(
+        default=WindDownMode.LEAVE_OPEN, description="what becomes of positions at the end"
+    )
+    exact_ticks: bool = Field(default=False, description="walk every tick: slower, the same result")
     equity_interval_s: Annotated[int, Field(ge=1)] | None = Field(
         default=None,
         description="between samples of the equity curve; by the length of the run when left out",

@@ -122,15 +122,17 @@ def backtest(
             workers=workers or os.cpu_count() or 1,
         )
     reporter = BacktestReporter(runs.sessions, runs.failures)
-    reporter.print(console)
+    # files first: whoever reads only the head of the text still gets them
     export = export or settings.report.export
     if export is not None and runs.sessions:
         reporter.export(export)
-        console.print(f"exported to {export}", markup=False)
     report = report or settings.report.html
     if report is not None and runs.sessions:
         reporter.html(report)
-        console.print(f"report: {report}", markup=False)
+    reporter.print(console)
+    for what, where in (("exported to", export), ("report:", report)):
+        if where is not None and runs.sessions:
+            console.print(f"{what} {where}", markup=False)
     for name, failure in runs.failures.items():
         errors.print(f"backtest: {name}: not run: {failure}")
     if runs.failures:

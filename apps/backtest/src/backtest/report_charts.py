@@ -50,7 +50,7 @@ def price_chart(session: BacktestSession) -> go.Figure:
         height=1000,
         margin={"l": 70, "r": 20, "t": 40, "b": 40},
         hovermode="x unified",
-        legend={"orientation": "h", "y": 1.06, "x": 0},
+        legend={"orientation": "h", "y": 1.06, "x": 0, "itemsizing": "constant"},
         hoverlabel={"namelength": -1},
     )
     return figure

@@ -116,7 +116,7 @@ class _PeakSearch:
             self._largest, self._largest_state = fall / self.peak, (self.peak_row, state)
 
     def rows(self, first: int, equity: Floats) -> None:
-        """Take rows from `first` on, at some of which equity is above the peak."""
+        """Take rows from `first` on, at some of which equity is at or above the peak."""
         peaks = np.maximum(np.maximum.accumulate(equity), self.peak)
         new = np.flatnonzero(equity >= peaks)
         falls = peaks - equity
@@ -130,10 +130,11 @@ class _PeakSearch:
         if shares[at] > self._largest:
             self._largest, self._largest_state = float(shares[at]), None
             self.largest_rows = self._peak_before(new, at, first), first + at
-        times = self._ts_us[first + new]
-        gap = int(times[0]) - int(self._ts_us[self.peak_row])
-        inner = int(np.diff(times).max()) if len(times) > 1 else 0
-        self.longest_us = max(self.longest_us, gap, inner)
+        at_peak = np.concatenate(([self.peak_row], first + new))
+        below = np.flatnonzero(np.diff(at_peak) > 1)  # a row between two peaks was below
+        if len(below):
+            spans = self._ts_us[at_peak[below + 1]] - self._ts_us[at_peak[below]]
+            self.longest_us = max(self.longest_us, int(spans.max()))
         self.peak, self.peak_row = float(peaks[-1]), first + int(new[-1])
 
     def finish(self, lowest_row: Callable[[int], int]) -> None:
@@ -144,6 +145,7 @@ class _PeakSearch:
         if self._largest_state is not None:
             peak_row, state = self._largest_state
             self.largest_rows = peak_row, lowest_row(state)
+        # a run that ends at its peak adds nothing
         last_us = int(self._ts_us[-1]) - int(self._ts_us[self.peak_row])
         self.longest_us = max(self.longest_us, last_us)
 
@@ -201,7 +203,7 @@ class TrackedValues:
         or with the run.
 
         While a state holds, equity is lowest and highest at the extremes of the price. Only where
-        it rises above every earlier peak the rows are looked at one by one.
+        it comes back to the highest peak so far the rows are looked at one by one.
         """
         ts, ticks = self.timeline.ts_us, self.timeline.price_ticks
         tick = float(self.tick_size)
@@ -213,7 +215,7 @@ class TrackedValues:
         search = _PeakSearch(ts)
         for number in range(len(self.states)):
             first, end = int(self.first_rows[number]), int(ends[number])
-            if highest[number] > search.peak:
+            if highest[number] >= search.peak:
                 equity = offsets[number] + nets[number] * (ticks[first:end] * tick)
                 search.rows(first, equity)
             else:
