@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backtest.config import DataSettings
 from backtest.data_provider import ArchiveDataProvider
 from backtest.simulation import Simulation
+from backtest.sources import provider_of
 from backtest.synthetic import RandomWalk
 from backtest.ticks import FundingColumns, TickColumns, TickerColumns
 from backtest.track import TrackedValues
 from gridcore import AmountSpec, GridConfig, SafetyCaps, StrategyConfig
-from testkit.backtests import simulate, strategy_config
+from testkit.backtests import instrument, simulate, strategy_config
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "real"
 MODELS = ("strict_cross", "touch", "queue")
@@ -118,3 +120,30 @@ def test_two_hours_of_real_trades() -> None:
     columns = ArchiveDataProvider([path]).load("BTCUSDT")
     for model in MODELS:
         assert trade_count(assert_same(columns, [strategy_config(columns)], model=model)) > 10
+
+
+REAL_FILES = (
+    sorted([*(REAL / "trades").iterdir(), *(REAL / "klines").iterdir()]) if REAL.is_dir() else []
+)
+
+
+@pytest.mark.skipif(not REAL_FILES, reason="no real market data beside the project")
+@pytest.mark.parametrize("path", REAL_FILES, ids=lambda path: path.name.split(".")[0])
+def test_every_real_file(path: Path) -> None:
+    """With real funding and marks; of long files the days around the crash of 2025-10-10."""
+    rates = [REAL / "funding", REAL / "mark"]
+    provider = provider_of(DataSettings(files=(path, *rates)))
+    symbol = provider.symbols()[0]
+    start, end = ("2025-10-08", "2025-10-13") if "_5m_" in path.name else (None, None)
+    columns = provider.load(symbol, start, end)
+    if len(columns) > 30_000:
+        columns = columns.between(columns.first_ts_us, int(columns.ts_us[30_000]))
+    bars = "klines" in path.parts
+    config = strategy_config(
+        columns,
+        grid=GridConfig(50, 0.5 if bars else 0.1),
+        amount=AmountSpec.parse("x0.05"),
+        instrument=instrument(columns, columns.size_step),
+    )
+    model = MODELS[len(path.name) % 3]
+    assert_same(columns, [config], model=model, latency_us=(0, 250_000)[len(path.name) % 2])
