@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,6 +24,7 @@ SQLITE_BUSY_TIMEOUT_MS = 60_000
 # The unique index of trades is visited in random order; it has to fit in memory to stay fast.
 _SQLITE_CACHE_KIB = 64 * 1024
 _CONNECT_TIMEOUT_S = 10
+_WAL_RETRY_S = 0.01
 
 
 class DatabaseFactory:
@@ -102,6 +104,12 @@ class DatabaseFactory:
             yield connection
 
     @contextmanager
+    def looking(self) -> Iterator[Connection]:
+        """Give a connection that waits for no writer; what it changes is not kept."""
+        with self.errors_translated(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
     def errors_translated(self) -> Iterator[None]:
         """Raise errors of the database as this library's own."""
         try:
@@ -123,7 +131,7 @@ class DatabaseFactory:
 
     def check_schema(self) -> None:
         """Raise SchemaError unless the tables are there, at the newest revision."""
-        with self.transaction() as connection:
+        with self.looking() as connection:
             schema.check(connection)
 
     def dispose(self) -> None:
@@ -177,9 +185,23 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     try:
         cursor.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_TIMEOUT_MS}")
         cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute("PRAGMA journal_mode = WAL")
+        _switch_to_wal(cursor)
         # FULL is SQLite's default, said here because a fill must survive a power cut
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute(f"PRAGMA cache_size = -{_SQLITE_CACHE_KIB}")
     finally:
         cursor.close()
+
+
+def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
+    # SQLite fails at once, whatever the timeout, while another connection writes in the old mode
+    deadline = monotonic() + SQLITE_BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+                raise
+            sleep(_WAL_RETRY_S)
+        else:
+            return

@@ -40,7 +40,7 @@ def status(database: DatabaseFactory) -> str:
 
 
 def _current(database: DatabaseFactory) -> str | None:
-    with database.transaction() as connection:
+    with database.looking() as connection:
         return current_revision(connection)
 
 

@@ -60,7 +60,7 @@ def downgrade(database: DatabaseFactory, target: str) -> list[Revision]:
 
 def differences(database: DatabaseFactory) -> list[str]:
     """Return where the tables depart from this program's models, a line each."""
-    with database.transaction() as connection:
+    with database.looking() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         return [repr(change) for change in compare_metadata(context, Base.metadata)]
 
