@@ -185,6 +185,16 @@ def test_real_files_run_with_the_example(
 
 
 @needs_real_data
+def test_rules_of_today_do_not_refuse_prices_of_yesterday(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trades = next((REAL / "trades").glob("BINANCE-USDM_BTCUSDT_2020*"))
+    code, text, errors = run(capsys, "--config", config(tmp_path), "--data", trades, REAL / "rest")
+    assert (code, errors) == (DONE, [])
+    assert "do not fit the contract's tick size 0.10" in text.replace("\n", " ")
+
+
+@needs_real_data
 def test_the_crash_with_real_funding_and_marks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

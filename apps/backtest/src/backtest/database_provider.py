@@ -46,8 +46,8 @@ FUNDING_STEP = Decimal("1E-12")
 class DatabaseDataProvider:
     """Trades, tickers, mark prices, funding and capture gaps of a database.
 
-    The tick size is the one given, else that of the recorded instrument, else the coarsest that
-    fits the prices. With `strict`, data with gaps is refused (ImperfectDataError).
+    The tick size is the one given, else that of the recorded instrument if it fits, else the
+    coarsest that fits the prices. With `strict`, data with gaps is refused (ImperfectDataError).
     """
 
     def __init__(
@@ -84,9 +84,6 @@ class DatabaseDataProvider:
     def _load(self, session: Session, symbol: str, wanted: TimeRange) -> TickColumns:
         start, end = _bounds(wanted)
         tick_size = tick_size_of(symbol, self._tick_sizes)
-        if tick_size is None:
-            rules = InstrumentRepository(session).get_by_symbol(symbol)
-            tick_size = rules.tick_size if rules is not None else None
         trades = PublicTradeRepository(session).read_columns(symbol, start, end)
         tickers = TickerSnapshotRepository(session).read_columns(symbol, start, end)
         if not len(trades) and not len(tickers):
@@ -94,7 +91,7 @@ class DatabaseDataProvider:
         if tick_size is None:
             columns_of = [part.price for part in (trades,) if len(part)]
             columns_of += [part.last_price for part in (tickers,) if len(part)]
-            tick_size = min(_prices(column).fitting_tick() for column in columns_of)
+            tick_size = _tick_size(session, symbol, [_prices(column) for column in columns_of])
         recorded = TickerColumns(
             ts_us=tickers.exchange_ts_us,
             price_ticks=_prices(tickers.last_price).in_ticks(tick_size, f"{symbol} tickers"),
@@ -124,6 +121,15 @@ def _bounds(wanted: TimeRange) -> tuple[datetime | None, datetime | None]:
         None if wanted.start_us == FIRST_US else moment(wanted.start_us),
         None if wanted.end_us == LAST_US else moment(wanted.end_us),
     )
+
+
+def _tick_size(session: Session, symbol: str, prices: list[Prices]) -> Decimal:
+    """Return the recorded instrument's tick size if it fits, else the coarsest that does."""
+    fitting = min(part.fitting_tick() for part in prices)
+    rules = InstrumentRepository(session).get_by_symbol(symbol)
+    if rules is not None and not fitting % rules.tick_size:
+        return rules.tick_size
+    return fitting
 
 
 def _gaps(

@@ -35,7 +35,12 @@ def provider_of(
     used together, NoDataError when there is no source at all.
     """
     if settings.files:
-        return file_provider(market_files(settings.files), symbol=symbol, strict=strict)
+        files = market_files(settings.files)
+        # rules do not decide how data is read: they may be newer than the data
+        rules = {path for paths in rules_among(files) for path in paths}
+        return file_provider(
+            [path for path in files if path not in rules], symbol=symbol, strict=strict
+        )
     if settings.synthetic:
         return InMemoryDataProvider(*(_walk(one) for one in settings.synthetic))
     if settings.database_url is not None or db is not None:

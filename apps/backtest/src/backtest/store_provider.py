@@ -1,9 +1,10 @@
 """The local store as a source of ticks, with everything that it holds about a symbol."""
 
+from decimal import Decimal
 from pathlib import Path
 
 from backtest.bars import Bars
-from backtest.data_errors import NoDataError
+from backtest.data_errors import NoDataError, PriceOffTickError
 from backtest.data_provider import (
     TickSizes,
     cut_to_range,
@@ -23,7 +24,7 @@ class StoreDataProvider:
     """Ticks from the store: trades where it has any in the range, else the bars that cover most.
 
     Mark prices and funding come along where stored. The tick size is the one given, else that of
-    the imported instrument, else the coarsest that fits the prices.
+    the imported instrument if it fits, else the coarsest that fits the prices.
     """
 
     def __init__(
@@ -57,7 +58,16 @@ class StoreDataProvider:
         )
 
     def _ticks(self, symbol: str, wanted: TimeRange) -> TickColumns:
-        tick_size = tick_size_of(symbol, self._tick_sizes) or self._rules.tick_size(symbol)
+        given = tick_size_of(symbol, self._tick_sizes)
+        if given is not None:
+            return self._in_ticks(symbol, wanted, given)
+        try:
+            return self._in_ticks(symbol, wanted, self._rules.tick_size(symbol))
+        except PriceOffTickError:
+            # the contract had another tick size when this data was made
+            return self._in_ticks(symbol, wanted, None)
+
+    def _in_ticks(self, symbol: str, wanted: TimeRange, tick_size: Decimal | None) -> TickColumns:
         try:
             return cut_to_range(self._trades.load(symbol, wanted, tick_size), wanted)
         except NoDataError:
