@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import StaticPool
 
@@ -147,19 +148,22 @@ def _make_engine(url: URL) -> Engine:
         if is_memory(url):
             options["poolclass"] = StaticPool
             options["connect_args"]["check_same_thread"] = False
-        engine = create_engine(url, **options)
+        engine = _create_engine(url, options)
         event.listen(engine, "do_connect", lambda *_: _check_folder(url))
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
     options["pool_pre_ping"] = True
     if "connect_timeout" not in url.query:
         options["connect_args"] = {"connect_timeout": _CONNECT_TIMEOUT_S}
+    return _create_engine(url, options)
+
+
+def _create_engine(url: URL, options: dict[str, Any]) -> Engine:
     try:
         return create_engine(url, **options)
-    except ImportError as error:
+    except (SQLAlchemyError, ValueError) as error:
         raise DatabaseConfigError(
-            f"{redact_db_url(url)} needs the driver psycopg, which cannot be loaded"
-            f" ({error}); install psycopg[binary]"
+            f"{redact_db_url(url)} has parameters that cannot be read ({error}); correct them"
         ) from None
 
 
@@ -168,12 +172,18 @@ def _check_folder(url: URL) -> None:
     if file is None:
         return
     folder = file.parent
-    if not folder.is_dir():
+    try:
+        has_folder, is_folder = folder.is_dir(), file.is_dir()
+    except OSError as error:
+        raise DatabaseConfigError(
+            f"{redact_db_url(url)}: {error.strerror}; name another path"
+        ) from None
+    if not has_folder:
         raise DatabaseUnavailableError(
             f"{redact_db_url(url)}: the folder {folder} does not exist; create it or correct the"
             " path"
         )
-    if file.is_dir():
+    if is_folder:
         raise DatabaseUnavailableError(
             f"{redact_db_url(url)}: {file} is a folder; name a file in it"
         )

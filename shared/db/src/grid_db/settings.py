@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL
 
 from grid_db.errors import DatabaseConfigError
-from grid_db.urls import parse_url
+from grid_db.urls import checked_url, parse_url
 
 
 class DatabaseType(StrEnum):
@@ -29,7 +29,9 @@ class DatabaseSettings(BaseSettings):
       the password is taken as it is, nothing needs encoding
     """
 
-    model_config = SettingsConfigDict(env_prefix="GRIDBOT_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="GRIDBOT_", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     database_url: SecretStr | None = None
     db_type: DatabaseType = DatabaseType.SQLITE
@@ -43,20 +45,25 @@ class DatabaseSettings(BaseSettings):
         """Return the URL to connect to. Raises DatabaseConfigError, without any secret."""
         if self.database_url is not None:
             return parse_url(self.database_url.get_secret_value().strip())
+        if not self.db_name:
+            raise DatabaseConfigError("GRIDBOT_DB_NAME is empty; name a file or a database")
         if self.db_type is DatabaseType.SQLITE:
-            return parse_url(URL.create("sqlite", database=self.db_name).render_as_string())
+            return checked_url(URL.create("sqlite", database=self.db_name))
         if not self.db_user:
             raise DatabaseConfigError(
                 "GRIDBOT_DB_TYPE is postgresql but there is no user; set GRIDBOT_DB_USER"
             )
-        password = self.db_password.get_secret_value() if self.db_password else None
-        return parse_url(
+        # a URL has no room for a path where the host is, so a socket's folder is a parameter
+        is_socket = self.db_host.startswith("/")
+        place = {"host": self.db_host, "port": str(self.db_port)}
+        return checked_url(
             URL.create(
                 "postgresql",
                 username=self.db_user,
-                password=password,
-                host=self.db_host,
-                port=self.db_port,
+                password=self.db_password.get_secret_value() if self.db_password else None,
+                host=None if is_socket else self.db_host,
+                port=None if is_socket else self.db_port,
                 database=self.db_name,
-            ).render_as_string(hide_password=False)
+                query=place if is_socket else {},
+            )
         )

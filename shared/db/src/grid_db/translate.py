@@ -45,6 +45,8 @@ def _sqlite(error: sqlite3.Error, shown: str) -> GridDbError:
         return _constraint(shown, text)
     if "no such table" in text or "no such column" in text or "has no column" in text:
         return _schema(shown, text)
+    if "access mode" in text or "cache mode" in text or "no such vfs" in text:
+        return DatabaseConfigError(f"{shown}: {text}; correct the parameters of the URL")
     if "readonly" in text:
         advice = "make the file and its folder writable for this user"
     elif "unable to open" in text:
@@ -80,6 +82,8 @@ def _postgresql(error: psycopg.Error, url: URL, shown: str) -> GridDbError:
         )
     if "does not exist" in lower and ("database" in lower or "role" in lower):
         return DatabaseConfigError(f"{shown}: {text}; create it or correct the name")
+    if not state and (isinstance(error, psycopg.ProgrammingError) or "is bad: invalid" in lower):
+        return DatabaseConfigError(f"{shown}: {text}; correct the parameters of the URL")
     if state == "40P01":
         advice = "another writer holds the same rows; try again"
     elif not state or state.startswith(("08", "57")):
