@@ -1,0 +1,61 @@
+"""The exchange's answers to what it does not do: a code, a sentence.
+
+Source: exchange fact sheet, section 6. Wire texts vary on the real exchange; clients match on the
+code.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class RetCode(IntEnum):
+    """`retCode` of Bybit V5, as far as this exchange answers with it."""
+
+    OK = 0
+    SERVER_TIMEOUT = 10000
+    PARAMETER_ERROR = 10001
+    TIMESTAMP_OUTSIDE_WINDOW = 10002
+    INVALID_API_KEY = 10003
+    BAD_SIGNATURE = 10004
+    PERMISSION_DENIED = 10005
+    RATE_LIMIT = 10006
+    AUTH_FAILED = 10007
+    IP_NOT_BOUND = 10010
+    SERVER_ERROR = 10016
+    ROUTE_NOT_FOUND = 10017
+    WS_UNKNOWN_OP = 10404
+    REPEATED_AUTH = 20001
+    DUPLICATE_REQ_ID = 20006
+    KEY_EXPIRED = 33004
+    ORDER_NOT_FOUND = 110001
+    PRICE_OUT_OF_RANGE = 110003
+    INSUFFICIENT_BALANCE = 110007
+    CANNOT_SET_LEVERAGE = 110013
+    REDUCE_ONLY_ZERO = 110017
+    TOO_MANY_ORDERS = 110020
+    POSITION_EXISTS = 110024
+    MODE_NOT_MODIFIED = 110025
+    ORDERS_EXIST = 110028
+    HEDGE_UNSUPPORTED = 110029
+    LEVERAGE_NOT_MODIFIED = 110043
+    QTY_BELOW_FILLED = 110064
+    TRADING_NOT_ALLOWED = 110066
+    DUPLICATE_LINK_ID = 110072
+    LEVERAGE_ABOVE_TIER = 110090
+    NOTIONAL_TOO_SMALL = 110094
+    NO_MARKET_PRICE = 110118
+
+
+class RefusalError(Exception):
+    """The exchange says no. Becomes the envelope of the answer, never a traceback."""
+
+    def __init__(self, code: RetCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def parameter_error(message: str) -> RefusalError:
+    """Return the refusal of a parameter, in the exchange's manner."""
+    return RefusalError(RetCode.PARAMETER_ERROR, f"params error: {message}")
