@@ -12,6 +12,9 @@ SettingRefused        stop, a person has to change something
 OrderRejected         drop the order; the kinds below it say what else to do
 """
 
+# The names say what happened, as the except clauses of callers read.
+# ruff: noqa: N818
+
 from __future__ import annotations
 
 import re
@@ -135,9 +138,13 @@ class TradingPaused(OrderRejected):
 
 
 class MalformedFrame(ValueError):
-    """A message that does not fit. Names the topic (or endpoint) and the offending field."""
+    """A message that does not fit. Names the topic (or endpoint) and the offending field.
+
+    fitting holds what the same message told in parts that do fit.
+    """
 
     def __init__(self, topic: str, field: str, problem: str) -> None:
+        self.fitting: tuple[Any, ...] = ()
         self.topic = topic
         self.field = field
         self.problem = problem
