@@ -623,6 +623,8 @@ def test_a_kept_book_decides_like_a_fresh_one(seed: int) -> None:
         wants = kept_engine.step(market, kept)
         assert wants == fresh_engine.step(market, given)
         assert kept_engine.grid.snapshot() == fresh_engine.grid.snapshot()
+        assert kept_engine.stable_range(kept) == fresh_engine.stable_range(given)
+        assert kept_engine.wants_unchanged(kept) == fresh_engine.wants_unchanged(given)
         for leg, side in kept.items():
             for resting in list(side):
                 if rng.random() < 0.1:

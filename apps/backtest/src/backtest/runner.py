@@ -168,6 +168,8 @@ class BacktestRunner:
         True when it wanted anything.
         """
         ts = moment(ts_us)
+        if self.strategy.pass_quiet(price, ts):
+            return False
         intents = self.strategy.on_event(
             TickerEvent(symbol=self._symbol, exchange_ts=ts, local_ts=ts, last_price=price)
         )

@@ -7,12 +7,13 @@ makes the quiet band of a strategy exact while it waits with refused orders.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from gridcore.account import AccountMirror
-from gridcore.engine import WantPlace
+from gridcore.engine import Want, WantPlace
 from gridcore.guards import (
     LossBreaker,
     OrderRate,
@@ -52,6 +53,17 @@ class Refusal(StrEnum):
 TIMED = frozenset({Refusal.RETRY_HOLD, Refusal.ORDER_RATE, Refusal.LOSS_BREAKER})
 
 
+def highest_closing(wants: Iterable[Want]) -> dict[DirectionType, int]:
+    """Return the highest price, in ticks, at which each leg wants to close, if it wants to."""
+    highest: dict[DirectionType, int] = {}
+    for want in wants:
+        if type(want) is WantPlace and want.closing:
+            leg, ticks = want.direction, want.price_ticks
+            if leg not in highest or ticks > highest[leg]:
+                highest[leg] = ticks
+    return highest
+
+
 class Admission:
     """Asks every guard about one wanted order; owns the guards that have a memory."""
 
@@ -77,31 +89,21 @@ class Admission:
         self._sizer = OrderSizer(config.amount, config.instrument)
         self._qty: dict[tuple[DirectionType, SideType, int], Decimal | None] = {}
 
-    def exhausted_legs(self, highest_ticks: int | None = None) -> frozenset[DirectionType]:
-        """Return the legs whose closing orders cover all that may be covered.
+    def is_uncovered(self, direction: DirectionType, price_ticks: int) -> bool:
+        """Tell whether a closing order at a price is not covered, and so none at a lower price.
 
-        Not even the smallest further one would be; asked once for many wanted orders. The smallest
-        is `min_qty`, or with `highest_ticks` an order of the present size at the highest level:
-        the higher the price, the smaller the order.
+        The lower the price, the larger the order; asked once for all that a leg wants to close.
         """
-        return frozenset(
-            direction for direction in DirectionType if self.is_exhausted(direction, highest_ticks)
-        )
+        qty = self._quantity(direction, direction.opening_side.opposite, price_ticks, closing=True)
+        return qty is not None and not self._covers(direction, qty)
 
-    def is_exhausted(self, direction: DirectionType, highest_ticks: int | None) -> bool:
-        """Tell it of one leg."""
-        smallest = self._smallest_closing(direction, highest_ticks)
-        size = self.account.legs[direction].size
-        return not is_covered(size, self._held_back(direction), smallest)
+    def covers_nothing(self, direction: DirectionType) -> bool:
+        """Tell whether not even the smallest closing order of the contract would be covered."""
+        return not self._covers(direction, self.config.instrument.min_qty)
 
-    def _smallest_closing(self, direction: DirectionType, highest_ticks: int | None) -> Decimal:
-        smallest = self.config.instrument.min_qty
-        if highest_ticks is None:
-            return smallest
-        qty = self._quantity(
-            direction, direction.opening_side.opposite, highest_ticks, closing=True
-        )
-        return smallest if qty is None else qty
+    def _covers(self, direction: DirectionType, qty: Decimal) -> bool:
+        leg = self.account.legs[direction]
+        return is_covered(leg.size, self._held_back(direction), qty)
 
     def _held_back(self, direction: DirectionType) -> Decimal:
         unsettled = self.account.legs[direction].unsettled_closing_qty
@@ -137,9 +139,7 @@ class Admission:
         qty = self._quantity(direction, want.side, want.price_ticks, closing=True)
         if qty is None:
             return Refusal.NO_QTY
-        size = self.account.legs[direction].size
-        covered = is_covered(size, self._held_back(direction), qty)
-        return qty if covered else Refusal.NOT_COVERED
+        return qty if self._covers(direction, qty) else Refusal.NOT_COVERED
 
     def _judge_opening(self, want: WantPlace, now: datetime) -> Decimal | Refusal:
         direction = want.direction

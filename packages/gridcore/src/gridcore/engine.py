@@ -9,6 +9,7 @@ placed. Everything in the loop is integer ticks.
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -62,15 +63,22 @@ class WantPlace(NamedTuple):
 Want = WantCancel | WantPlace
 
 
+Work = tuple[WantPlace, WantCancel | None]
+
+
 @dataclass(slots=True)
 class _Comparison:
-    """How the orders of one direction differ from the levels, in the order of visiting."""
+    """How the orders of one direction differ from the levels."""
 
     resting: RestingSide
     grid_version: int
     resting_version: int
-    work: list[tuple[WantPlace, WantCancel | None]]
+    differing: dict[int, Work]  # by level
+    outside: set[int]  # prices of orders on no level
+    work: list[Work]  # what differs, in the order of visiting
     cancels: list[WantCancel]  # orders on no level, and all but one at a level
+    bounds: tuple[int, int] | None = None  # of the market that `wants` are for
+    wants: Sequence[Want] = ()
 
 
 class GridEngine:
@@ -105,10 +113,13 @@ class GridEngine:
         # half a step, as a ratio: no order is placed closer to the market
         self._half_num, self._half_den = step.numerator, 2 * step.denominator
         self._compared: dict[DirectionType, _Comparison] = {}
-        self._visit_version = -1
-        self._visit: list[int] = []
-        self._wanted: list[SideType | None] = []
+        self._seen_version = self._seen_before = -1  # versions of the grid
+        self._seen_ticks: list[int] = []
+        self._seen_sides: list[GridSideType] = []
+        self._changed_levels: list[int] | None = None  # in between; None for all of them
         self._levels: dict[int, int] = {}
+        self._centre = -1
+        self._rank: list[int] = []  # of each level in the order of visiting
         self._ids: dict[tuple[DirectionType, SideType, int], str] = {}
 
     def get_anchor_price(self) -> Decimal | None:
@@ -194,10 +205,12 @@ class GridEngine:
 
     def _wants(
         self, direction: DirectionType, resting: RestingSide, bounds: tuple[int, int]
-    ) -> list[Want]:
+    ) -> Sequence[Want]:
         """Return what the present levels want of one direction, in the order of visiting."""
-        highest_buy, lowest_sell = bounds
         comparison = self._compare(direction, resting)
+        if comparison.bounds == bounds:
+            return comparison.wants
+        highest_buy, lowest_sell = bounds
         wants: list[Want] = []
         for place, mismatch in comparison.work:
             if mismatch is not None:
@@ -206,6 +219,7 @@ class GridEngine:
             if ticks <= highest_buy if place.side is SideType.BUY else ticks >= lowest_sell:
                 wants.append(place)
         wants.extend(comparison.cancels)
+        comparison.bounds, comparison.wants = bounds, wants
         return wants
 
     def _placing_bounds(self, last_close: Decimal) -> tuple[int, int]:
@@ -235,6 +249,7 @@ class GridEngine:
     # orders against levels
 
     def _compare(self, direction: DirectionType, resting: RestingSide) -> _Comparison:
+        """Return how the orders differ from the levels, looking again only at what changed."""
         known = self._compared.get(direction)
         if (
             known is not None
@@ -243,35 +258,73 @@ class GridEngine:
             and known.grid_version == self.grid.version
         ):
             return known
-        self._refresh_visit()
+        self._look_at_grid()
+        if known is None or not self._catch_up(direction, known, resting):
+            known = self._compare_all(direction, resting)
+            self._compared[direction] = known
+        known.work = [
+            known.differing[i] for i in sorted(known.differing, key=self._rank.__getitem__)
+        ]
+        return known
+
+    def _compare_all(self, direction: DirectionType, resting: RestingSide) -> _Comparison:
         cancels: list[WantCancel] = []
         kept = self._keep_one(resting, cancels) if resting.extras else resting.by_ticks
-        ticks, wanted, found = self.grid.ticks, self._wanted, kept.get
-        # one pass in the order of visiting; most levels have the order they want
-        differing = [
-            index
-            for index in self._visit
-            if (side := wanted[index]) is not None
-            and ((order := found(ticks[index])) is None or order.side is not side)
-        ]
-        work: list[tuple[WantPlace, WantCancel | None]] = []
-        for index in differing:
-            side, order = wanted[index], found(ticks[index])
-            if side is None:
-                continue
-            mismatch = None if order is None else WantCancel(order, CancelReason.SIDE_MISMATCH)
-            closing = direction.is_closing(side)
-            work.append((WantPlace(direction, side, ticks[index], index, closing), mismatch))
-        levels = self._levels
-        if not kept.keys() <= levels.keys():
-            cancels.extend(
-                WantCancel(order, CancelReason.OUTSIDE_GRID)
-                for price, order in kept.items()
-                if price not in levels
-            )
-        comparison = _Comparison(resting, self.grid.version, resting.version, work, cancels)
-        self._compared[direction] = comparison
-        return comparison
+        ticks = self.grid.ticks
+        differing: dict[int, Work] = {}
+        for index in range(len(ticks)):
+            work = self._difference(direction, index, kept.get(ticks[index]))
+            if work is not None:
+                differing[index] = work
+        outside = kept.keys() - self._levels.keys()
+        cancels.extend(_outside_grid(kept, outside))
+        return _Comparison(
+            resting, self.grid.version, resting.version, differing, outside, [], cancels
+        )
+
+    def _catch_up(self, direction: DirectionType, known: _Comparison, resting: RestingSide) -> bool:
+        """Bring a comparison up to date; False when it has to be made anew."""
+        if known.resting is not resting or resting.extras:
+            return False
+        levels: Iterable[int] = ()
+        if known.grid_version != self._seen_version:
+            if known.grid_version != self._seen_before or self._changed_levels is None:
+                return False
+            levels = self._changed_levels
+        prices = resting.changed_since(known.resting_version)
+        if prices is None:
+            return False
+        kept, ticks, differing = resting.by_ticks, self.grid.ticks, known.differing
+        changed = set(levels)
+        for price in prices:
+            level = self._levels.get(price)
+            if level is not None:
+                changed.add(level)
+            elif price in kept:
+                known.outside.add(price)
+            else:
+                known.outside.discard(price)
+        for index in changed:
+            work = self._difference(direction, index, kept.get(ticks[index]))
+            if work is not None:
+                differing[index] = work
+            else:
+                differing.pop(index, None)
+        known.cancels = _outside_grid(kept, known.outside)
+        known.grid_version, known.resting_version = self.grid.version, resting.version
+        known.bounds = None
+        return True
+
+    def _difference(
+        self, direction: DirectionType, index: int, order: RestingOrder | None
+    ) -> Work | None:
+        """Return what a level lacks and which order is in its way; None when all is well."""
+        side = _WANTED[self._seen_sides[index]]
+        if side is None or (order is not None and order.side is side):
+            return None
+        mismatch = None if order is None else WantCancel(order, CancelReason.SIDE_MISMATCH)
+        closing = direction.is_closing(side)
+        return WantPlace(direction, side, self.grid.ticks[index], index, closing), mismatch
 
     def _keep_one(self, resting: RestingSide, cancels: list[WantCancel]) -> dict[int, RestingOrder]:
         """Choose which of several orders at a price stays; the others join `cancels`.
@@ -295,28 +348,39 @@ class GridEngine:
             )
         return kept
 
-    def _refresh_visit(self) -> None:
-        """Order the levels by distance from the centre, the lower one first."""
-        if self._visit_version == self.grid.version:
+    def _look_at_grid(self) -> None:
+        """Note which levels changed since the last look, and in which order they are visited.
+
+        By distance from the centre, the lower one first. The grid replaces its lists, so the ones
+        seen last stay as they were.
+        """
+        grid = self.grid
+        if self._seen_version == grid.version:
             return
-        sides = self.grid.sides
-        count = len(sides)
+        if grid.ticks is self._seen_ticks:
+            self._changed_levels = [
+                index
+                for index, (old, new) in enumerate(zip(self._seen_sides, grid.sides, strict=True))
+                if old is not new
+            ]
+        else:
+            self._changed_levels = None
+            self._levels = {ticks: index for index, ticks in enumerate(grid.ticks)}
+        self._seen_before, self._seen_version = self._seen_version, grid.version
+        self._seen_ticks, self._seen_sides = grid.ticks, grid.sides
+        sides, count = grid.sides, len(grid.sides)
         if WAIT in sides:
             first = sides.index(WAIT)
             last = count - 1 - sides[::-1].index(WAIT)
             centre = (first + last) // 2
         else:
             centre = count // 2
-        visit = [centre]
-        for distance in range(1, count):
-            if centre - distance >= 0:
-                visit.append(centre - distance)
-            if centre + distance < count:
-                visit.append(centre + distance)
-        self._visit = visit
-        self._wanted = [_WANTED[side] for side in sides]
-        self._levels = {ticks: index for index, ticks in enumerate(self.grid.ticks)}
-        self._visit_version = self.grid.version
+        if centre != self._centre or count != len(self._rank):
+            self._centre = centre
+            self._rank = [
+                2 * (centre - index) - 1 if index < centre else 2 * (index - centre)
+                for index in range(count)
+            ]
 
     # where nothing changes
 
@@ -377,21 +441,44 @@ class GridEngine:
                 low, high = max(low, settled_low), min(high, settled_high)
         if not low <= close <= high:
             return None
+        first, last = self._same_wishes_range(self.last_close, resting)
+        return max(low, first), min(high, last)
+
+    def _same_wishes_range(
+        self, last_close: Decimal, resting: Mapping[DirectionType, RestingSide]
+    ) -> tuple[int, int]:
+        """Return the closed range of markets, in ticks, at which the same levels lack an order.
+
+        Levels come to be wanted in the order of their prices, so that the nearest ones decide.
+        """
+        buys: list[int] = []
+        sells: list[int] = []
         for direction in DIRECTIONS:
             for place, _ in self._compare(direction, resting[direction]).work:
-                first, last = self._same_wish_range(place, close)
-                low, high = max(low, first), min(high, last)
+                (buys if place.side is SideType.BUY else sells).append(place.price_ticks)
+        buys.sort()
+        sells.sort()
+        highest_buy, lowest_sell = self._placing_bounds(last_close)
+        low, high = 1, UNBOUNDED
+        at = bisect_right(buys, highest_buy)
+        if at:
+            low = self._buy_wanted_from(buys[at - 1])
+        if at < len(buys):
+            high = self._buy_wanted_from(buys[at]) - 1
+        at = bisect_left(sells, lowest_sell)
+        if at:
+            low = max(low, self._sell_wanted_to(sells[at - 1]) + 1)
+        if at < len(sells):
+            high = min(high, self._sell_wanted_to(sells[at]))
         return low, high
 
-    def _same_wish_range(self, place: WantPlace, close: int) -> tuple[int, int]:
-        """Return the closed range of markets, in ticks, that answer alike whether to place this."""
-        num, den = self._half_num, self._half_den
-        if place.side is SideType.BUY:
-            # wanted from the first market that lies more than half a step above the level
-            wanted_from = place.price_ticks * den // (den - num) + 1
-            return (wanted_from, UNBOUNDED) if close >= wanted_from else (1, wanted_from - 1)
-        wanted_to = ceil_div(place.price_ticks * den, den + num) - 1
-        return (1, wanted_to) if close <= wanted_to else (wanted_to + 1, UNBOUNDED)
+    def _buy_wanted_from(self, level: int) -> int:
+        """Return the lowest market, in ticks, that lies more than half a step above a level."""
+        return level * self._half_den // (self._half_den - self._half_num) + 1
+
+    def _sell_wanted_to(self, level: int) -> int:
+        """Return the highest market, in ticks, that lies more than half a step below a level."""
+        return ceil_div(level * self._half_den, self._half_den + self._half_num) - 1
 
     # wishes as intents
 
@@ -452,6 +539,16 @@ class GridEngine:
         if isinstance(want, WantCancel):
             return self.cancel_intent(want)
         return self.place_intent(want, Decimal(0), post_only=False)
+
+
+def _outside_grid(kept: Mapping[int, RestingOrder], outside: set[int]) -> list[WantCancel]:
+    if not outside:
+        return []
+    return [
+        WantCancel(order, CancelReason.OUTSIDE_GRID)
+        for price, order in kept.items()
+        if price in outside
+    ]
 
 
 def orders_by_direction(orders: Iterable[LimitOrder]) -> dict[str, list[LimitOrder]]:

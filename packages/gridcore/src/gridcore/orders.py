@@ -7,12 +7,13 @@ is none of this module's business.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from itertools import islice
 from typing import Protocol
 
 from gridcore.errors import InvalidEventError
@@ -22,6 +23,7 @@ from gridcore.sides import DirectionType, SideType, direction_of
 
 ZERO = Decimal(0)
 REMEMBERED_ENDED_ORDERS = 20_000
+REMEMBERED_CHANGES = 32  # of a side; one more, and everything derived from it is derived anew
 
 
 class OrderStatus(StrEnum):
@@ -164,16 +166,18 @@ class TrackedOrder:
 class RestingSide:
     """Live and in-flight orders of one direction, by price.
 
-    `version` grows with every change, so that others may cache what they derive. More than one
-    order at a price is a fault that the exchange can show us; the further ones are the `extras`.
+    `version` grows with every change, so that others may cache what they derive; `changed_since`
+    says where they have to look again. More than one order at a price is a fault that the exchange
+    can show us; the further ones are the `extras`.
     """
 
-    __slots__ = ("by_ticks", "extras", "version")
+    __slots__ = ("_changes", "by_ticks", "extras", "version")
 
     def __init__(self, orders: Iterable[RestingOrder] = ()) -> None:
         self.by_ticks: dict[int, RestingOrder] = {}
         self.extras: list[RestingOrder] = []
         self.version = 0
+        self._changes: deque[int] = deque(maxlen=REMEMBERED_CHANGES)  # prices, newest first
         for order in orders:
             self.add(order)
 
@@ -190,7 +194,7 @@ class RestingSide:
             self.extras.append(order)
         else:
             self.by_ticks[order.price_ticks] = order
-        self.version += 1
+        self.touch(order)
 
     def remove(self, order: RestingOrder) -> None:
         """Drop one order; a further one at its price takes its place."""
@@ -204,11 +208,20 @@ class RestingSide:
                     break
         else:
             self.extras.remove(order)
-        self.version += 1
+        self.touch(order)
 
-    def touch(self) -> None:
-        """Note that an order changed in place."""
+    def touch(self, order: RestingOrder | None = None) -> None:
+        """Note that an order changed in place; without an order, that any may have."""
         self.version += 1
+        if order is None:
+            self._changes.clear()
+        else:
+            self._changes.appendleft(order.price_ticks)
+
+    def changed_since(self, version: int) -> set[int] | None:
+        """Return the prices, in ticks, of what changed since a version; None when not known."""
+        count = self.version - version
+        return set(islice(self._changes, count)) if count <= len(self._changes) else None
 
 
 class OrderBook:
@@ -336,7 +349,7 @@ class OrderBook:
         order.order_link_id = order_link_id or order.order_link_id
         if order.status is OrderStatus.PENDING:
             order.status = OrderStatus.PLACED
-        self.sides[order.direction].touch()
+        self.sides[order.direction].touch(order)
 
     def reduce(self, order: TrackedOrder, leaves_qty: Decimal) -> None:
         """Note that only `leaves_qty` (base coin) of an order stays open; it never grows."""
@@ -345,7 +358,7 @@ class OrderBook:
         self._subtract_sums(order, order.leaves_qty - leaves_qty)
         order.leaves_qty = leaves_qty
         order.status = OrderStatus.PARTIALLY_FILLED
-        self.sides[order.direction].touch()
+        self.sides[order.direction].touch(order)
 
     def reprice(self, order: TrackedOrder, price_ticks: int, price: Decimal) -> None:
         """Note that the exchange keeps an order at another price (USDT) than the one sent."""

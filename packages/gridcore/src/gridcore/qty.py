@@ -108,7 +108,8 @@ class OrderSizer:
         notional = exact_fraction(instrument.min_notional) / step / tick
         self._notional = notional.numerator, notional.denominator
         self._wallet: Decimal | None = None
-        self._factors: dict[tuple[float, Decimal], tuple[int, int]] = {}
+        self._fixed: dict[tuple[float, Decimal], tuple[int, int]] = {}
+        self._factors: dict[tuple[float, Decimal], tuple[int, int]] = {}  # at this wallet balance
 
     def qty(
         self,
@@ -138,8 +139,14 @@ class OrderSizer:
         return self.instrument.qty_step * min(steps, self._most)
 
     def _factor(self, multiplier: float, long_koef: Decimal) -> tuple[int, int]:
-        factor = self._base * exact_fraction(multiplier) * exact_fraction(long_koef)
+        key = multiplier, long_koef
+        fixed = self._fixed.get(key)
+        if fixed is None:
+            product = self._base * exact_fraction(multiplier) * exact_fraction(long_koef)
+            fixed = self._fixed[key] = product.numerator, product.denominator
+        num, den = fixed
         if self.amount.kind is AmountKind.WALLET_SHARE and self._wallet is not None:
-            factor *= exact_fraction(self._wallet)
-        self._factors[multiplier, long_koef] = factor.numerator, factor.denominator
-        return factor.numerator, factor.denominator
+            wallet_num, wallet_den = self._wallet.as_integer_ratio()
+            num, den = num * wallet_num, den * wallet_den
+        self._factors[key] = num, den
+        return num, den

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from gridcore.account import AccountMirror
-from gridcore.admission import TIMED, Admission, Refusal
+from gridcore.admission import TIMED, Admission, Refusal, highest_closing
 from gridcore.engine import DIRECTIONS, GridEngine, Want, WantCancel
 from gridcore.grid import UNBOUNDED
 from gridcore.instrument import InstrumentInfo, floor_ceil_ticks
@@ -145,9 +145,14 @@ class QuietFinder:
         """
         times: list[datetime | None] = []
         refusals: set[Refusal] = set()
-        retry = self.admission.retry
-        for_good = self.admission.exhausted_legs()
-        exhausted = self.admission.exhausted_legs(self.engine.grid.ticks[-1])
+        admission, retry = self.admission, self.admission.retry
+        uncovered = {
+            leg
+            for leg, ticks in highest_closing(wants).items()
+            if admission.is_uncovered(leg, ticks)
+        }
+        if not all(admission.covers_nothing(leg) for leg in uncovered):
+            refusals.add(Refusal.NOT_COVERED)  # at its present size
         for want in wants:
             if isinstance(want, WantCancel):
                 order = want.order
@@ -156,9 +161,7 @@ class QuietFinder:
                 if order.order_id is not None:
                     times.append(retry.held_until(order.order_id, now))
                 continue
-            if want.closing and want.direction in exhausted:
-                if want.direction not in for_good:
-                    refusals.add(Refusal.NOT_COVERED)  # at its present size
+            if want.closing and want.direction in uncovered:
                 continue
             verdict = self.admission.judge(want, now)
             if not isinstance(verdict, Refusal):

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from gridcore.account import AccountMirror
-from gridcore.admission import Admission, Refusal
+from gridcore.admission import Admission, Refusal, highest_closing
 from gridcore.engine import DIRECTIONS, GridEngine, WantCancel
 from gridcore.errors import GridError, InvalidEventError, SnapshotError
 from gridcore.events import (
@@ -127,19 +127,27 @@ class GridStrategy:
         if self.account.apply(event):
             self.admission.wallet_changed()
 
-    def _on_ticker(self, event: TickerEvent) -> list[Intent]:
-        price, now = event.last_price, event.exchange_ts
+    def pass_quiet(self, price: Decimal, now: datetime) -> bool:
+        """Take a ticker (price in USDT) if it is quiet; False when it has to come as an event.
+
+        Does what the event would do. For whoever feeds many tickers of which few matter.
+        """
         if (
             self._band is not None
             and self._band_low <= price <= self._band_high
-            and event.symbol == self.config.symbol
             and (now < self._band_until or self._is_only_checked(price, now))
         ):
             self.engine.last_close, self._now = price, now
-            return []
+            return True
+        self._band = None
+        return False
+
+    def _on_ticker(self, event: TickerEvent) -> list[Intent]:
+        price, now = event.last_price, event.exchange_ts
         if event.symbol != self.config.symbol:
             raise InvalidEventError(f"{self.config.strat_id}: given a ticker of {event.symbol}")
-        self._band = None
+        if self.pass_quiet(price, now):
+            return []
         self._now = now
         if not self.account.is_known:
             return []
@@ -176,15 +184,16 @@ class GridStrategy:
         intents: list[Intent] = []
         refused = self.admission.refused
         refused.clear()
-        highest = self.engine.grid.ticks[-1]
-        exhausted = self.admission.exhausted_legs(highest)
+        highest = highest_closing(wants)
+        is_uncovered = self.admission.is_uncovered
+        uncovered = {leg for leg, ticks in highest.items() if is_uncovered(leg, ticks)}
         for want in wants:
             if isinstance(want, WantCancel):
                 intent = self.desk.cancel(want, now)
                 if intent is not None:
                     intents.append(intent)
                 continue
-            if want.closing and want.direction in exhausted:
+            if want.closing and want.direction in uncovered:
                 refused[Refusal.NOT_COVERED] += 1
                 continue
             verdict = self.admission.judge(want, now)
@@ -192,8 +201,10 @@ class GridStrategy:
                 refused[verdict] += 1
             else:
                 intents.append(self.desk.place(want, verdict, now))
-                if want.closing and self.admission.is_exhausted(want.direction, highest):
-                    exhausted |= {want.direction}
+                if want.closing:
+                    leg = want.direction
+                    if is_uncovered(leg, highest[leg]):
+                        uncovered.add(leg)
         if self.config.cancel_foreign_orders:
             intents.extend(self.desk.cancel_foreign())
         return intents
