@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
@@ -62,6 +63,9 @@ class CandleSeries:
 
     def __init__(self) -> None:
         self._minutes: deque[Candle] = deque(maxlen=KEPT_MINUTES)
+        self._day_of = (0, 0)
+        self._finished: Candle | None = None
+        self._hour_ago: int | None = None
 
     def add(self, ts_ms: int, ticks: int, qty: Decimal, price: Decimal) -> None:
         """Take in one trade."""
@@ -107,17 +111,29 @@ class CandleSeries:
 
     def day(self, now_ms: int) -> tuple[Candle | None, int | None]:
         """Return the last 24 hours as one candle, and the close of an hour ago in ticks."""
+        if not self._minutes:
+            return None, None
+        last = self._minutes[-1]
+        if self._day_of != (last.start_ms, now_ms // MINUTE_MS):
+            self._day_of = last.start_ms, now_ms // MINUTE_MS
+            self._finished, self._hour_ago = self._finished_day(now_ms)
+        if self._finished is None:
+            return replace(last), self._hour_ago
+        day = replace(self._finished)
+        day.add(last)
+        return day, self._hour_ago
+
+    def _finished_day(self, now_ms: int) -> tuple[Candle | None, int | None]:
+        """Return the same without the newest minute; it changes once a minute."""
         parts: list[Candle] = []
         hour_ago: int | None = None
-        for minute in reversed(self._minutes):
+        for minute in islice(reversed(self._minutes), 1, None):
             if minute.start_ms <= now_ms - DAY_MS:
                 break
             parts.append(minute)
             if hour_ago is None and minute.start_ms <= now_ms - 3_600_000:
                 hour_ago = minute.close
-        if not parts:
-            return None, None
-        return _joined(parts[-1].start_ms, parts), hour_ago
+        return (_joined(parts[-1].start_ms, parts) if parts else None), hour_ago
 
 
 def _joined(start_ms: int, newest_first: list[Candle]) -> Candle:

@@ -85,6 +85,7 @@ class Market:
         self.seq = 0
         self.updates = 1  # u of the order book; 1 means a fresh start
         self.trades: deque[PublicTrade] = deque(maxlen=KEPT_TRADES)
+        self.settled: deque[tuple[int, str]] = deque(maxlen=KEPT_TRADES)  # (ms, funding rate)
         self.candles = CandleSeries()
         self.tick_direction = "ZeroPlusTick"
         self._mark_is_fed = self._index_is_fed = False
@@ -116,7 +117,7 @@ class Market:
 
     def apply_trade(self, trade: FeedTrade) -> PublicTrade:
         """Take in a trade; quotes follow it unless a feed gives them."""
-        # a feed may come from a venue with a finer tick
+        # a feed may come from a venue with a finer tick and a finer step
         ticks = max(
             1, self.listing.instrument.to_ticks(self.listing.instrument.round_price(trade.price))
         )
@@ -128,15 +129,15 @@ class Market:
             self.tick_direction = f"Zero{self.tick_direction}"
         self.last_ticks, self.ts_ms = ticks, trade.ts_ms
         self._quote_around(ticks, side)
-        price = self.price(ticks)
+        price, step = self.price(ticks), self.listing.instrument.qty_step
+        qty = max(step, trade.qty // step * step)
         if not self._mark_is_fed:
             self.mark = price
         if not self._index_is_fed:
             self.index = self.mark
-        self.candles.add(trade.ts_ms, ticks, trade.qty, price)
+        self.candles.add(trade.ts_ms, ticks, qty, price)
         public = PublicTrade(
-            trade.ts_ms, ticks, trade.qty, side, trade.trade_id, self.tick_direction,
-            self.next_seq(),
+            trade.ts_ms, ticks, qty, side, trade.trade_id, self.tick_direction, self.next_seq(),
         )  # fmt: skip
         self.trades.append(public)
         self._sample_premium(trade.ts_ms)

@@ -1,0 +1,159 @@
+"""One call of a client, without the transport: its parameters, its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from paper_exchange.account import PaperAccount
+from paper_exchange.cursors import parse_cursor
+from paper_exchange.exchange import PaperExchange
+from paper_exchange.market import Market
+from paper_exchange.order_request import parse_flag, parse_number
+from paper_exchange.ret_codes import RetCode, parameter_error
+from paper_exchange.wire import Row
+
+WEEK_MS = 7 * 86_400_000
+LONGEST_TIME = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes into the envelope."""
+
+    result: Row = field(default_factory=dict)
+    code: RetCode = RetCode.OK
+    message: str = "OK"
+    ext: Row = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Parameters of a call with the exchange they are meant for."""
+
+    exchange: PaperExchange
+    params: Mapping[str, Any]
+    caller: PaperAccount | None = None
+
+    @property
+    def account(self) -> PaperAccount:
+        """The account of a signed call."""
+        if self.caller is None:
+            raise ValueError("this call is not signed")
+        return self.caller
+
+    @property
+    def now_ms(self) -> int:
+        """Time of the exchange."""
+        return self.exchange.now_ms
+
+    def text(self, name: str) -> str:
+        """Return a parameter as text, "" without one. Raises RefusalError for a structure."""
+        value = self.params.get(name)
+        if value is None:
+            return ""
+        if isinstance(value, dict | list):
+            raise parameter_error(f"{name} is no text")
+        return str(value)
+
+    def flag(self, name: str) -> bool:
+        """Return a boolean, False without one. Raises RefusalError."""
+        return parse_flag(self.params, name)
+
+    def number(self, name: str) -> Decimal | None:
+        """Return a number, None without one. Raises RefusalError."""
+        return parse_number(self.params, name)
+
+    def whole(self, name: str, default: int, least: int, most: int) -> int:
+        """Return a whole number between two limits. Raises RefusalError."""
+        text = self.text(name)
+        if not text:
+            return default
+        if not text.lstrip("-").isdecimal() or len(text) > LONGEST_TIME:
+            raise parameter_error(f"{name} {text[:20]!r} is no whole number")
+        value = int(text)
+        if not least <= value <= most:
+            raise parameter_error(f"{name} {value} is outside {least} to {most}")
+        return value
+
+    def limit(self, default: int, most: int) -> int:
+        """Return the size of a page. Raises RefusalError."""
+        return self.whole("limit", default, 1, most)
+
+    def after(self) -> int | None:
+        """Return what the cursor names. Raises RefusalError."""
+        return parse_cursor(self.text("cursor"))
+
+    def require_linear(self) -> None:
+        """Raise RefusalError unless the category is linear."""
+        category = self.text("category")
+        if category != "linear":
+            raise parameter_error(
+                f"category {category[:20]!r} is not supported; this exchange has linear"
+            )
+
+    def market(self) -> Market:
+        """Return the market of the symbol. Raises RefusalError."""
+        symbol = self.text("symbol")
+        if not symbol:
+            raise parameter_error("symbol is missing")
+        return self.exchange.market(symbol)
+
+    def symbols(self, *, required: bool = True, coins: Sequence[str] = ()) -> list[str]:
+        """Return what symbol, baseCoin or settleCoin choose; all of them when none is given.
+
+        `coins` names further parameters that mean a settle coin. Raises RefusalError.
+        """
+        symbol = self.text("symbol")
+        if symbol:
+            return [self.exchange.market(symbol).symbol]
+        everything = self.exchange.markets.values()
+        base = self.text("baseCoin")
+        if base:
+            return [one.symbol for one in everything if one.listing.row["baseCoin"] == base]
+        for name in ("settleCoin", *coins):
+            coin = self.text(name)
+            if coin:
+                return [one.symbol for one in everything if one.listing.row["settleCoin"] == coin]
+        if required:
+            raise parameter_error("symbol, baseCoin or settleCoin is required")
+        return list(self.exchange.markets)
+
+    def time_range(self, span_ms: int = WEEK_MS) -> tuple[int, int]:
+        """Return (start, end) in ms, both inclusive. Raises RefusalError.
+
+        Without times the last `span_ms`; one bound reaches that far; at most a week between both.
+        """
+        start, end = self._time("startTime"), self._time("endTime")
+        if start is None and end is None:
+            return self.now_ms - span_ms, self.now_ms
+        if start is None:
+            return (end or 0) - span_ms, end or 0
+        if end is None:
+            return start, start + span_ms
+        if start > end:
+            raise parameter_error("startTime is after endTime")
+        if end - start > WEEK_MS:
+            raise parameter_error("the time range between startTime and endTime exceeds 7 days")
+        return start, end
+
+    def _time(self, name: str) -> int | None:
+        text = self.text(name)
+        return self.whole(name, 0, 0, 10**LONGEST_TIME) if text else None
+
+
+Handler = Callable[[Call], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An endpoint. `group` names its rate limit, `limit` calls per second; None has none."""
+
+    method: str
+    path: str
+    handler: Handler
+    signed: bool = True
+    limit: int | None = 50
+    writes: bool = False  # needs a key that may trade

@@ -1,0 +1,332 @@
+"""The exchange without sockets and without a clock: markets, accounts, one order of events.
+
+Time is what `advance` and the feed say. The same calls make the same exchange, to the last byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from functools import partial
+
+from backtest.fill_simulator import MarketTrade
+from backtest.ticks import BUY, SELL
+from gridcore import SideType
+from paper_exchange.account import LEGS, ApiKey, PaperAccount
+from paper_exchange.booking import Booking
+from paper_exchange.fill_models import fill_model_of
+from paper_exchange.ids import Ids
+from paper_exchange.listeners import Listener, Outbox
+from paper_exchange.market import FeedEvent, FeedTrade, Market
+from paper_exchange.order_desk import OrderDesk
+from paper_exchange.order_request import AmendRequest, OrderRequest
+from paper_exchange.orders import PaperOrder
+from paper_exchange.ret_codes import RefusalError, RetCode, parameter_error
+from paper_exchange.schedule import Action, Schedule
+from paper_exchange.settings import MatchingSettings
+from paper_exchange.takeover import TakeOver
+from paper_exchange.wire import plain
+
+ZERO = Decimal(0)
+
+
+class PaperExchange:
+    """Markets and accounts under one clock. Not thread-safe: one thread drives it."""
+
+    def __init__(
+        self,
+        markets: Iterable[Market],
+        accounts: Iterable[PaperAccount],
+        settings: MatchingSettings | None = None,
+        *,
+        start_ms: int,
+        seed: int = 1,
+        epoch: int = 0,
+    ) -> None:
+        self.settings = settings or MatchingSettings()
+        self.now_ms = start_ms
+        self.seed = seed
+        self.ids = Ids(seed, epoch)
+        self.markets = {market.symbol: market for market in markets}
+        self.accounts = {account.name: account for account in accounts}
+        self.outbox = Outbox()
+        self.schedule = Schedule()
+        self.booking = Booking(self.ids)
+        self._models = {
+            symbol: fill_model_of(self.settings.fill_model, market)
+            for symbol, market in self.markets.items()
+        }
+        self._keys = {key: account for account in self.accounts.values() for key in account.keys}
+        self.desk = OrderDesk(
+            self.settings, self._models, self.schedule, self._clock, self.ids, self.booking,
+            self.outbox,
+        )  # fmt: skip
+        self.take_over = TakeOver(
+            self.markets, self.desk, self._clock, self.ids, self.booking, self.outbox
+        )
+        for market in self.markets.values():
+            self._plan_funding(market)
+
+    def _clock(self) -> int:
+        return self.now_ms
+
+    # looking things up
+
+    def listen(self, listener: Listener) -> None:
+        """Tell a listener of everything from now on."""
+        self.outbox.listeners.append(listener)
+
+    def market(self, symbol: str) -> Market:
+        """Return a market. Raises RefusalError for a symbol that is not listed."""
+        market = self.markets.get(symbol)
+        if market is None:
+            raise parameter_error(f"symbol invalid {symbol[:30]!r}")
+        return market
+
+    def key(self, key: str) -> tuple[PaperAccount, ApiKey] | None:
+        """Return the account of an API key, None for an unknown key."""
+        account = self._keys.get(key)
+        return None if account is None else (account, account.keys[key])
+
+    def replace_key(self, account: PaperAccount, key: ApiKey) -> None:
+        """Add a key to an account, or replace it (revoked, for instance)."""
+        account.keys[key.key] = key
+        self._keys[key.key] = account
+
+    # time
+
+    def advance(self, now_ms: int) -> None:
+        """Let time pass; what falls due until then happens in its order."""
+        while (due := self.schedule.pop_due(now_ms)) is not None:
+            due_ms, action = due
+            self.now_ms = max(self.now_ms, due_ms)
+            action()
+            self.outbox.flush()
+        self.now_ms = max(self.now_ms, now_ms)
+
+    def after(self, delay_ms: int, action: Action) -> None:
+        """Plan an action."""
+        self.schedule.at(self.now_ms + delay_ms, action)
+
+    # the market
+
+    def feed(self, event: FeedEvent) -> None:
+        """Let a market move, and everything that follows from it. Unknown symbols are ignored."""
+        market = self.markets.get(event.symbol)
+        if market is None or market.halted:
+            return
+        self.advance(event.ts_ms)
+        if isinstance(event, FeedTrade):
+            trade = market.apply_trade(event)
+            self.outbox.trade(market, trade)
+            side = BUY if trade.side is SideType.BUY else SELL
+            self._fill_resting(market, MarketTrade(trade.ticks, side, trade.qty))
+        else:
+            market.apply_quote(event)
+        self._mark(market)
+        self.outbox.market(market)
+        self.outbox.flush()
+
+    def _fill_resting(self, market: Market, trade: MarketTrade) -> None:
+        model = self._models[market.symbol]
+        for account in self.accounts.values():
+            book = account.books.get(market.symbol)
+            if book is None or not len(book.orders):
+                continue
+            low, high = model.quiet_range(book.orders)
+            if low <= trade.price_ticks <= high:
+                continue
+            for order, qty in model.fills(book.orders, trade):
+                self.desk.fill_resting(account, market, order, qty)
+
+    def _mark(self, market: Market) -> None:
+        """Value all legs at the mark price, and take over those of accounts that it ruins."""
+        mark = market.mark
+        for account in self.accounts.values():
+            book = account.books.get(market.symbol)
+            if book is None:
+                continue
+            book.pair.mark_price = mark
+            if book.pair.is_open and self.take_over.must_liquidate(account, market):
+                self.take_over.liquidate(account)
+
+    def _plan_funding(self, market: Market) -> None:
+        market.set_next_funding(self.now_ms)
+        if self.settings.funding and market.next_funding_ms is not None:
+            self.schedule.at(market.next_funding_ms, partial(self._settle_funding, market))
+
+    def _settle_funding(self, market: Market) -> None:
+        market.settled.append((self.now_ms, plain(market.funding_rate)))
+        if market.mark is not None and market.funding_rate:
+            for account in self.accounts.values():
+                self._settle_account(account, market)
+        self._plan_funding(market)
+        self.outbox.market(market)
+
+    def _settle_account(self, account: PaperAccount, market: Market) -> None:
+        book = account.books.get(market.symbol)
+        if book is None or not book.pair.is_open:
+            return
+        for direction in LEGS:
+            if book.pair.leg(direction).size:
+                execution = self.booking.funding(
+                    account, market, direction, market.funding_rate, self.now_ms
+                )
+                self.outbox.execution(account, execution)
+                self.outbox.position(account, market.symbol, direction)
+        self.outbox.wallet(account)
+        if self.take_over.must_liquidate(account, market):
+            self.take_over.liquidate(account)
+
+    # commands of clients
+
+    def place(self, account: PaperAccount, request: OrderRequest) -> PaperOrder:
+        """Accept an order. Raises RefusalError."""
+        market = self.market(request.symbol)
+        book = account.book(market.listing)
+        book.pair.mark_price = market.mark
+        return self.desk.place(account, market, request)
+
+    def cancel(self, account: PaperAccount, symbol: str, order_id: str, link_id: str) -> PaperOrder:
+        """Accept the cancelling of an order. Raises RefusalError."""
+        order = self._order(account, symbol, order_id, link_id)
+        self.desk.cancel(account, self.market(symbol), order)
+        return order
+
+    def amend(
+        self,
+        account: PaperAccount,
+        symbol: str,
+        order_id: str,
+        link_id: str,
+        request: AmendRequest,
+    ) -> PaperOrder:
+        """Accept a change of an order. Raises RefusalError."""
+        order = self._order(account, symbol, order_id, link_id)
+        self.desk.amend(account, self.market(symbol), order, request)
+        return order
+
+    def cancel_all(
+        self, account: PaperAccount, symbols: Iterable[str], cancel_type: str = "CancelByUser"
+    ) -> list[PaperOrder]:
+        """Accept the cancelling of all open orders of some symbols; return them."""
+        wanted = set(symbols)
+        orders = [one for one in account.open_orders.values() if one.symbol in wanted][:500]
+        for order in orders:
+            if cancel_type == "CancelByUser":
+                self.desk.cancel(account, self.markets[order.symbol], order)
+            else:
+                self.desk.cancel_now(account, self.markets[order.symbol], order, cancel_type)
+        self.outbox.flush()
+        return orders
+
+    def _order(self, account: PaperAccount, symbol: str, order_id: str, link_id: str) -> PaperOrder:
+        if not order_id and not link_id:
+            raise parameter_error("orderId or orderLinkId is required")
+        order = account.find_order(order_id, link_id)
+        if order is None or order.symbol != symbol:
+            raise RefusalError(RetCode.ORDER_NOT_FOUND, "order not exists or too late to cancel")
+        return order
+
+    def set_leverage(self, account: PaperAccount, symbol: str, leverage: Decimal) -> None:
+        """Set the leverage of both legs. Raises RefusalError."""
+        market = self.market(symbol)
+        listing = market.listing
+        book = account.book(listing)
+        if not 1 <= leverage <= listing.max_leverage:
+            raise RefusalError(
+                RetCode.CANNOT_SET_LEVERAGE,
+                f"cannot set leverage gt maxLeverage by risk limit: {listing.max_leverage}",
+            )
+        if leverage % listing.leverage_step:
+            raise parameter_error(f"leverage {leverage} is no multiple of {listing.leverage_step}")
+        pair = book.pair
+        before = pair.long.leverage
+        if leverage == before:
+            raise RefusalError(RetCode.LEVERAGE_NOT_MODIFIED, "leverage not modified")
+        mark = market.mark or ZERO
+        value = (pair.long.size + pair.short.size) * mark
+        if leverage * listing.tiers.for_value(value).initial_rate > 1:
+            raise RefusalError(
+                RetCode.CANNOT_SET_LEVERAGE,
+                f"cannot set leverage {leverage} with a position of {value:.0f} USDT",
+            )
+        pair.mark_price = market.mark
+        self._use_leverage(account, symbol, leverage)
+        if leverage < before and account.money.available() < 0:
+            self._use_leverage(account, symbol, before)
+            raise RefusalError(
+                RetCode.INSUFFICIENT_BALANCE, "ab not enough for the margin of this leverage"
+            )
+        for direction in LEGS:
+            self.outbox.position(account, symbol, direction)
+        self.outbox.wallet(account)
+        self.outbox.flush()
+
+    @staticmethod
+    def _use_leverage(account: PaperAccount, symbol: str, leverage: Decimal) -> None:
+        book = account.books[symbol]
+        for direction in LEGS:
+            book.pair.leg(direction).leverage = leverage
+        book.pair.changed()
+        account.money.version += 1
+        for order in book.orders.orders.values():
+            if not order.reduce_only:
+                held = book.orders.margin_of(order.direction, order.leaves_qty, order.price)
+                book.pair.order_margin += held - order.margin
+                order.margin = held
+
+    def switch_mode(self, account: PaperAccount, symbols: Iterable[str], *, hedge: bool) -> None:
+        """Set the position mode of symbols. Raises RefusalError; then nothing has changed."""
+        books = [account.book(self.market(symbol).listing) for symbol in symbols]
+        changing = [book for book in books if book.hedge_mode is not hedge]
+        if not changing:
+            raise RefusalError(RetCode.MODE_NOT_MODIFIED, "Position mode is not modified")
+        for book in changing:
+            if book.pair.is_open:
+                raise RefusalError(
+                    RetCode.POSITION_EXISTS, "You have an existing position, cannot switch"
+                )
+            if len(book.orders) or book.arriving:
+                raise RefusalError(
+                    RetCode.ORDERS_EXIST, "You have existing open orders, cannot switch"
+                )
+        for book in changing:
+            book.hedge_mode = hedge
+
+    # what only the exchange can do
+
+    def deposit(self, account: PaperAccount, amount: Decimal) -> None:
+        """Put USDT into a wallet, or take it out when negative."""
+        self.booking.transfer(account, amount, self.now_ms)
+        self.outbox.wallet(account)
+        self.outbox.flush()
+
+    def change_tick_size(self, symbol: str, tick_size: Decimal) -> None:
+        """Change a contract's tick size; orders between two new ticks are cancelled."""
+        market = self.market(symbol)
+        market.retick(tick_size)
+        self.desk.retick(tuple(self.accounts.values()), market)
+        self.outbox.market(market)
+        self.outbox.flush()
+
+    def halt(self, symbol: str, *, halted: bool) -> None:
+        """Stop trading in a symbol, or let it go on."""
+        self.market(symbol).halted = halted
+
+    def liquidate(self, account: PaperAccount) -> None:
+        """Liquidate an account that need not be."""
+        self.take_over.liquidate(account)
+        self.outbox.flush()
+
+    def deleverage(
+        self, account: PaperAccount, symbol: str, direction: str, qty: Decimal
+    ) -> Decimal:
+        """Close a part of a leg (`long` or `short`) by auto-deleveraging; return how much."""
+        market = self.market(symbol)
+        leg = next((one for one in LEGS if one.value == direction), None)
+        if leg is None:
+            raise parameter_error(f"direction {direction[:10]!r}; it is long or short")
+        closed = self.take_over.deleverage(account, market, leg, qty)
+        self.outbox.flush()
+        return closed

@@ -1,0 +1,177 @@
+"""All endpoints under one roof: from a request to the bytes of its answer, without a socket."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from paper_exchange import rest_account, rest_market, rest_orders
+from paper_exchange.account import ApiKey, PaperAccount
+from paper_exchange.auth import Credentials, Gatekeeper
+from paper_exchange.calls import Answer, Call, Route
+from paper_exchange.exchange import PaperExchange
+from paper_exchange.rate_limits import RateLimits, Verdict
+from paper_exchange.rest_orders import BATCHES, batch_items, run_batch
+from paper_exchange.ret_codes import RefusalError, RetCode, parameter_error
+from paper_exchange.wire import Row
+
+log = logging.getLogger(__name__)
+NOBODY = Credentials("", "", "", "")
+MOST_BODY = 1 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RestRequest:
+    """A request as it came: the raw query string, the raw body."""
+
+    method: str
+    path: str
+    query: bytes = b""
+    body: bytes = b""
+    credentials: Credentials = NOBODY
+    ip: str = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class RestReply:
+    """Status, envelope and limit headers of an answer."""
+
+    status: int
+    envelope: Row
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def body(self) -> bytes:
+        """Return the envelope as JSON."""
+        return orjson.dumps(self.envelope)
+
+
+class RestApi:
+    """Routes, authentication, rate limits.
+
+    `server_ms` is the clock that clients are checked against.
+    """
+
+    def __init__(
+        self,
+        exchange: PaperExchange,
+        limits: RateLimits | None = None,
+        server_ms: Callable[[], int] | None = None,
+    ) -> None:
+        self.exchange = exchange
+        self.gatekeeper = Gatekeeper(exchange)
+        self.limits = limits or RateLimits()
+        self.server_ms = server_ms or (lambda: exchange.now_ms)
+        every = [*rest_market.routes(), *rest_orders.routes(), *rest_account.routes()]
+        self._routes = {(route.method, route.path): route for route in every}
+        self._paths = {route.path for route in every}
+
+    def answer(self, request: RestRequest) -> RestReply:
+        """Answer one request. Nothing escapes: what is wrong becomes a code and a sentence."""
+        now = self.server_ms()
+        if not self.limits.admits_ip(request.ip, now):
+            return RestReply(403, self._envelope(RetCode.RATE_LIMIT, "access too frequent"))
+        route = self._routes.get((request.method, request.path))
+        if route is None:
+            return self._no_route(request)
+        headers: dict[str, str] = {}
+        try:
+            account: PaperAccount | None = None
+            key: ApiKey | None = None
+            if route.signed:
+                payload = request.query if request.method == "GET" else request.body
+                account, key = self.gatekeeper.admit(request.credentials, payload, now, request.ip)
+            params = _parameters(request)
+            answer = self.run(route, params, account, key, headers)
+        except RefusalError as refusal:
+            return RestReply(200, self._envelope(refusal.code, refusal.message), headers)
+        except Exception:
+            # the client learns that it failed, not where
+            log.exception("%s %s failed", request.method, request.path)
+            return RestReply(200, self._envelope(RetCode.SERVER_ERROR, "Server error."), headers)
+        envelope = self._envelope(answer.code, answer.message, answer.result, answer.ext)
+        return RestReply(200, envelope, headers)
+
+    def run(
+        self,
+        route: Route,
+        params: Mapping[str, Any],
+        account: PaperAccount | None,
+        key: ApiKey | None,
+        headers: dict[str, str],
+    ) -> Answer:
+        """Carry out a call that is admitted; fills the limit headers. Raises RefusalError."""
+        call = Call(self.exchange, params, account)
+        if account is None or key is None or route.limit is None:
+            return route.handler(call)
+        if route.writes and key.read_only:
+            raise RefusalError(
+                RetCode.PERMISSION_DENIED,
+                "Permission denied, please check your API key permissions.",
+            )
+        name = route.path.removeprefix("/v5/order/")
+        batch = BATCHES.get(name) if route.writes else None
+        count = len(batch_items(params)) if batch else 1
+        verdict = self.limits.take(account.uid, route.path, route.limit, self.server_ms(), count)
+        headers.update(limit_headers(verdict))
+        if not verdict.passed:
+            raise RefusalError(RetCode.RATE_LIMIT, "Too many visits!")
+        if batch:
+            single, creates = batch
+            return run_batch(call, single, verdict.passed, creates=creates)
+        return route.handler(call)
+
+    def route(self, method: str, path: str) -> Route | None:
+        """Return an endpoint, None for one that is not there."""
+        return self._routes.get((method, path))
+
+    def _no_route(self, request: RestRequest) -> RestReply:
+        if request.path in self._paths:
+            text = f"{request.method} is not the method of {request.path}"
+            return RestReply(400, self._envelope(RetCode.PARAMETER_ERROR, text))
+        text = f"{request.path[:100]} is not supported by this exchange"
+        return RestReply(404, self._envelope(RetCode.ROUTE_NOT_FOUND, text))
+
+    def _envelope(
+        self, code: int, message: str, result: Row | None = None, ext: Row | None = None
+    ) -> Row:
+        return {
+            "retCode": int(code),
+            "retMsg": message,
+            "result": result or {},
+            "retExtInfo": ext or {},
+            "time": self.server_ms(),
+        }
+
+
+def limit_headers(verdict: Verdict) -> dict[str, str]:
+    """Return the three headers that tell of a limit."""
+    return {
+        "X-Bapi-Limit": str(verdict.limit),
+        "X-Bapi-Limit-Status": str(verdict.remaining),
+        "X-Bapi-Limit-Reset-Timestamp": str(verdict.reset_ms),
+    }
+
+
+def _parameters(request: RestRequest) -> Mapping[str, Any]:
+    if request.method == "GET":
+        try:
+            text = request.query.decode()
+            return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=100))
+        except ValueError:
+            raise parameter_error("the query string cannot be read") from None
+    if len(request.body) > MOST_BODY:
+        raise parameter_error(f"the body is larger than {MOST_BODY} bytes")
+    if not request.body.strip():
+        return {}
+    try:
+        body = orjson.loads(request.body)
+    except orjson.JSONDecodeError as error:
+        raise parameter_error(f"the body is no JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise parameter_error("the body is no JSON object")
+    return body

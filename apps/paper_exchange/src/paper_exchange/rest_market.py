@@ -1,0 +1,164 @@
+"""Public endpoints: /v5/market/*."""
+
+from __future__ import annotations
+
+from gridcore import SideType
+from paper_exchange.calls import Answer, Call, Route
+from paper_exchange.candles import INTERVALS
+from paper_exchange.cursors import page
+from paper_exchange.market import Market
+from paper_exchange.market_rows import candle_row, level_rows, rest_ticker_row, trade_row
+from paper_exchange.ret_codes import parameter_error
+from paper_exchange.wire import Row
+
+CATEGORY = "linear"
+
+
+def server_time(call: Call) -> Answer:
+    """GET /v5/market/time."""
+    now = call.now_ms
+    return Answer({"timeSecond": str(now // 1000), "timeNano": f"{now}000000"})
+
+
+def instruments_info(call: Call) -> Answer:
+    """GET /v5/market/instruments-info."""
+    call.require_linear()
+    status, base = call.text("status"), call.text("baseCoin")
+    symbol = call.text("symbol")
+    markets = [call.exchange.market(symbol)] if symbol else list(call.exchange.markets.values())
+    rows = []
+    for number, market in enumerate(markets, 1):
+        row = market.listing.row
+        if (not status or row["status"] == status) and (not base or row["baseCoin"] == base):
+            rows.append((number, row))
+    found, cursor = page(rows, call.limit(500, 1000), call.after())
+    return Answer({"category": CATEGORY, "list": found, "nextPageCursor": cursor})
+
+
+def tickers(call: Call) -> Answer:
+    """GET /v5/market/tickers."""
+    call.require_linear()
+    rows = [
+        rest_ticker_row(call.exchange.market(symbol), call.now_ms)
+        for symbol in call.symbols(required=False)
+    ]
+    return Answer({"category": CATEGORY, "list": rows})
+
+
+def kline(call: Call) -> Answer:
+    """GET /v5/market/kline, newest first."""
+    market, rows = _candles(call)
+    return Answer({"symbol": market.symbol, "category": CATEGORY, "list": rows})
+
+
+def mark_kline(call: Call) -> Answer:
+    """GET /v5/market/mark-price-kline: made of last prices, without volume."""
+    market, rows = _candles(call)
+    return Answer({"symbol": market.symbol, "category": CATEGORY, "list": [r[:5] for r in rows]})
+
+
+def _candles(call: Call) -> tuple[Market, list[list[str]]]:
+    if call.text("category"):
+        call.require_linear()
+    market, interval = call.market(), call.text("interval")
+    if interval not in INTERVALS:
+        raise parameter_error(f"interval {interval[:10]!r}; it is one of {', '.join(INTERVALS)}")
+    limit = call.limit(200, 1000)
+    start = call.whole("start", 0, 0, 10**15)
+    end = call.whole("end", 10**15, 0, 10**15)
+    rows: list[list[str]] = []
+    for candle in market.candles.newest_first(interval):
+        if candle.start_ms < start or len(rows) == limit:
+            break
+        if candle.start_ms <= end:
+            rows.append(candle_row(market, candle))
+    return market, rows
+
+
+def orderbook(call: Call) -> Answer:
+    """GET /v5/market/orderbook."""
+    call.require_linear()
+    market, limit = call.market(), call.limit(25, 1000)
+    return Answer(
+        {
+            "s": market.symbol,
+            "b": level_rows(market, market.levels(SideType.BUY, limit)),
+            "a": level_rows(market, market.levels(SideType.SELL, limit)),
+            "ts": call.now_ms,
+            "u": market.updates,
+            "seq": market.seq,
+            "cts": market.ts_ms,
+        }
+    )
+
+
+def recent_trade(call: Call) -> Answer:
+    """GET /v5/market/recent-trade, newest first."""
+    call.require_linear()
+    market, limit = call.market(), call.limit(500, 1000)
+    rows = [trade_row(market, trade) for trade in list(market.trades)[: -limit - 1 : -1]]
+    return Answer({"category": CATEGORY, "list": rows})
+
+
+def funding_history(call: Call) -> Answer:
+    """GET /v5/market/funding/history, newest first."""
+    call.require_linear()
+    market, limit = call.market(), call.limit(200, 200)
+    if call.text("startTime") and not call.text("endTime"):
+        raise parameter_error("startTime needs endTime")
+    start = call.whole("startTime", 0, 0, 10**15)
+    end = call.whole("endTime", 10**15, 0, 10**15)
+    rows: list[Row] = [
+        {
+            "symbol": market.symbol,
+            "fundingRate": rate,
+            "fundingRateTimestamp": str(ts_ms),
+        }
+        for ts_ms, rate in reversed(market.settled)
+        if start <= ts_ms <= end
+    ]
+    return Answer({"category": CATEGORY, "list": rows[:limit]})
+
+
+def risk_limit(call: Call) -> Answer:
+    """GET /v5/market/risk-limit: fifteen symbols a page, one when a symbol is given."""
+    call.require_linear()
+    symbols = call.symbols(required=False)
+    numbered = list(enumerate(symbols, 1))
+    found, cursor = page(numbered, 15, call.after())
+    rows = [row for symbol in found for row in call.exchange.market(symbol).listing.risk_rows]
+    return Answer({"category": CATEGORY, "list": rows, "nextPageCursor": cursor})
+
+
+def price_limit(call: Call) -> Answer:
+    """GET /v5/market/price-limit."""
+    market = call.market()
+    limits = market.price_limits()
+    highest, lowest = (
+        ("", "")
+        if limits is None
+        else (market.listing.price_text(market.price(ticks)) for ticks in limits)
+    )
+    return Answer(
+        {"symbol": market.symbol, "buyLmt": highest, "sellLmt": lowest, "ts": str(call.now_ms)}
+    )
+
+
+def routes() -> list[Route]:
+    """Return the endpoints of this module."""
+    table = {
+        "time": server_time,
+        "instruments-info": instruments_info,
+        "tickers": tickers,
+        "kline": kline,
+        "mark-price-kline": mark_kline,
+        "orderbook": orderbook,
+        "recent-trade": recent_trade,
+        "funding/history": funding_history,
+        "risk-limit": risk_limit,
+        "price-limit": price_limit,
+    }
+    return [
+        Route("GET", f"/v5/market/{name}", handler, signed=False, limit=None)
+        for name, handler in table.items()
+    ]

@@ -1,0 +1,133 @@
+"""Legs that the exchange closes itself: liquidation and auto-deleveraging."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from decimal import Decimal
+
+from gridcore import DirectionType
+from paper_exchange.account import LEGS, PaperAccount
+from paper_exchange.booking import Booking
+from paper_exchange.ids import Ids
+from paper_exchange.listeners import Outbox
+from paper_exchange.market import Market
+from paper_exchange.order_desk import OrderDesk
+from paper_exchange.orders import ExecType, OrderType, PaperOrder, Status, TimeInForce
+
+log = logging.getLogger(__name__)
+ZERO = Decimal(0)
+
+
+class TakeOver:
+    """Closes legs by force. `insurance_fund` (USDT) keeps what liquidations left over or cost."""
+
+    def __init__(
+        self,
+        markets: dict[str, Market],
+        desk: OrderDesk,
+        clock: Callable[[], int],
+        ids: Ids,
+        booking: Booking,
+        outbox: Outbox,
+    ) -> None:
+        self.insurance_fund = ZERO
+        self._markets = markets
+        self._desk = desk
+        self._clock = clock
+        self._ids = ids
+        self._booking = booking
+        self._outbox = outbox
+
+    def must_liquidate(self, account: PaperAccount, market: Market) -> bool:
+        """Tell whether a market's mark price has reached the account's liquidation price."""
+        book = account.books.get(market.symbol)
+        if book is None or not book.pair.is_open or market.mark is None:
+            return False
+        low, high = account.money.liquidation_range(market.symbol)
+        mark = market.mark
+        return (low is not None and mark <= low) or (high is not None and mark >= high)
+
+    def liquidate(self, account: PaperAccount) -> None:
+        """Cancel all orders and take all legs over at the bankruptcy price of the account.
+
+        The account ends at nothing or a little above it. What its legs are worth beyond that at
+        the mark price goes to the insurance fund, which also bears what is missing.
+        """
+        equity = account.money.equity()
+        log.warning("%s: liquidated at an equity of %.4f USDT", account.name, equity)
+        for order in tuple(account.open_orders.values()):
+            self._desk.cancel_now(account, self._markets[order.symbol], order, "CancelAllBeforeLiq")
+        for symbol, book in account.books.items():
+            if not book.pair.is_open:
+                continue
+            market = self._markets[symbol]
+            # the other symbols stay at their marks until their turn, so the sum comes out at zero
+            price = account.money.bankruptcy_price(symbol) or market.mark or ZERO
+            for direction in LEGS:
+                record = book.legs[direction]
+                record.status = "Liq"
+                size = book.pair.leg(direction).size
+                if size:
+                    self._close(account, market, direction, size, price, ExecType.BUST)
+        if account.money.wallet < 0:
+            # legs that cancel each other out have no bankruptcy price: the fund pays the rest
+            missing = -account.money.wallet
+            account.insured += missing
+            self._booking.transfer(account, missing, self._clock(), "BONUS")
+        self.insurance_fund += equity - account.money.wallet
+        for book in account.books.values():
+            for record in book.legs.values():
+                record.status = "Normal"
+        self._outbox.wallet(account)
+
+    def deleverage(
+        self, account: PaperAccount, market: Market, direction: DirectionType, qty: Decimal
+    ) -> Decimal:
+        """Close up to `qty` (base coin) of a leg at the mark price; return how much it was."""
+        size = account.book(market.listing).pair.leg(direction).size
+        closed = min(qty, size)
+        if closed > 0 and market.mark is not None:
+            self._close(account, market, direction, closed, market.mark, ExecType.ADL)
+            self._desk.shrink_closing(account, market, direction)
+        return max(closed, ZERO)
+
+    def _close(
+        self,
+        account: PaperAccount,
+        market: Market,
+        direction: DirectionType,
+        qty: Decimal,
+        price: Decimal,
+        exec_type: ExecType,
+    ) -> None:
+        now = self._clock()
+        order = PaperOrder(
+            number=self._ids.number(),
+            order_id=self._ids.uuid(),
+            link_id="",
+            symbol=market.symbol,
+            side=direction.opening_side.opposite,
+            direction=direction,
+            order_type=OrderType.MARKET,
+            time_in_force=TimeInForce.IOC,
+            price=price,
+            qty=qty,
+            reduce_only=True,
+            close_on_trigger=False,
+            created_ms=now,
+            updated_ms=now,
+            last_price_on_created=None,
+            create_type=(
+                "CreateByTakeOver_PassThrough"
+                if exec_type is ExecType.BUST
+                else "CreateByAdl_PassThrough"
+            ),
+            status=Status.NEW,
+        )
+        execution = self._booking.fill(
+            account, market, order, qty, price, now, is_maker=False, exec_type=exec_type
+        )
+        account.end_order(order)
+        self._outbox.execution(account, execution)
+        self._outbox.order(account, order)
