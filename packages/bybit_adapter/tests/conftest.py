@@ -1,11 +1,21 @@
-"""Frames and rows in Bybit's own form, and where the recorded ones lie."""
+"""Rows in Bybit's own form, where the recorded ones lie, and a server that a test scripts."""
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import hmac
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
+from aiohttp import WSMsgType, web
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "real"
 
@@ -133,3 +143,212 @@ def wallet_row() -> dict[str, Any]:
             }
         ],
     }
+
+
+@dataclass
+class Reply:
+    """What the scripted exchange answers to one REST call."""
+
+    result: Any = field(default_factory=dict)
+    code: Any = 0
+    message: str = "OK"
+    extra: Any = field(default_factory=dict)
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None  # instead of the envelope
+    delay_s: float = 0.0
+    hang_up: bool = False  # close the connection without an answer
+
+
+@dataclass
+class Call:
+    """One REST call as it arrived."""
+
+    method: str
+    path: str
+    query: str
+    body: str
+    headers: dict[str, str]
+
+    @property
+    def params(self) -> dict[str, str]:
+        return dict(parse_qsl(self.query, keep_blank_values=True))
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def is_signed_with(self, secret: str) -> bool:
+        names = ("x-bapi-timestamp", "x-bapi-api-key", "x-bapi-recv-window")
+        payload = self.query if self.method == "GET" else self.body
+        text = "".join(self.headers[name] for name in names) + payload
+        wanted = hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+        return hmac.compare_digest(wanted, self.headers["x-bapi-sign"])
+
+
+class ScriptedExchange:
+    """An HTTP and WebSocket server on a loopback port that says what a test tells it to.
+
+    REST: `on(path, reply, ...)` sets the answers of a path in order; the last one stays. A
+    callable is asked with the Call. Streams: `sockets` holds the open connections by path,
+    `frames` what clients sent; `push` sends to all connections of a path.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.frames: list[tuple[str, Any]] = []
+        self.sockets: dict[str, list[web.WebSocketResponse]] = {}
+        self.connections: Counter[str] = Counter()
+        self.is_silent = False  # neither acks nor pongs
+        self.refuses_streams = False
+        self.acks: Callable[[str, dict[str, Any]], dict[str, Any] | None] = self.ack
+        self.port = 0
+        self._script: dict[str, list[Any]] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def reply(self, result: Any = None, **fields: Any) -> Reply:
+        return Reply(result={} if result is None else result, **fields)
+
+    def rows(self, *rows: Any, cursor: str = "", **fields: Any) -> Reply:
+        result = {"category": "linear", "list": list(rows), "nextPageCursor": cursor}
+        return Reply(result=result, **fields)
+
+    def on(self, path: str, *replies: Any) -> None:
+        self._script[path] = list(replies)
+
+    def start(self) -> None:
+        self._thread.start()
+        self._run(self._start())
+
+    def stop(self) -> None:
+        self._run(self._runner.cleanup())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    def stop_listening(self) -> None:
+        self._run(self._site.stop())
+
+    def listen_again(self) -> None:
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True)
+        self._run(self._site.start())
+
+    def push(self, path: str, *frames: Any) -> None:
+        """Send frames to all connections of a path, as JSON unless they are text."""
+
+        async def send() -> None:
+            for socket in list(self.sockets.get(path, [])):
+                for frame in frames:
+                    await socket.send_str(frame if isinstance(frame, str) else json.dumps(frame))
+
+        self._run(send())
+
+    def close_streams(self, path: str, *, abort: bool = False) -> None:
+        """Close all connections of a path, politely or by cutting the line."""
+
+        async def close() -> None:
+            for socket in list(self.sockets.get(path, [])):
+                if abort:
+                    transport = socket.get_extra_info("socket_transport") or socket._req.transport
+                    transport.abort()
+                else:
+                    await socket.close()
+
+        self._run(close())
+
+    def topics(self, path: str) -> list[str]:
+        """Return all topics that were asked for on a path, in order."""
+        return [
+            topic
+            for at, frame in self.frames
+            if at == path and frame.get("op") == "subscribe"
+            for topic in frame["args"]
+        ]
+
+    def ack(self, path: str, frame: dict[str, Any]) -> dict[str, Any] | None:
+        if frame.get("op") == "ping":
+            if path.endswith("private"):
+                return {"op": "pong", "args": ["1"], "conn_id": "c"}
+            return {"success": True, "ret_msg": "pong", "op": "ping", "conn_id": "c"}
+        return {
+            "success": True,
+            "ret_msg": "",
+            "op": frame.get("op"),
+            "req_id": frame.get("req_id"),
+            "conn_id": "c",
+        }
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _start(self) -> None:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
+        await self._runner.setup()
+        self._site = web.TCPSite(self._runner, "127.0.0.1", 0, reuse_address=True)
+        await self._site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._stream(request)
+        call = Call(
+            method=request.method,
+            path=request.path,
+            query=request.raw_path.partition("?")[2],
+            body=await request.text(),
+            headers={name.lower(): value for name, value in request.headers.items()},
+        )
+        self.calls.append(call)
+        replies = self._script.get(request.path)
+        if not replies:
+            return web.Response(status=404)
+        reply = replies.pop(0) if len(replies) > 1 else replies[0]
+        if callable(reply):
+            reply = reply(call)
+        await asyncio.sleep(reply.delay_s)
+        if reply.hang_up:
+            assert request.transport is not None
+            request.transport.abort()
+        envelope = {
+            "retCode": reply.code,
+            "retMsg": reply.message,
+            "result": reply.result,
+            "retExtInfo": reply.extra,
+            "time": 1786276800123,
+        }
+        body = json.dumps(envelope).encode() if reply.body is None else reply.body
+        return web.Response(body=body, status=reply.status, headers=reply.headers)
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        if self.refuses_streams:
+            return web.Response(status=503)
+        path = request.path
+        socket = web.WebSocketResponse(autoping=False)
+        await socket.prepare(request)
+        self.connections[path] += 1
+        self.sockets.setdefault(path, []).append(socket)
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.PING and not self.is_silent:
+                    await socket.pong(message.data)
+                if message.type is not WSMsgType.TEXT:
+                    continue
+                frame = json.loads(message.data)
+                self.frames.append((path, frame))
+                answer = None if self.is_silent else self.acks(path, frame)
+                if answer is not None:
+                    await socket.send_str(json.dumps(answer))
+        finally:
+            self.sockets[path].remove(socket)
+        return socket
+
+
+@pytest.fixture
+def exchange() -> Iterator[ScriptedExchange]:
+    server = ScriptedExchange()
+    server.start()
+    yield server
+    server.stop()

@@ -214,6 +214,7 @@ class GatedClock(HandClock):
             self.gate.notify_all()
             self.gate.wait_for(lambda: self.seconds >= wake, timeout=10)
             self.sleepers -= 1
+            self.gate.notify_all()
 
     def open(self, seconds: float) -> None:
         with self.gate:
@@ -240,9 +241,11 @@ def test_cancels_go_before_places_and_places_before_queries() -> None:
     for number, thread in enumerate(threads, 1):
         thread.start()
         clock.wait_for_sleepers(number)
-    for number in range(1, 4):
+    for number in range(1, 40):
         clock.open(number * 5.0)
-        clock.wait_for_sleepers(3 - number)
+        threads[0].join(0.02)  # the query goes last
+        if not threads[0].is_alive():
+            break
     for thread in threads:
         thread.join(10)
     assert went == [Priority.CANCEL, Priority.PLACE, Priority.QUERY]
