@@ -7,13 +7,13 @@ makes the quiet band of a strategy exact while it waits with refused orders.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from gridcore.account import AccountMirror
-from gridcore.engine import Want, WantPlace
+from gridcore.engine import WantPlace
 from gridcore.guards import (
     LossBreaker,
     OrderRate,
@@ -53,17 +53,6 @@ class Refusal(StrEnum):
 TIMED = frozenset({Refusal.RETRY_HOLD, Refusal.ORDER_RATE, Refusal.LOSS_BREAKER})
 
 
-def highest_closing(wants: Iterable[Want]) -> dict[DirectionType, int]:
-    """Return the highest price, in ticks, at which each leg wants to close, if it wants to."""
-    highest: dict[DirectionType, int] = {}
-    for want in wants:
-        if type(want) is WantPlace and want.closing:
-            leg, ticks = want.direction, want.price_ticks
-            if leg not in highest or ticks > highest[leg]:
-                highest[leg] = ticks
-    return highest
-
-
 class Admission:
     """Asks every guard about one wanted order; owns the guards that have a memory."""
 
@@ -88,6 +77,10 @@ class Admission:
         self.refused: Counter[Refusal] = Counter()
         self._sizer = OrderSizer(config.amount, config.instrument)
         self._qty: dict[tuple[DirectionType, SideType, int], Decimal | None] = {}
+
+    def uncovered_legs(self, highest_closing: Mapping[DirectionType, int]) -> set[DirectionType]:
+        """Return the legs of which no closing order up to a price, in ticks, would be covered."""
+        return {leg for leg, ticks in highest_closing.items() if self.is_uncovered(leg, ticks)}
 
     def is_uncovered(self, direction: DirectionType, price_ticks: int) -> bool:
         """Tell whether a closing order at a price is not covered, and so none at a lower price.

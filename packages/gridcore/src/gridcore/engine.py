@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
@@ -77,6 +77,7 @@ class _Comparison:
     outside: set[int]  # prices of orders on no level
     work: list[Work]  # what differs, in the order of visiting
     cancels: list[WantCancel]  # orders on no level, and all but one at a level
+    highest_closing: int = 0  # price of the highest level that lacks a closing order
     bounds: tuple[int, int] | None = None  # of the market that `wants` are for
     wants: Sequence[Want] = ()
 
@@ -262,9 +263,10 @@ class GridEngine:
         if known is None or not self._catch_up(direction, known, resting):
             known = self._compare_all(direction, resting)
             self._compared[direction] = known
-        known.work = [
-            known.differing[i] for i in sorted(known.differing, key=self._rank.__getitem__)
-        ]
+        differing = known.differing
+        known.work = [differing[index] for index in sorted(differing, key=self._rank.__getitem__)]
+        closing = [place.price_ticks for place, _ in known.work if place.closing]
+        known.highest_closing = max(closing, default=0)
         return known
 
     def _compare_all(self, direction: DirectionType, resting: RestingSide) -> _Comparison:
@@ -420,11 +422,30 @@ class GridEngine:
             for want in self._wants(direction, resting[direction], bounds)
         ]
 
-    def stable_range(self, resting: Mapping[DirectionType, RestingSide]) -> tuple[int, int] | None:
+    def highest_closing(
+        self, resting: Mapping[DirectionType, RestingSide]
+    ) -> dict[DirectionType, int]:
+        """Return the highest price, in ticks, at which each leg lacks a closing order.
+
+        Legs that lack none are left out. What is wanted at any market is among what lacks.
+        """
+        highest = {}
+        for direction in DIRECTIONS:
+            ticks = self._compare(direction, resting[direction]).highest_closing
+            if ticks:
+                highest[direction] = ticks
+        return highest
+
+    def stable_range(
+        self,
+        resting: Mapping[DirectionType, RestingSide],
+        not_closing: Collection[DirectionType] = (),
+    ) -> tuple[int, int] | None:
         """Return the closed range of market prices, in ticks, with the same wants as now.
 
         None when another tick at the present price would change the grid. What is wanted now
-        (possibly nothing) is wanted, in the same order, everywhere in the range.
+        (possibly nothing) is wanted, in the same order, everywhere in the range; closing orders
+        of the legs in `not_closing` are not looked at.
         """
         if self.last_close is None or not self.grid.ticks:
             return None
@@ -441,20 +462,26 @@ class GridEngine:
                 low, high = max(low, settled_low), min(high, settled_high)
         if not low <= close <= high:
             return None
-        first, last = self._same_wishes_range(self.last_close, resting)
+        first, last = self._same_wishes_range(self.last_close, resting, not_closing)
         return max(low, first), min(high, last)
 
     def _same_wishes_range(
-        self, last_close: Decimal, resting: Mapping[DirectionType, RestingSide]
+        self,
+        last_close: Decimal,
+        resting: Mapping[DirectionType, RestingSide],
+        not_closing: Collection[DirectionType],
     ) -> tuple[int, int]:
-        """Return the closed range of markets, in ticks, at which the same levels lack an order.
+        """Return the closed range of markets, in ticks, at which the same orders are wanted.
 
         Levels come to be wanted in the order of their prices, so that the nearest ones decide.
         """
         buys: list[int] = []
         sells: list[int] = []
         for direction in DIRECTIONS:
+            opening_only = direction in not_closing
             for place, _ in self._compare(direction, resting[direction]).work:
+                if opening_only and place.closing:
+                    continue
                 (buys if place.side is SideType.BUY else sells).append(place.price_ticks)
         buys.sort()
         sells.sort()

@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Self
+from typing import Self, assert_never
 
 from gridcore.errors import ConfigError, GridcoreError
 from gridcore.pnl import calc_liq_ratio, calc_unrealised_pnl_pct
@@ -105,7 +105,14 @@ class Position:
         self.config = config
         self.opposite: Position | None = None
         self.last_rule: RiskRule | None = None
-        self._multiplier: dict[SideType, float] = {SideType.BUY: 1.0, SideType.SELL: 1.0}
+        self._multiplier = _ones()
+        # liquidation price / last price beyond which the leg is at risk, and at high risk
+        if direction is DirectionType.LONG:
+            limit, factor = config.min_liq_ratio, HIGH_LIQ_FACTOR_LONG
+        else:
+            limit, factor = config.max_liq_ratio, HIGH_LIQ_FACTOR_SHORT
+        self._risky = Decimal(str(limit))
+        self._very_risky = factor * self._risky
 
     @classmethod
     def create_linked_pair(
@@ -190,31 +197,28 @@ class Position:
         """
         if self.opposite is None:
             raise GridcoreError("the position has no opposite; use Position.create_linked_pair")
-        long, short = Position.create_linked_pair(self.config, self.opposite.config)
-        for own, other, leg in ((position, opposite, long), (opposite, position, short)):
+        found = {self.direction: _ones(), self.opposite.direction: _ones()}
+        for leg, own, other in ((self, position, opposite), (self.opposite, opposite, position)):
             rule = leg.judge(own, other, price) if own.size else None
-            if rule is not None and leg.opposite is not None:
-                leg._apply(rule, leg.opposite)
-        return long.get_amount_multiplier(), short.get_amount_multiplier()
+            if rule is not None:
+                direction, side, mult = leg._effect(rule)
+                found[direction][side] = mult
+        return found[DirectionType.LONG], found[DirectionType.SHORT]
 
-    def edges(self, position: PositionState) -> list[Decimal]:
+    def edges(self, position: PositionState, opposite: PositionState) -> list[Decimal]:
         """Return the prices (USDT) at which a rule of this leg may begin or end to hold.
 
         Between two neighbouring edges of both legs a check comes to one result: every rule
-        compares the price with the liquidation price or with the entry.
+        compares the price with the liquidation price, or with the entry where the leg is small.
         """
         if not position.size:
             return []
-        found = [position.entry_price]
+        found = []
+        if opposite.size and self._is_small(position, opposite):
+            found.append(position.entry_price)
         liquidation = position.liquidation_price
-        if liquidation is not None:
-            if self.direction is DirectionType.LONG:
-                limit, factor = self.config.min_liq_ratio, HIGH_LIQ_FACTOR_LONG
-            else:
-                limit, factor = self.config.max_liq_ratio, HIGH_LIQ_FACTOR_SHORT
-            exact = Decimal(str(limit))
-            if exact:
-                found += [liquidation / exact, liquidation / (factor * exact)]
+        if liquidation is not None and self._risky:
+            found += [liquidation / self._risky, liquidation / self._very_risky]
         return found
 
     def judge(
@@ -230,53 +234,61 @@ class Position:
         relative = float(own.margin) / float(other.margin) if other.margin else NO_LIMIT
         if EQUAL_LEGS[0] < relative < EQUAL_LEGS[1] and total_margin < self.config.min_total_margin:
             return RiskRule.LOW_TOTAL_MARGIN
-        sizes = (own.size, other.size)
-        long_size, short_size = sizes if self.direction is DirectionType.LONG else sizes[::-1]
-        position_ratio = float(long_size / short_size)
-        if self.direction is DirectionType.LONG:
-            smaller, much_smaller = position_ratio < 0.5, position_ratio < 0.20
-        else:
-            smaller, much_smaller = position_ratio > 2, position_ratio > 5
-        if smaller:
+        if self._is_small(own, other):
             percent = calc_unrealised_pnl_pct(
                 self.direction, own.entry_price, last_close, own.leverage
             )
             if percent < 0:
                 return RiskRule.LOSING_AND_SMALL
-        return RiskRule.VERY_SMALL if much_smaller else None
+            if self._is_small(own, other, much=True):
+                return RiskRule.VERY_SMALL
+        return None
+
+    def _is_small(self, own: PositionState, other: PositionState, *, much: bool = False) -> bool:
+        """Tell whether this leg is less than half, or `much` less (a fifth), of the other."""
+        if self.direction is DirectionType.LONG:
+            return float(own.size / other.size) < (0.20 if much else 0.5)
+        return float(other.size / own.size) > (5 if much else 2)
 
     def _liquidation_rule(self, liq_ratio: Decimal) -> RiskRule | None:
         """Judge liquidation price / last price, exactly: the boundary itself is not yet beyond."""
         if self.direction is DirectionType.LONG:
-            least = Decimal(str(self.config.min_liq_ratio))
-            if liq_ratio > HIGH_LIQ_FACTOR_LONG * least:
+            if liq_ratio > self._very_risky:
                 return RiskRule.HIGH_LIQUIDATION_RISK
-            if liq_ratio > least:
+            if liq_ratio > self._risky:
                 return RiskRule.MODERATE_LIQUIDATION_RISK
         else:
-            most = Decimal(str(self.config.max_liq_ratio))
-            if 0 < liq_ratio < HIGH_LIQ_FACTOR_SHORT * most:
+            if 0 < liq_ratio < self._very_risky:
                 return RiskRule.HIGH_LIQUIDATION_RISK
-            if 0 < liq_ratio < most:
+            if 0 < liq_ratio < self._risky:
                 return RiskRule.MODERATE_LIQUIDATION_RISK
         return None
 
     def _apply(self, rule: RiskRule, opposite: Position) -> None:
+        direction, side, mult = self._effect(rule)
+        (self if direction is self.direction else opposite).set_amount_multiplier(side, mult)
+
+    def _effect(self, rule: RiskRule) -> tuple[DirectionType, SideType, float]:
+        """Return which multiplier a rule of this leg sets: of which leg and side, to what."""
         opening = self.direction.opening_side
         closing = opening.opposite
         match rule:
             case RiskRule.HIGH_LIQUIDATION_RISK:
-                self.set_amount_multiplier(closing, 1.5)
+                return self.direction, closing, 1.5
             case RiskRule.MODERATE_LIQUIDATION_RISK:
                 # the other leg's closing side equals this leg's opening side
-                opposite.set_amount_multiplier(opening, 0.5)
+                return self.direction.opposite, opening, 0.5
             case RiskRule.LOW_TOTAL_MARGIN:
                 if self.config.increase_same_position_on_low_margin:
-                    self.set_amount_multiplier(opening, 2.0)
-                else:
-                    self.set_amount_multiplier(closing, 0.5)
+                    return self.direction, opening, 2.0
+                return self.direction, closing, 0.5
             case RiskRule.LOSING_AND_SMALL | RiskRule.VERY_SMALL:
-                self.set_amount_multiplier(opening, 2.0)
+                return self.direction, opening, 2.0
+        assert_never(rule)
+
+
+def _ones() -> dict[SideType, float]:
+    return {SideType.BUY: 1.0, SideType.SELL: 1.0}
 
 
 PositionRiskManager = Position

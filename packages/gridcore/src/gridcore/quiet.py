@@ -12,12 +12,13 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from gridcore.account import AccountMirror
-from gridcore.admission import TIMED, Admission, Refusal, highest_closing
+from gridcore.admission import TIMED, Admission, Refusal
 from gridcore.engine import DIRECTIONS, GridEngine, Want, WantCancel
 from gridcore.grid import UNBOUNDED
 from gridcore.instrument import InstrumentInfo, floor_ceil_ticks
 from gridcore.order_desk import OrderDesk
 from gridcore.orders import TrackedOrder
+from gridcore.sides import DirectionType
 
 # refusals that depend on the size of the order, which a position check may change
 SIZED = frozenset({Refusal.NOT_COVERED, Refusal.NOTIONAL_CAP, Refusal.FREE_MARGIN})
@@ -68,10 +69,12 @@ class QuietFinder:
             return self._until_loss_ends(now)
         if self.desk.config.cancel_foreign_orders and self.desk.has_foreign_to_cancel:
             return None
-        stable = self.engine.stable_range(self.desk.book.sides)
+        resting = self.desk.book.sides
+        uncovered = self.admission.uncovered_legs(self.engine.highest_closing(resting))
+        stable = self.engine.stable_range(resting, uncovered)
         if stable is None:
             return None
-        waits = self._refused_until(self.engine.wants_unchanged(self.desk.book.sides), now)
+        waits = self._refused_until(self.engine.wants_unchanged(resting), uncovered, now)
         if waits is None:
             return None
         times, refusals = waits
@@ -114,7 +117,9 @@ class QuietFinder:
         ):
             return None
         low, high = 1, UNBOUNDED
-        for edge in (*long.edges(states[0]), *short.edges(states[1])):
+        long_state, short_state = states
+        edges = (*long.edges(long_state, short_state), *short.edges(short_state, long_state))
+        for edge in edges:
             below, above = floor_ceil_ticks(edge, self.instrument.tick_size)
             # an edge is a rounded quotient, so the ticks next to it are left to a real check
             if close > above + 1:
@@ -137,20 +142,16 @@ class QuietFinder:
         return QuietBand(1, UNBOUNDED, self._earliest(times), check_matters=False)
 
     def _refused_until(
-        self, wants: list[Want], now: datetime
+        self, wants: list[Want], uncovered: set[DirectionType], now: datetime
     ) -> tuple[list[datetime | None], set[Refusal]] | None:
         """Return when refusals of these wants may end by time alone, and which there are.
 
-        None if one of the wants is admissible.
+        None if one of the wants is admissible. No closing order of the `uncovered` legs is,
+        wanted now or at another price.
         """
         times: list[datetime | None] = []
         refusals: set[Refusal] = set()
         admission, retry = self.admission, self.admission.retry
-        uncovered = {
-            leg
-            for leg, ticks in highest_closing(wants).items()
-            if admission.is_uncovered(leg, ticks)
-        }
         if not all(admission.covers_nothing(leg) for leg in uncovered):
             refusals.add(Refusal.NOT_COVERED)  # at its present size
         for want in wants:

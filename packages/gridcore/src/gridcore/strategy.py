@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from gridcore.account import AccountMirror
-from gridcore.admission import Admission, Refusal, highest_closing
+from gridcore.admission import Admission, Refusal
 from gridcore.engine import DIRECTIONS, GridEngine, WantCancel
 from gridcore.errors import GridError, InvalidEventError, SnapshotError
 from gridcore.events import (
@@ -184,9 +184,8 @@ class GridStrategy:
         intents: list[Intent] = []
         refused = self.admission.refused
         refused.clear()
-        highest = highest_closing(wants)
-        is_uncovered = self.admission.is_uncovered
-        uncovered = {leg for leg, ticks in highest.items() if is_uncovered(leg, ticks)}
+        highest = self.engine.highest_closing(self.book.sides)
+        uncovered = self.admission.uncovered_legs(highest)
         for want in wants:
             if isinstance(want, WantCancel):
                 intent = self.desk.cancel(want, now)
@@ -203,7 +202,7 @@ class GridStrategy:
                 intents.append(self.desk.place(want, verdict, now))
                 if want.closing:
                     leg = want.direction
-                    if is_uncovered(leg, highest[leg]):
+                    if self.admission.is_uncovered(leg, highest[leg]):
                         uncovered.add(leg)
         if self.config.cancel_foreign_orders:
             intents.extend(self.desk.cancel_foreign())
