@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.market import FeedEvent
@@ -88,7 +89,7 @@ class Driver:
             self.exchange.feed(event)
             self.events += 1
             self._next = next(self._feed, None)
-        if self._next is None and not self.feed_ended:
+        if self._next is None and not self.feed_ended and self.events:
             self.feed_ended = True
             log.info("the feed has ended; the market stands still from here")
         if self._speed and not more:
@@ -97,6 +98,15 @@ class Driver:
             # without a feed time goes on by the clock of the machine
             self._speed, self._start_ms, self._start_wall = 1.0, self.exchange.now_ms, wall_ms()
         self._plan(more)
+
+    def push(self, event: FeedEvent) -> None:
+        """Let an event of a live market happen now, whatever its own clock says."""
+        if self._stopped:
+            return
+        now = max(self.market_ms(), self.exchange.now_ms)
+        self.exchange.feed(replace(event, ts_ms=now))
+        self.events += 1
+        self.catch_up()
 
     def _plan(self, more: bool) -> None:
         loop = asyncio.get_running_loop()

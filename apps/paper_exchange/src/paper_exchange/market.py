@@ -81,6 +81,7 @@ class Market:
         self.funding_rate = funding_rate
         self.next_funding_ms: int | None = None
         self.halted = False
+        self.factor = Decimal(1)  # on every price of the feed
         self.ts_ms = 0
         self.seq = 0
         self.updates = 1  # u of the order book; 1 means a fresh start
@@ -118,9 +119,7 @@ class Market:
     def apply_trade(self, trade: FeedTrade) -> PublicTrade:
         """Take in a trade; quotes follow it unless a feed gives them."""
         # a feed may come from a venue with a finer tick and a finer step
-        ticks = max(
-            1, self.listing.instrument.to_ticks(self.listing.instrument.round_price(trade.price))
-        )
+        ticks = self._ticks(trade.price)
         before = self.last_ticks
         side = trade.side or _guessed_side(ticks, before)
         if before is not None and ticks != before:
@@ -154,30 +153,44 @@ class Market:
 
     def apply_quote(self, quote: FeedQuote) -> None:
         """Take in what a feed says beside trades. A bid at or above the ask is not believed."""
-        one = self.listing.instrument
         self.ts_ms = quote.ts_ms
         if quote.last_price is not None:
-            self.last_ticks = max(1, one.to_ticks(one.round_price(quote.last_price)))
+            self.last_ticks = self._ticks(quote.last_price)
             if quote.bid1_price is None and quote.ask1_price is None and self.bid_ticks is None:
                 self._quote_around(self.last_ticks, SideType.BUY)
-        bid = self.bid_ticks if quote.bid1_price is None else _ticks(self, quote.bid1_price)
-        ask = self.ask_ticks if quote.ask1_price is None else _ticks(self, quote.ask1_price)
+        bid = self.bid_ticks if quote.bid1_price is None else self._ticks(quote.bid1_price)
+        ask = self.ask_ticks if quote.ask1_price is None else self._ticks(quote.ask1_price)
         if bid is not None and ask is not None and bid < ask:
             self.bid_ticks, self.ask_ticks = bid, ask
             self.bid_size = quote.bid1_size or self.bid_size
             self.ask_size = quote.ask1_size or self.ask_size
         if quote.mark_price is not None:
-            self.mark, self._mark_is_fed = quote.mark_price, True
+            self.mark, self._mark_is_fed = self._shifted(quote.mark_price), True
         elif not self._mark_is_fed and self.last_ticks is not None:
             self.mark = self.price(self.last_ticks)
         if quote.index_price is not None:
-            self.index, self._index_is_fed = quote.index_price, True
+            self.index, self._index_is_fed = self._shifted(quote.index_price), True
         elif not self._index_is_fed:
             self.index = self.mark
         if quote.funding_rate is not None:
             cap = self.listing.funding_cap
             self.funding_rate = max(-cap, min(cap, quote.funding_rate))
         self._sample_premium(quote.ts_ms)
+
+    def _shifted(self, price: Decimal) -> Decimal:
+        return price if self.factor == 1 else (price * self.factor).quantize(price)
+
+    def _ticks(self, price: Decimal) -> int:
+        one = self.listing.instrument
+        return max(1, one.to_ticks(one.round_price(self._shifted(price))))
+
+    def shift_by(self, factor: Decimal) -> None:
+        """Multiply every price of the feed from now on, mark and index included."""
+        self.factor *= factor
+        if self.mark is not None:
+            self.mark = (self.mark * factor).quantize(self.mark)
+        if self.index is not None:
+            self.index = (self.index * factor).quantize(self.index)
 
     def retick(self, tick_size: Decimal) -> None:
         """Change the tick size; prices that fall between two new ticks are rounded."""
@@ -250,11 +263,6 @@ class Market:
         lowest = max(mark * (1 - y), min(index, mark * (1 - x) + min(ZERO, premium)))
         tick = self.listing.instrument.tick_size
         return int(highest // tick), max(1, -int(-lowest // tick))
-
-
-def _ticks(market: Market, price: Decimal) -> int:
-    one = market.listing.instrument
-    return max(1, one.to_ticks(one.round_price(price)))
 
 
 def _guessed_side(ticks: int, before: int | None) -> SideType:

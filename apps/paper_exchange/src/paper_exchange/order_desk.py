@@ -148,6 +148,11 @@ class OrderDesk:
         """Take an order off the book at once; the exchange does it itself."""
         self._end(account, market, order, Status.CANCELLED, cancel_type=cancel_type)
 
+    def put_back(self, account: PaperAccount, market: Market, order: PaperOrder) -> None:
+        """Let an order of an earlier start rest again."""
+        order.margin = ZERO
+        self._rest(market, account.book(market.listing), order)
+
     def shrink_closing(
         self, account: PaperAccount, market: Market, direction: DirectionType
     ) -> None:

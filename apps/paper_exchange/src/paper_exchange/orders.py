@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
+from pydantic import SkipValidation
+
 from backtest.order_manager import SimulatedOrder
 from gridcore import DirectionType, SideType
 
@@ -84,7 +86,7 @@ class PaperOrder:
     fee: Decimal = ZERO  # USDT
     closed_pnl: Decimal = ZERO  # USDT, net of fees
     margin: Decimal = ZERO  # USDT held until it is on the book
-    resting: SimulatedOrder | None = field(default=None, repr=False)
+    resting: SkipValidation[SimulatedOrder | None] = field(default=None, repr=False)
 
     @property
     def leaves_qty(self) -> Decimal:

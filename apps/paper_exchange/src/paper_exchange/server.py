@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from paper_exchange.account import PaperAccount
 from paper_exchange.auth import Credentials
 from paper_exchange.driver import Driver
 from paper_exchange.faults import FaultDesk, FaultKind
@@ -104,7 +105,6 @@ class PaperServer:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        control: Handler | None = None,
     ) -> None:
         self.rest = rest
         self.hub = hub
@@ -114,7 +114,7 @@ class PaperServer:
         self.port = port
         self.connections: dict[str, Connection] = {}
         self.calls = 0
-        self._control = control
+        self.control: Handler | None = None  # of /control/...; set before it listens
         self._runner: web.AppRunner | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         hub.deliver = faults.deliver
@@ -139,8 +139,8 @@ class PaperServer:
         app = web.Application(client_max_size=MOST_BODY, handler_args={"access_log": None})
         for path in PATHS:
             app.router.add_get(path, self._websocket)
-        if self._control is not None:
-            app.router.add_route("*", "/control/{tail:.*}", self._control)
+        if self.control is not None:
+            app.router.add_route("*", "/control/{tail:.*}", self.control)
         app.router.add_route("*", "/{tail:.*}", self._call)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -195,6 +195,17 @@ class PaperServer:
             session.is_open = False
             connection.reset() if reset else connection.close()
         return len(chosen)
+
+    def disconnect_account(self, account: PaperAccount) -> None:
+        """Cut the connections of an account."""
+        for conn_id, session in tuple(self.hub.sessions.items()):
+            if session.account is account and conn_id in self.connections:
+                self.connections[conn_id].close()
+
+    @staticmethod
+    def is_local(request: web.Request) -> bool:
+        """Tell whether a request comes from this machine."""
+        return is_loopback(request.remote or "")
 
     # REST
 

@@ -1,0 +1,227 @@
+"""Accounts kept in a file between starts: money, legs, open orders, records.
+
+One JSON document, written beside the file and moved over it, so that a crash leaves the old one.
+Numbers are texts, so that nothing is rounded.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import ConfigDict, PlainSerializer, TypeAdapter, ValidationError, with_config
+
+from backtest.column_folder import write_atomically
+from gridcore import DirectionType
+from paper_exchange.account import KEPT_RECORDS, LEGS, LegRecord, PaperAccount
+from paper_exchange.exchange import PaperExchange
+from paper_exchange.orders import ClosedPnl, Execution, LedgerEntry, PaperOrder, Status
+
+log = logging.getLogger(__name__)
+VERSION = 1
+KEPT = 10_000  # records of each kind that outlive a start
+
+Text = Annotated[Decimal, PlainSerializer(str, return_type=str)]
+
+
+class StateFileError(Exception):
+    """A state file that cannot be used. The text names the file."""
+
+
+@with_config(ConfigDict(extra="forbid"))
+@dataclass(slots=True, kw_only=True)
+class LegState:
+    """One leg: what it holds and what the exchange remembers of it."""
+
+    size: Text
+    cost: Text
+    entry_price: Text
+    realised_pnl: Text
+    leverage: Text
+    record: LegRecord
+
+
+@with_config(ConfigDict(extra="forbid"))
+@dataclass(slots=True, kw_only=True)
+class BookState:
+    """One symbol of an account."""
+
+    hedge_mode: bool
+    legs: dict[DirectionType, LegState]
+
+
+@with_config(ConfigDict(extra="forbid"))
+@dataclass(slots=True, kw_only=True)
+class AccountState:
+    """One account."""
+
+    deposits: Text
+    wallet: Text
+    realised_pnl: Text
+    fees_paid: Text
+    funding_paid: Text
+    insured: Text
+    moves_price: bool
+    dcp_window_s: int | None
+    books: dict[str, BookState]
+    open_orders: list[PaperOrder]
+    closed_orders: list[PaperOrder]
+    executions: list[Execution]
+    ledger: list[LedgerEntry]
+    closed_pnl: list[ClosedPnl]
+
+
+@with_config(ConfigDict(extra="forbid"))
+@dataclass(slots=True, kw_only=True)
+class ExchangeState:
+    """All accounts. `epoch` counts the starts, so that ids never repeat."""
+
+    version: int
+    epoch: int
+    last_number: int
+    saved_ms: int
+    insurance_fund: Text
+    sequences: dict[str, int]
+    accounts: dict[str, AccountState]
+
+
+ADAPTER: TypeAdapter[ExchangeState] = TypeAdapter(ExchangeState)
+
+
+def read_state(path: Path) -> ExchangeState | None:
+    """Return what was saved, None where there is no file. Raises StateFileError."""
+    if not path.exists():
+        return None
+    try:
+        state = ADAPTER.validate_json(path.read_bytes())
+    except (ValidationError, OSError) as error:
+        raise StateFileError(
+            f"{path}: no state of this exchange ({type(error).__name__}); move it away to begin"
+            " afresh"
+        ) from error
+    if state.version != VERSION:
+        raise StateFileError(
+            f"{path}: written by version {state.version}, this is {VERSION}; move it away to begin"
+            " afresh"
+        )
+    return state
+
+
+def write_state(path: Path, exchange: PaperExchange, epoch: int) -> None:
+    """Save all accounts. Raises OSError."""
+    state = ExchangeState(
+        version=VERSION,
+        epoch=epoch,
+        last_number=exchange.ids.last,
+        saved_ms=exchange.now_ms,
+        insurance_fund=exchange.take_over.insurance_fund,
+        sequences={symbol: market.seq for symbol, market in exchange.markets.items()},
+        accounts={name: _saved(account) for name, account in exchange.accounts.items()},
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, ADAPTER.dump_json(state, exclude={"accounts": {"__all__": {
+        "open_orders": {"__all__": {"resting"}}, "closed_orders": {"__all__": {"resting"}},
+    }}}))  # fmt: skip
+
+
+def _saved(account: PaperAccount) -> AccountState:
+    funds = account.money
+    return AccountState(
+        deposits=funds.deposits,
+        wallet=funds.wallet,
+        realised_pnl=funds.realised_pnl,
+        fees_paid=funds.fees_paid,
+        funding_paid=funds.funding_paid,
+        insured=account.insured,
+        moves_price=account.moves_price,
+        dcp_window_s=account.dcp_window_s,
+        books={
+            symbol: BookState(
+                hedge_mode=book.hedge_mode,
+                legs={
+                    direction: LegState(
+                        size=book.pair.leg(direction).size,
+                        cost=book.pair.leg(direction).cost,
+                        entry_price=book.pair.leg(direction).entry_price,
+                        realised_pnl=book.pair.leg(direction).realised_pnl,
+                        leverage=book.pair.leg(direction).leverage,
+                        record=book.legs[direction],
+                    )
+                    for direction in LEGS
+                },
+            )
+            for symbol, book in account.books.items()
+        },
+        open_orders=list(account.open_orders.values()),
+        closed_orders=list(account.closed_orders)[-KEPT:],
+        executions=list(account.executions)[-KEPT:],
+        ledger=list(account.ledger)[-KEPT:],
+        closed_pnl=list(account.closed_pnl.values())[-KEPT:],
+    )
+
+
+def restore(exchange: PaperExchange, state: ExchangeState) -> None:
+    """Put what was saved into an exchange that has just been made.
+
+    Accounts of the file that the configuration does not have are left out, with a warning; the
+    money of the others is that of the file, not the deposit of the configuration. Raises
+    StateFileError for legs in a symbol that is not listed any more.
+    """
+    exchange.ids.last = state.last_number
+    exchange.take_over.insurance_fund = state.insurance_fund
+    for symbol, seq in state.sequences.items():
+        if symbol in exchange.markets:
+            exchange.markets[symbol].seq = seq
+    for name, saved in state.accounts.items():
+        account = exchange.accounts.get(name)
+        if account is None:
+            log.warning("account %s of the state file is not in the configuration; left out", name)
+            continue
+        _restore_account(exchange, account, saved)
+
+
+def _restore_account(exchange: PaperExchange, account: PaperAccount, saved: AccountState) -> None:
+    funds = account.money
+    funds.deposits, funds.wallet = saved.deposits, saved.wallet
+    funds.realised_pnl, funds.fees_paid = saved.realised_pnl, saved.fees_paid
+    funds.funding_paid = saved.funding_paid
+    account.insured, account.moves_price = saved.insured, saved.moves_price
+    account.dcp_window_s = saved.dcp_window_s
+    for symbol, book_state in saved.books.items():
+        market = exchange.markets.get(symbol)
+        if market is None:
+            if any(leg.size for leg in book_state.legs.values()):
+                raise StateFileError(
+                    f"account {account.name} holds {symbol}, which is not listed any more; list it"
+                    " again or move the state file away"
+                )
+            continue
+        book = account.book(market.listing)
+        book.hedge_mode = book_state.hedge_mode
+        for direction, leg_state in book_state.legs.items():
+            leg = book.pair.leg(direction)
+            leg.size, leg.cost = leg_state.size, leg_state.cost
+            leg.entry_price, leg.realised_pnl = leg_state.entry_price, leg_state.realised_pnl
+            leg.leverage = leg_state.leverage
+            book.legs[direction] = leg_state.record
+        book.pair.changed()
+    funds.version += 1
+    account.executions = deque(saved.executions, maxlen=KEPT_RECORDS)
+    account.ledger = deque(saved.ledger, maxlen=KEPT_RECORDS)
+    account.closed_pnl = {one.order_id: one for one in saved.closed_pnl}
+    for order in saved.closed_orders:
+        account.closed_orders.append(order)
+        account.closed_by_id[order.order_id] = order
+        if order.link_id:
+            account.by_link[order.link_id] = order
+    for order in saved.open_orders:
+        market = exchange.markets.get(order.symbol)
+        if market is not None:
+            # what had only been accepted arrives now
+            order.status = Status.PARTIALLY_FILLED if order.filled_qty else Status.NEW
+            account.add_order(order)
+            exchange.desk.put_back(account, market, order)
