@@ -53,7 +53,7 @@ class LiveMarket:
         self,
         symbols: Sequence[str],
         environment: str,
-        hand_on: Callable[[FeedEvent], object],
+        hand_on: Callable[[FeedEvent], None],
         connect: Connect | None = None,
     ) -> None:
         self.feed = LiveFeed(symbols, name=f"live {environment}")

@@ -206,6 +206,36 @@ def api_key_info(call: Call) -> Answer:
     )
 
 
+def coin_info(call: Call) -> Answer:
+    """GET /v5/asset/coin/query-info: the coins of the listed contracts; nothing can be moved."""
+    coins = dict.fromkeys(
+        coin
+        for market in call.exchange.markets.values()
+        for coin in (market.listing.row["settleCoin"], market.listing.row["baseCoin"])
+    )
+    wanted = call.text("coin")
+    chain = {
+        "chainType": "PAPER",
+        "chain": "PAPER",
+        "confirmation": "1",
+        "withdrawFee": "",
+        "depositMin": "0",
+        "withdrawMin": "0",
+        "minAccuracy": "8",
+        "chainDeposit": "0",
+        "chainWithdraw": "0",
+        "withdrawPercentageFee": "0",
+        "contractAddress": "",
+        "safeConfirmNumber": "1",
+    }
+    rows = [
+        {"name": coin, "coin": coin, "remainAmount": "0", "chains": [chain]}
+        for coin in coins
+        if wanted in ("", coin)
+    ]
+    return Answer({"rows": rows})
+
+
 def routes() -> list[Route]:
     """Return the endpoints of this module."""
     return [
@@ -225,4 +255,5 @@ def routes() -> list[Route]:
         Route("POST", "/v5/order/disconnected-cancel-all", set_dcp, limit=5, writes=True),
         Route("GET", "/v5/account/query-dcp-info", dcp_info, limit=5),
         Route("GET", "/v5/user/query-api", api_key_info, limit=10),
+        Route("GET", "/v5/asset/coin/query-info", coin_info, limit=5),
     ]  # fmt: skip

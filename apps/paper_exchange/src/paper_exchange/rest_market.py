@@ -12,6 +12,7 @@ from paper_exchange.ret_codes import parameter_error
 from paper_exchange.wire import Row
 
 CATEGORY = "linear"
+EMPTY_CATEGORIES = ("spot", "inverse", "option")
 
 
 def server_time(call: Call) -> Answer:
@@ -20,9 +21,23 @@ def server_time(call: Call) -> Answer:
     return Answer({"timeSecond": str(now // 1000), "timeNano": f"{now}000000"})
 
 
+def _other_category(call: Call) -> str | None:
+    """Return a category that exists, but of which nothing is listed here; None for linear.
+
+    Clients load the markets of all categories when they start. Raises RefusalError.
+    """
+    category = call.text("category")
+    if category in EMPTY_CATEGORIES:
+        return category
+    call.require_linear()
+    return None
+
+
 def instruments_info(call: Call) -> Answer:
     """GET /v5/market/instruments-info."""
-    call.require_linear()
+    other = _other_category(call)
+    if other is not None:
+        return Answer({"category": other, "list": [], "nextPageCursor": ""})
     status, base = call.text("status"), call.text("baseCoin")
     symbol = call.text("symbol")
     markets = [call.exchange.market(symbol)] if symbol else list(call.exchange.markets.values())
@@ -37,7 +52,9 @@ def instruments_info(call: Call) -> Answer:
 
 def tickers(call: Call) -> Answer:
     """GET /v5/market/tickers."""
-    call.require_linear()
+    other = _other_category(call)
+    if other is not None:
+        return Answer({"category": other, "list": []})
     rows = [
         rest_ticker_row(call.exchange.market(symbol), call.now_ms)
         for symbol in call.symbols(required=False)

@@ -17,6 +17,7 @@ from paper_exchange.config import PaperConfig
 from paper_exchange.control import Control, read_scenario
 from paper_exchange.driver import wall_ms
 from paper_exchange.live_market import LiveMarket
+from paper_exchange.market import FeedEvent
 from paper_exchange.server import PaperServer
 from paper_exchange.state_file import read_state, write_state
 
@@ -54,8 +55,7 @@ class PaperRuntime:
         await self.server.start()
         loop = asyncio.get_running_loop()
         for environment, symbols in live_symbols(self.config).items():
-            hand_on = partial(loop.call_soon_threadsafe, self.server.driver.push)
-            self._live.append(LiveMarket(symbols, environment, hand_on))
+            self._live.append(LiveMarket(symbols, environment, partial(self._hand_on, loop)))
         if self._scenario is not None:
             self.control.plan(self._scenario)
         if self.config.state_path is not None:
@@ -71,6 +71,9 @@ class PaperRuntime:
                 await self._saver
         await self.server.stop()
         self.save()
+
+    def _hand_on(self, loop: asyncio.AbstractEventLoop, event: FeedEvent) -> None:
+        loop.call_soon_threadsafe(self.server.driver.push, event)
 
     def save(self) -> None:
         """Write the state file, where one is configured."""
