@@ -1,0 +1,108 @@
+"""The REST client as coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from bybit_adapter.endpoints import Priority
+from bybit_adapter.errors import AmbiguousResult, ExchangeUnavailable
+from bybit_adapter.rest_client import BybitRestClient
+from bybit_adapter.thread_pool import DaemonPool, PoolClosedError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_Rest = BybitRestClient
+WRITE_DEADLINE_S = 60.0
+
+
+def _as_coroutine(
+    call: Callable[Concatenate[BybitRestClient, P], T], priority: Priority = Priority.QUERY
+) -> Callable[Concatenate[BybitAsyncClient, P], Coroutine[Any, Any, T]]:
+    """Return the same method as a coroutine, of the same arguments, result and errors."""
+
+    @functools.wraps(call)
+    async def method(self: BybitAsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        work = functools.partial(call, self.rest, *args, **kwargs)
+        return await self._run(priority, call.__name__, work)
+
+    return method
+
+
+class BybitAsyncClient:
+    """BybitRestClient's methods as coroutines, over a bounded pool of daemon threads.
+
+    One per account. A write that has no outcome after write_deadline_s raises AmbiguousResult,
+    also where a socket hangs in spite of its timeouts; one that had not begun by then is not
+    made and raises ExchangeUnavailable, as does every call after `close`. Cancelling a coroutine
+    does not call back what has been sent.
+    """
+
+    def __init__(
+        self,
+        rest: BybitRestClient,
+        *,
+        workers: int = 8,
+        write_deadline_s: float = WRITE_DEADLINE_S,
+    ) -> None:
+        self.rest = rest
+        self._pool = DaemonPool(workers, "bybit-rest")
+        self._write_deadline_s = write_deadline_s
+
+    get_server_time = _as_coroutine(_Rest.get_server_time)
+    get_instrument = _as_coroutine(_Rest.get_instrument)
+    get_tickers = _as_coroutine(_Rest.get_tickers)
+    get_recent_trades = _as_coroutine(_Rest.get_recent_trades)
+    get_klines = _as_coroutine(_Rest.get_klines)
+    get_funding_history = _as_coroutine(_Rest.get_funding_history)
+    get_risk_limit = _as_coroutine(_Rest.get_risk_limit)
+
+    get_open_orders = _as_coroutine(_Rest.get_open_orders)
+    find_order = _as_coroutine(_Rest.find_order)
+    get_order_history = _as_coroutine(_Rest.get_order_history)
+    get_executions = _as_coroutine(_Rest.get_executions)
+    get_executions_all = _as_coroutine(_Rest.get_executions_all)
+    get_positions = _as_coroutine(_Rest.get_positions)
+    get_wallet_balance = _as_coroutine(_Rest.get_wallet_balance)
+    get_account_info = _as_coroutine(_Rest.get_account_info)
+    get_transaction_log = _as_coroutine(_Rest.get_transaction_log)
+
+    place_order = _as_coroutine(_Rest.place_order, Priority.PLACE)
+    amend_order = _as_coroutine(_Rest.amend_order, Priority.PLACE)
+    cancel_order = _as_coroutine(_Rest.cancel_order, Priority.CANCEL)
+    cancel_all_orders = _as_coroutine(_Rest.cancel_all_orders, Priority.CANCEL)
+    place_batch = _as_coroutine(_Rest.place_batch, Priority.PLACE)
+    cancel_batch = _as_coroutine(_Rest.cancel_batch, Priority.CANCEL)
+    set_leverage = _as_coroutine(_Rest.set_leverage, Priority.PLACE)
+    switch_position_mode = _as_coroutine(_Rest.switch_position_mode, Priority.PLACE)
+    set_dcp = _as_coroutine(_Rest.set_dcp, Priority.PLACE)
+
+    def close(self) -> None:
+        """Begin no further call and close the connections; returns at once."""
+        self._pool.close()
+        self.rest.close()
+
+    async def _run(self, priority: Priority, name: str, work: Callable[[], T]) -> T:
+        limit = None if priority is Priority.QUERY else self._write_deadline_s
+        try:
+            job = self._pool.submit(priority, work)
+        except PoolClosedError as error:
+            raise ExchangeUnavailable(f"not sent: {error}", endpoint=name) from error
+        try:
+            done, _ = await asyncio.wait([job.future], timeout=limit)
+            if done:
+                result: T = job.future.result()
+                return result
+        except PoolClosedError as error:
+            raise ExchangeUnavailable(f"not sent: {error}", endpoint=name) from error
+        except asyncio.CancelledError:
+            self._pool.withdraw(job)
+            job.future.cancel()
+            raise
+        job.future.cancel()
+        if self._pool.withdraw(job):
+            raise ExchangeUnavailable(f"not sent: no thread was free for {limit} s", endpoint=name)
+        raise AmbiguousResult(f"no outcome after {limit} s", endpoint=name)

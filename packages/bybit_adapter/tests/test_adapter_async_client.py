@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import pytest
+
+from bybit_adapter.async_client import BybitAsyncClient
+from bybit_adapter.endpoints import Priority
+from bybit_adapter.environment import Environment
+from bybit_adapter.errors import AmbiguousResult, ExchangeUnavailable, OrderNotFound
+from bybit_adapter.order_requests import OrderKey, PlaceRequest
+from bybit_adapter.rate_limiter import AddressWindow, RateLimiter
+from bybit_adapter.rest_client import BybitRestClient
+from bybit_adapter.thread_pool import DaemonPool, Job, PoolClosedError
+from gridcore import DirectionType, SideType
+
+SERVER_TIME = {"timeSecond": "1688639403", "timeNano": "1688639403423213947"}
+KEY = OrderKey(symbol="BTCUSDT", order_id="1")
+ORDER = PlaceRequest(
+    symbol="BTCUSDT",
+    direction=DirectionType.LONG,
+    side=SideType.BUY,
+    qty=Decimal("0.01"),
+    price=Decimal(60000),
+    order_link_id="0123456789abcdef-1",
+    reduce_only=False,
+)
+
+
+@pytest.fixture
+def rest(exchange: Any) -> Iterator[BybitRestClient]:
+    with BybitRestClient(
+        "key",
+        "secret",
+        Environment.local(exchange.port),
+        limiter=RateLimiter(random=Random(1), address=AddressWindow()),
+    ) as made:
+        yield made
+
+
+async def all_begun(jobs: list[Job]) -> None:
+    for _ in range(500):
+        if all(job.has_started for job in jobs):
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("the calls did not begin")
+
+
+async def test_results_and_errors_are_those_of_the_blocking_client(
+    exchange: Any, rest: BybitRestClient
+) -> None:
+    exchange.on("/v5/market/time", exchange.reply(SERVER_TIME))
+    exchange.on("/v5/order/cancel", exchange.reply(code=110001))
+    client = BybitAsyncClient(rest)
+    assert (await client.get_server_time()).year == 2023
+    with pytest.raises(OrderNotFound):
+        await client.cancel_order(KEY)
+    client.close()
+
+
+def test_every_method_of_the_blocking_client_is_a_coroutine_here() -> None:
+    for name, method in inspect.getmembers(BybitRestClient, inspect.isfunction):
+        if name.startswith("_") or name == "close":
+            continue
+        twin = getattr(BybitAsyncClient, name)
+        assert inspect.iscoroutinefunction(twin), name
+        assert twin.__doc__ == method.__doc__
+        assert inspect.signature(twin) == inspect.signature(method)
+
+
+async def test_the_loop_goes_on_while_calls_are_under_way(
+    exchange: Any, rest: BybitRestClient
+) -> None:
+    exchange.on("/v5/market/time", exchange.reply(SERVER_TIME, delay_s=0.3))
+    client = BybitAsyncClient(rest)
+    beats = 0
+
+    async def beat() -> None:
+        nonlocal beats
+        while True:
+            await asyncio.sleep(0.01)
+            beats += 1
+
+    task = asyncio.create_task(beat())
+    await asyncio.gather(*(client.get_server_time() for _ in range(4)))
+    task.cancel()
+    assert beats >= 10
+    client.close()
+
+
+async def test_a_write_that_hangs_becomes_ambiguous(exchange: Any, rest: BybitRestClient) -> None:
+    exchange.on("/v5/order/create", exchange.reply(delay_s=5))
+    client = BybitAsyncClient(rest, write_deadline_s=0.2)
+    started = time.monotonic()
+    with pytest.raises(AmbiguousResult, match="no outcome"):
+        await client.place_order(ORDER)
+    assert time.monotonic() - started < 2
+    client.close()
+
+
+async def test_a_write_that_never_found_a_thread_is_not_ambiguous(
+    exchange: Any, rest: BybitRestClient
+) -> None:
+    exchange.on("/v5/order/create", exchange.reply(delay_s=1))
+    client = BybitAsyncClient(rest, workers=4, write_deadline_s=0.3)
+    outcomes = await asyncio.gather(
+        *(client.place_order(ORDER) for _ in range(5)), return_exceptions=True
+    )
+    kinds = [type(outcome) for outcome in outcomes]
+    assert kinds.count(AmbiguousResult) == 3  # one of the four threads is kept for cancels
+    assert kinds.count(ExchangeUnavailable) == 2
+    assert len(exchange.calls) == 3
+    client.close()
+
+
+async def test_closing_does_not_wait_for_a_call_that_hangs(
+    exchange: Any, rest: BybitRestClient
+) -> None:
+    exchange.on("/v5/market/time", exchange.reply(SERVER_TIME, delay_s=3))
+    client = BybitAsyncClient(rest)
+    call = asyncio.create_task(client.get_server_time())
+    await asyncio.sleep(0.2)
+    started = time.monotonic()
+    client.close()
+    assert time.monotonic() - started < 0.5
+    with pytest.raises(ExchangeUnavailable, match="not sent"):
+        await client.get_server_time()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    names = [thread for thread in threading.enumerate() if thread.name.startswith("bybit-rest")]
+    assert all(thread.daemon for thread in names)
+
+
+async def test_a_cancel_finds_a_thread_however_many_other_calls_hang() -> None:
+    pool = DaemonPool(workers=4)
+    release = threading.Event()
+    jobs = [pool.submit(Priority.QUERY, lambda: release.wait(10)) for _ in range(10)]
+    jobs += [pool.submit(Priority.PLACE, lambda: release.wait(10)) for _ in range(10)]
+    cancel = pool.submit(Priority.CANCEL, lambda: "done")
+    assert await asyncio.wait_for(cancel.future, 5) == "done"
+    release.set()
+    await asyncio.wait_for(asyncio.gather(*(job.future for job in jobs)), 10)
+    pool.close()
+
+
+async def test_waiting_calls_go_by_urgency_and_then_by_age() -> None:
+    pool = DaemonPool(workers=4)
+    release = threading.Event()
+    done: list[str] = []
+    blockers = [pool.submit(Priority.CANCEL, lambda: release.wait(10)) for _ in range(4)]
+    wanted = [
+        (Priority.QUERY, "q1"),
+        (Priority.PLACE, "p1"),
+        (Priority.QUERY, "q2"),
+        (Priority.CANCEL, "c1"),
+        (Priority.PLACE, "p2"),
+    ]
+    begun = threading.Lock()
+
+    def work(name: str) -> None:
+        with begun:
+            done.append(name)
+            time.sleep(0.02)
+
+    jobs = [pool.submit(priority, lambda name=name: work(name)) for priority, name in wanted]
+    await all_begun(blockers)
+    release.set()
+    await asyncio.wait_for(asyncio.gather(*(job.future for job in jobs)), 10)
+    assert done[0] == "c1"
+    assert done.index("p1") < done.index("q2")
+    pool.close()
+
+
+async def test_a_call_whose_caller_gave_up_is_not_begun() -> None:
+    pool = DaemonPool(workers=4)
+    release = threading.Event()
+    begun: list[str] = []
+    blockers = [pool.submit(Priority.QUERY, lambda: release.wait(10)) for _ in range(2)]
+    late = pool.submit(Priority.QUERY, lambda: begun.append("late"))
+    assert pool.withdraw(late)
+    await all_begun(blockers)
+    assert not pool.withdraw(blockers[0])
+    release.set()
+    await asyncio.gather(*(job.future for job in blockers))
+    await pool.submit(Priority.QUERY, lambda: begun.append("next")).future
+    assert begun == ["next"]
+    pool.close()
+
+
+async def test_waiting_calls_fail_when_the_pool_closes() -> None:
+    pool = DaemonPool(workers=4)
+    release = threading.Event()
+    running = [pool.submit(Priority.QUERY, lambda: release.wait(10)) for _ in range(2)]
+    waiting = pool.submit(Priority.QUERY, lambda: "never")
+    await all_begun(running)
+    pool.close()
+    with pytest.raises(PoolClosedError):
+        await asyncio.wait_for(waiting.future, 5)
+    with pytest.raises(PoolClosedError):
+        pool.submit(Priority.QUERY, lambda: "never")
+    release.set()
+    assert await asyncio.gather(*(job.future for job in running)) == [True, True]
+
+
+def test_a_pool_too_small_to_keep_room_is_refused() -> None:
+    with pytest.raises(ValueError, match="room for cancels"):
+        DaemonPool(workers=3)
