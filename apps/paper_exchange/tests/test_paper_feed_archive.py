@@ -257,6 +257,15 @@ def test_real_archives_come_out_as_they_are_written(path: Path) -> None:
 
 
 @real_data
+def test_the_tick_size_of_today_does_not_refuse_older_prices(tmp_path: Path) -> None:
+    older = row(0, "100.01").replace("ABCUSDT", "BTCUSDT")
+    rules = real("rest/instruments-info_linear_selected*")
+    paths = [write(tmp_path / "a.csv", [older]), rules]
+    made = ArchiveFeed(paths, "BTCUSDT", instrument("BTCUSDT", "0.1"))
+    assert [t.price for t in trades(made.events(0))] == [100]
+
+
+@real_data
 def test_real_klines_with_marks_funding_and_rules_of_today() -> None:
     paths = [
         real("klines/bybit_linear_BTCUSDT_1m_2026*"),

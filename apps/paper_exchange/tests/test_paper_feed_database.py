@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import text
 
 from backtest.data_errors import NoDataError, UnknownSymbolError, WrongRangeError
 from grid_db import (
@@ -126,7 +127,11 @@ def test_a_slow_player_holds_no_transaction(database: DatabaseFactory) -> None:
     store(database, [trade(n, "100", n) for n in range(3)])
     events = DatabaseFeed(database, "ABCUSDT", instrument()).events(0)
     next(events)
-    store(database, [trade(n, "100", n) for n in range(3, 6)])  # SQLite would refuse a writer
+    with database.get_session() as session:
+        if session.get_bind().dialect.name == "postgresql":
+            session.execute(text("SET LOCAL lock_timeout = '2s'"))
+            session.execute(text("LOCK TABLE public_trades IN ACCESS EXCLUSIVE MODE"))
+    store(database, [trade(n, "100", n) for n in range(3, 6)])
     assert len(list(events)) == 2  # the page was read before
 
 

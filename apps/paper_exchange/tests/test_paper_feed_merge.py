@@ -71,7 +71,7 @@ def test_what_cannot_be_merged_is_named() -> None:
     with pytest.raises(ValueError, match="no feed to merge"):
         merged([])
     twice: Sequence[Feed] = [ScriptedFeed([trade(0)], name="a"), ScriptedFeed([trade(0)], name="b")]
-    with pytest.raises(ValueError, match=r"^AUSDT: more than one feed has it, b is the second"):
+    with pytest.raises(ValueError, match=r"^AUSDT: more than one feed has it, a and b;"):
         merged(twice)
 
 
@@ -191,6 +191,15 @@ def test_a_full_feed_says_so_to_both_sides_and_loses_no_trade_before() -> None:
         next(events)
     with pytest.raises(FeedOverflowError):
         feed.drain()
+
+
+def test_what_is_taken_makes_room() -> None:
+    feed = LiveFeed(["AUSDT"], max_trades=2)
+    for n in range(0, 20, 2):
+        pushed = [trade(n), trade(n + 1)]
+        for event in pushed:
+            feed.push(event)
+        assert feed.drain() == pushed
 
 
 def test_wrong_use_of_a_live_feed_is_named() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from gridcore import InstrumentInfo, SideType
 from paper_exchange.feeds import SyntheticFeed, SyntheticSettings, WalkKind
+from paper_exchange.feeds.walks import Underlying
 from paper_exchange.market import FeedEvent, FeedQuote, FeedTrade
 
 START_MS = 1_767_225_600_000
@@ -263,6 +264,27 @@ def test_jumps_occur_as_often_and_as_far_as_asked() -> None:
     assert len(single) > 0.95 * len(jumps)  # the others are two in one second
     assert all(math.log1p(0.0099) < jump < math.log1p(0.0301) for jump in single[:50])
     assert not [m for m in marks(feed(kind="gbm", volatility=0.01), 500) if abs(m - 60_000) > 300]
+
+
+def test_jumps_alone_come_on_top_of_a_random_walk() -> None:
+    assert marks(feed(kind="jumps", jumps_per_day=0.0), 100) == marks(feed(kind="gbm"), 100)
+
+
+class Away:
+    """A walk that leads far away at once."""
+
+    def __init__(self, log: float) -> None:
+        self._log = log
+
+    def at(self, s: float) -> float:
+        return self._log * s
+
+
+def test_a_walk_ends_at_one_tick_and_at_the_highest_price() -> None:
+    for log, end in ((-1e4, 1.0), (1e4, 5_000.0)):
+        fair = Underlying(100.0, 5_000.0, [Away(log)])
+        assert fair.at(0) == pytest.approx(100)
+        assert fair.at(1) == pytest.approx(end)
 
 
 @pytest.mark.parametrize(

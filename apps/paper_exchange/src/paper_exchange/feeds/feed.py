@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from operator import attrgetter
 from random import Random
 from typing import Protocol
 from uuid import UUID
@@ -41,25 +42,24 @@ class MergedFeed:
     def __init__(self, feeds: Sequence[Feed]) -> None:
         if not feeds:
             raise ValueError("there is no feed to merge; give at least one")
-        self._rank: dict[str, int] = {}
+        names: dict[str, str] = {}
         for feed in feeds:
             for symbol in feed.symbols:
-                if symbol in self._rank:
+                if symbol in names:
                     raise ValueError(
-                        f"{symbol}: more than one feed has it, {feed.name} is the second; a market"
-                        " follows one feed only"
+                        f"{symbol}: more than one feed has it, {names[symbol]} and {feed.name}; a"
+                        " market follows one feed only"
                     )
-                self._rank[symbol] = len(self._rank)
+                names[symbol] = feed.name
         self._feeds = tuple(feeds)
         self.name = " + ".join(feed.name for feed in feeds)
-        self.symbols = tuple(self._rank)
+        self.symbols = tuple(names)
 
     def events(self, start_ms: int) -> Iterator[FeedEvent]:
         """Yield the events of all feeds, each started at `start_ms`; see `Feed.events`."""
-        return heapq.merge(*(feed.events(start_ms) for feed in self._feeds), key=self._place)
-
-    def _place(self, event: FeedEvent) -> tuple[int, int]:
-        return event.ts_ms, self._rank[event.symbol]
+        return heapq.merge(
+            *(feed.events(start_ms) for feed in self._feeds), key=attrgetter("ts_ms")
+        )
 
 
 def merged(feeds: Sequence[Feed]) -> MergedFeed:

@@ -41,7 +41,9 @@ class LiveFeed:
         self._changed = Condition()
         self._waiting: dict[int, FeedEvent] = {}  # by number, in order
         self._number = 0
-        self._quotes: dict[str, int] = {}  # the waiting quote of a symbol that can be replaced
+        self._quotes: dict[
+            str, int
+        ] = {}  # the newest quote of a symbol, to be replaced if it waits
         self._trades = 0
         self._is_closed = False
         self._failure: FeedOverflowError | None = None
@@ -125,7 +127,6 @@ class LiveFeed:
             raise self._failure
         taken = [self._in_time(event) for event in self._waiting.values()]
         self._waiting.clear()
-        self._quotes.clear()
         self._trades = 0
         return taken
 
