@@ -25,6 +25,7 @@ class BacktestPositionTracker:
         self.cost = ZERO
         self.entry_price = ZERO
         self.realised_pnl = ZERO
+        self._snapshot: LegSnapshot | None = None
 
     def open(self, qty: Decimal, price: Decimal) -> None:
         """Enlarge the leg by `qty` (base coin) at `price` (USDT)."""
@@ -70,9 +71,18 @@ class BacktestPositionTracker:
 
     def snapshot(self, liquidation_price: Decimal | None) -> LegSnapshot:
         """Return the leg as an exchange reports it."""
-        return LegSnapshot(
-            size=self.size,
-            entry_price=self.entry_price if self.size else None,
-            liquidation_price=liquidation_price,
-            leverage=self.leverage,
-        )
+        known, entry = self._snapshot, self.entry_price if self.size else None
+        if (
+            known is None
+            or known.size is not self.size
+            or known.entry_price is not entry
+            or known.liquidation_price != liquidation_price
+            or known.leverage != self.leverage
+        ):
+            known = self._snapshot = LegSnapshot(
+                size=self.size,
+                entry_price=entry,
+                liquidation_price=liquidation_price,
+                leverage=self.leverage,
+            )
+        return known

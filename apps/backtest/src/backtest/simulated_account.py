@@ -201,7 +201,10 @@ class SimulatedAccount:
 
     def unrealised_pnl(self) -> Decimal:
         """Return the profit in USDT of all legs."""
-        return sum((pair.unrealised_pnl() for pair in self.pairs.values()), ZERO)
+        total = ZERO
+        for pair in self.pairs.values():
+            total += pair.unrealised_pnl()
+        return total
 
     def equity(self) -> Decimal:
         """Return wallet balance plus unrealised profit in USDT."""
@@ -209,9 +212,10 @@ class SimulatedAccount:
 
     def initial_margin(self) -> Decimal:
         """Return the initial margin in USDT of all legs and of all resting orders."""
-        return sum(
-            (pair.initial_margin() + pair.order_margin for pair in self.pairs.values()), ZERO
-        )
+        total = ZERO
+        for pair in self.pairs.values():
+            total += pair.initial_margin() + pair.order_margin
+        return total
 
     def available(self) -> Decimal:
         """Return the free margin in USDT; negative when more is held than there is."""

@@ -186,15 +186,18 @@ class Simulation:
             runner.report_account(ts_us)
 
     def _decide(self, ts_us: int, price: Decimal, ticks: int) -> bool:
-        interval = ts_us // WALLET_REFRESH_US
-        if interval != self._refreshed:
-            self._refreshed = interval
-            self._report(ts_us)
+        self._refresh_wallet(ts_us)
         wanted = False
         for runner in self.runners:
             if runner.decide(ts_us, price, ticks):
                 wanted = True
         return wanted
+
+    def _refresh_wallet(self, ts_us: int) -> None:
+        interval = ts_us // WALLET_REFRESH_US
+        if interval != self._refreshed:
+            self._refreshed = interval
+            self._report(ts_us)
 
     def _settle_funding(self, ts_us: int, ticks: int) -> None:
         while self._next_funding < len(self._settlements):
@@ -281,12 +284,17 @@ class Simulation:
         ts_us = int(self.timeline.ts_us[newest])
         visits = {newest}
         interval = ts_us // WALLET_REFRESH_US
+        refresh = -1
         if interval != self._refreshed:
-            visits.add(self.timeline.first_deciding(interval * WALLET_REFRESH_US, last))
+            refresh = self.timeline.first_deciding(interval * WALLET_REFRESH_US, last)
         for runner, check_us in zip(self.runners, self._check_us, strict=True):
             boundary_us = ts_us // check_us * check_us
             if boundary_us >= to_us(runner.strategy.next_position_check):
                 visits.add(self.timeline.first_deciding(boundary_us, last))
-        for visit in sorted(visits):
+        for visit in sorted({refresh, *visits} - {-1}):
             at_us, ticks = self.timeline.at(visit)
-            self._decide(at_us, self._mark(ticks), ticks)
+            price = self._mark(ticks)
+            if visit in visits:
+                self._decide(at_us, price, ticks)
+            else:
+                self._refresh_wallet(at_us)

@@ -36,7 +36,8 @@ class AccountMirror:
         return (
             self.orders_confirmed
             and self.wallet_balance is not None
-            and all(leg.is_known for leg in self.legs.values())
+            and self.legs[DirectionType.LONG].is_known
+            and self.legs[DirectionType.SHORT].is_known
         )
 
     @property

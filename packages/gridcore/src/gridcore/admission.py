@@ -96,11 +96,8 @@ class Admission:
 
     def _covers(self, direction: DirectionType, qty: Decimal) -> bool:
         leg = self.account.legs[direction]
-        return is_covered(leg.size, self._held_back(direction), qty)
-
-    def _held_back(self, direction: DirectionType) -> Decimal:
-        unsettled = self.account.legs[direction].unsettled_closing_qty
-        return self.book.closing_qty[direction] + unsettled
+        held_back = self.book.closing_qty[direction] + leg.unsettled_closing_qty
+        return is_covered(leg.size, held_back, qty)
 
     def judge(self, want: WantPlace, now: datetime) -> Decimal | Refusal:
         """Return the quantity (base coin) to place, or why nothing is placed."""

@@ -64,6 +64,7 @@ class Grid:
         self.sides: list[GridSideType] = []
         self.version = 0
         self._anchor_price: Decimal | None = None
+        self._wait: tuple[Decimal, list[int], tuple[int, int]] | None = None
         self._settled_fill: Decimal | None = None
         self._settled_low = 1
         self._settled_high = 0
@@ -219,13 +220,18 @@ class Grid:
 
     def _wait_slice(self, last_filled_price: Decimal) -> tuple[int, int]:
         """Return the index range of levels with |level - fill| / level < step / 4, exactly."""
+        known = self._wait
+        if known is not None and known[0] == last_filled_price and known[1] is self.ticks:
+            return known[2]
         num, den = last_filled_price.as_integer_ratio()
         num, den = num * self._tick_den, den * self._tick_num
         quarter_den = 4 * self._step_den
         lowest = num * quarter_den // (den * (quarter_den + self._step_num)) + 1
         highest = ceil_div(num * quarter_den, den * (quarter_den - self._step_num)) - 1
         first = bisect_left(self.ticks, lowest)
-        return first, max(first, bisect_right(self.ticks, highest))
+        found = first, max(first, bisect_right(self.ticks, highest))
+        self._wait = last_filled_price, self.ticks, found
+        return found
 
     def _recentre(self) -> None:
         """Move on by one level when one side outnumbers the other beyond the threshold."""

@@ -74,9 +74,10 @@ class Leg:
         """
         if self.reported_ts is not None and ts < self.reported_ts:
             return
-        later = sum((change for fill_ts, change in self._fills if fill_ts > ts), ZERO)
-        surplus = snapshot.size + later - self.size
-        if self.reported_ts is not None:
+        surplus = snapshot.size - self.size
+        if self._fills:
+            surplus += sum((change for fill_ts, change in self._fills if fill_ts > ts), ZERO)
+        if surplus and self.reported_ts is not None:
             if surplus > 0:
                 # of two fills in one moment the report may contain the first only: a closing fill
                 # that is already counted is not taken back

@@ -230,9 +230,10 @@ class Position:
             return liquidation
         if not other.size:
             return None  # every further rule compares the two legs
-        total_margin = float(own.margin) + float(other.margin)
-        relative = float(own.margin) / float(other.margin) if other.margin else NO_LIMIT
-        if EQUAL_LEGS[0] < relative < EQUAL_LEGS[1] and total_margin < self.config.min_total_margin:
+        margin, other_margin = float(own.margin), float(other.margin)
+        relative = margin / other_margin if other_margin else NO_LIMIT
+        is_low = margin + other_margin < self.config.min_total_margin
+        if is_low and EQUAL_LEGS[0] < relative < EQUAL_LEGS[1]:
             return RiskRule.LOW_TOTAL_MARGIN
         if self._is_small(own, other):
             percent = calc_unrealised_pnl_pct(

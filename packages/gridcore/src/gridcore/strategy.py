@@ -78,6 +78,7 @@ class GridStrategy:
         self._quiet = QuietFinder(
             config.instrument, self.engine, self.account, self.admission, self.desk
         )
+        self._symbol = config.symbol
         self._executions: OrderedDict[str, None] = OrderedDict()
         self._next_check = EPOCH
         self._now = EPOCH
@@ -96,7 +97,7 @@ class GridStrategy:
         """
         if type(event) is TickerEvent:
             return self._on_ticker(event)
-        if event.symbol != self.config.symbol:
+        if event.symbol != self._symbol:
             raise InvalidEventError(f"{self.config.strat_id}: given an event of {event.symbol}")
         if type(event) is AccountEvent:
             self._on_account(event)
@@ -144,7 +145,7 @@ class GridStrategy:
 
     def _on_ticker(self, event: TickerEvent) -> list[Intent]:
         price, now = event.last_price, event.exchange_ts
-        if event.symbol != self.config.symbol:
+        if event.symbol != self._symbol:
             raise InvalidEventError(f"{self.config.strat_id}: given a ticker of {event.symbol}")
         if self.pass_quiet(price, now):
             return []
