@@ -8,7 +8,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from backtest.column_folder import write_atomically
@@ -59,8 +58,8 @@ def _section(number: int, session: BacktestSession, charts: dict[str, Any]) -> s
     for name, chart in (("main", price_chart(session)), ("days", days_chart(session))):
         if chart is not None:
             chart_id = f"chart{number}-{name}"
-            charts[chart_id] = _plain(chart)
-            height = chart.layout.height
+            charts[chart_id] = chart.plain()
+            height = chart.figure.layout.height
             parts.append(f'<div class="chart" id="{chart_id}" style="height:{height}px"></div>')
     parts.extend(f'<p class="note">{escape(note)}</p>' for note in notes(session))
     parts.append(_figures(session))
@@ -121,16 +120,6 @@ def _summary(sessions: Mapping[str, BacktestSession], failures: Mapping[str, Exc
     rows += [(symbol, "", "", "", "", f"not run: {error}") for symbol, error in failures.items()]
     columns = ("symbol", "net, USDT", "return", "max drawdown", "fills", "")
     return _table("All symbols", columns, rows)
-
-
-def _plain(chart: go.Figure) -> dict[str, Any]:
-    """Return data and layout without plotly's built-in theme; the page has its own."""
-    chart.update_layout(template="none")
-    plain: dict[str, Any] = json.loads(chart.to_json())
-    plain["layout"].pop("template", None)
-    for axis in [name for name in plain["layout"] if name.startswith("xaxis")]:
-        plain["layout"][axis]["type"] = "date"
-    return plain
 
 
 def _json(value: object) -> str:

@@ -25,7 +25,6 @@ from backtest.data import default_store
 from backtest.data_errors import DataError
 from backtest.engine import BacktestEngine
 from backtest.progress import RunProgress
-from backtest.reporter import BacktestReporter
 from backtest.sources import market_files, provider_of, rules_among
 from backtest.time_range import TimeRange
 from backtest.yaml_config import ConfigFileError, load_yaml_config
@@ -121,6 +120,9 @@ def backtest(
             strict=strict,
             workers=workers or os.cpu_count() or 1,
         )
+    # worker processes import this module too, and draw nothing
+    from backtest.reporter import BacktestReporter  # noqa: PLC0415
+
     reporter = BacktestReporter(runs.sessions, runs.failures)
     # files first: whoever reads only the head of the text still gets them
     export = export or settings.report.export

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -31,7 +32,31 @@ MARKS: dict[Kind, tuple[str, str, str]] = {
 }
 
 
-def price_chart(session: BacktestSession) -> go.Figure:
+class Chart:
+    """A plotly figure, and beside it what its traces draw: plotly would copy every number."""
+
+    def __init__(self, figure: go.Figure) -> None:
+        self.figure = figure
+        self._columns: list[dict[str, Sequence[object]]] = []
+
+    def add(self, trace: Any, row: int | None = None, **columns: Sequence[object]) -> None:
+        """Add a trace whose columns (x, y, customdata) are plain values."""
+        self.figure.add_trace(trace, row=row, col=None if row is None else 1)
+        self._columns.append(columns)
+
+    def plain(self) -> dict[str, Any]:
+        """Return data and layout without plotly's built-in theme; the page has its own."""
+        self.figure.update_layout(template="none")
+        plain: dict[str, Any] = json.loads(self.figure.to_json())
+        plain["layout"].pop("template", None)
+        for axis in [name for name in plain["layout"] if name.startswith("xaxis")]:
+            plain["layout"][axis]["type"] = "date"
+        for trace, columns in zip(plain["data"], self._columns, strict=True):
+            trace.update(columns)
+        return plain
+
+
+def price_chart(session: BacktestSession) -> Chart:
     """Return price, fills and the levels at the end over equity, drawdown, legs and margin."""
     figure = make_subplots(
         rows=4,
@@ -41,11 +66,12 @@ def price_chart(session: BacktestSession) -> go.Figure:
         row_heights=[0.46, 0.22, 0.12, 0.2],
         subplot_titles=("Price and fills", "Equity, USDT", "Drawdown, %", "Legs, base coin"),
     )
-    _add_price(figure, session)
-    _add_fills(figure, session)
-    _add_levels(figure, session)
-    _add_equity(figure, session)
-    _add_legs(figure, session)
+    chart = Chart(figure)
+    _add_price(chart, session)
+    _add_fills(chart, session)
+    _add_levels(chart, session)
+    _add_equity(chart, session)
+    _add_legs(chart, session)
     figure.update_layout(
         height=1000,
         margin={"l": 70, "r": 20, "t": 40, "b": 40},
@@ -53,31 +79,32 @@ def price_chart(session: BacktestSession) -> go.Figure:
         legend={"orientation": "h", "y": 1.06, "x": 0, "itemsizing": "constant"},
         hoverlabel={"namelength": -1},
     )
-    return figure
+    return chart
 
 
-def days_chart(session: BacktestSession) -> go.Figure | None:
+def days_chart(session: BacktestSession) -> Chart | None:
     """Return the profit of each UTC day, None for a run within one day."""
     days = daily_pnl(session)
     if len(days) < 2:
         return None
     values = [pnl for _, pnl in days]
-    figure = go.Figure(
+    chart = Chart(go.Figure())
+    chart.add(
         go.Bar(
-            x=[day for day, _ in days],
-            y=values,
             marker_color=[EQUITY_COLOUR if value >= 0 else SHORT_COLOUR for value in values],
             name="profit of the day",
             hovertemplate="%{x}: %{y:.2f} USDT<extra></extra>",
-        )
+        ),
+        x=[day for day, _ in days],
+        y=values,
     )
-    figure.update_layout(
+    chart.figure.update_layout(
         height=280,
         title="Profit per UTC day, USDT",
         margin={"l": 70, "r": 20, "t": 50, "b": 40},
         showlegend=False,
     )
-    return figure
+    return chart
 
 
 def daily_pnl(session: BacktestSession) -> list[tuple[str, float]]:
@@ -117,19 +144,18 @@ def _times(values: Any) -> list[int]:
     return [int(ts_us) // US_PER_MS for ts_us in values]
 
 
-def _add_price(figure: go.Figure, session: BacktestSession) -> None:
+def _add_price(chart: Chart, session: BacktestSession) -> None:
     line, tick = session.price_line, float(session.data.tick_size)
-    figure.add_trace(
+    chart.add(
         go.Scatter(
-            x=_times(line.ts_us),
-            y=_rounded([ticks * tick for ticks in line.price_ticks]),
             mode="lines",
             name="price",
             line={"color": PRICE_COLOUR, "width": 1.2},
             hovertemplate="%{y}<extra>price</extra>",
         ),
         row=1,
-        col=1,
+        x=_times(line.ts_us),
+        y=_rounded([ticks * tick for ticks in line.price_ticks]),
     )
 
 
@@ -141,20 +167,20 @@ def _fills(session: BacktestSession) -> dict[Kind, list[BacktestTrade]]:
     return found
 
 
-def _add_fills(figure: go.Figure, session: BacktestSession) -> None:
+def _add_fills(chart: Chart, session: BacktestSession) -> None:
     for kind, trades in _fills(session).items():
         name, symbol, colour = MARKS[kind]
         drawn = [trades[row] for row in thin_evenly(len(trades), MOST_FILLS).tolist()]
         # many marks are drawn small, so that the price stays visible behind them
         size = 9 if len(drawn) < 200 else 6 if len(drawn) < 800 else 4
-        _add_markers(figure, name, symbol, colour, drawn, size=size)
+        _add_markers(chart, name, symbol, colour, drawn, size=size)
     ends = [trade for trade in session.trades if trade.kind is not TradeKind.GRID]
     if ends:
-        _add_markers(figure, str(ends[0].kind).replace("_", " "), "x", "#CC0000", ends, size=14)
+        _add_markers(chart, str(ends[0].kind).replace("_", " "), "x", "#CC0000", ends, size=14)
 
 
 def _add_markers(
-    figure: go.Figure,
+    chart: Chart,
     name: str,
     symbol: str,
     colour: str,
@@ -162,11 +188,8 @@ def _add_markers(
     *,
     size: int,
 ) -> None:
-    figure.add_trace(
+    chart.add(
         go.Scatter(
-            x=_times([trade.ts_us for trade in trades]),
-            y=[float(trade.price) for trade in trades],
-            customdata=[[str(trade.qty), str(trade.realised_pnl)] for trade in trades],
             mode="markers",
             name=name,
             marker={
@@ -179,11 +202,13 @@ def _add_markers(
             hovertemplate="%{customdata[0]} @ %{y}, realised %{customdata[1]}",
         ),
         row=1,
-        col=1,
+        x=_times([trade.ts_us for trade in trades]),
+        y=[float(trade.price) for trade in trades],
+        customdata=[[str(trade.qty), str(trade.realised_pnl)] for trade in trades],
     )
 
 
-def _add_levels(figure: go.Figure, session: BacktestSession) -> None:
+def _add_levels(chart: Chart, session: BacktestSession) -> None:
     """Draw the grid as it stood at the end, over the last part of the chart."""
     first, last = session.data.first_ts_us, session.data.last_ts_us
     start = last - (last - first) // 25
@@ -193,10 +218,8 @@ def _add_levels(figure: go.Figure, session: BacktestSession) -> None:
         for price in outcome.grid_prices:
             xs += [*_times([start, last]), None]
             ys += [float(price), float(price), None]
-    figure.add_trace(
+    chart.add(
         go.Scatter(
-            x=xs,
-            y=ys,
             mode="lines",
             name="grid at the end",
             line={"color": GREY, "width": 0.8},
@@ -204,11 +227,12 @@ def _add_levels(figure: go.Figure, session: BacktestSession) -> None:
             hoverinfo="skip",
         ),
         row=1,
-        col=1,
+        x=xs,
+        y=ys,
     )
 
 
-def _add_equity(figure: go.Figure, session: BacktestSession) -> None:
+def _add_equity(chart: Chart, session: BacktestSession) -> None:
     equity = np.array([float(value) for value in session.equity.equity])
     peaks = np.maximum.accumulate(equity)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -219,10 +243,8 @@ def _add_equity(figure: go.Figure, session: BacktestSession) -> None:
         (falls, 3, "drawdown", SHORT_COLOUR, "tozeroy"),
     ):
         rows = thin_rows(values)
-        figure.add_trace(
+        chart.add(
             go.Scatter(
-                x=_times(times[rows]),
-                y=_rounded(values[rows]),
                 mode="lines",
                 name=name,
                 fill=fill,
@@ -231,11 +253,12 @@ def _add_equity(figure: go.Figure, session: BacktestSession) -> None:
                 hovertemplate="%{y}<extra>" + name + "</extra>",
             ),
             row=row,
-            col=1,
+            x=_times(times[rows]),
+            y=_rounded(values[rows]),
         )
 
 
-def _add_legs(figure: go.Figure, session: BacktestSession) -> None:
+def _add_legs(chart: Chart, session: BacktestSession) -> None:
     times = _state_times(session)
     sizes = (
         ("long", LONG_COLOUR, [float(state.long_size) for state in session.states]),
@@ -245,10 +268,8 @@ def _add_legs(figure: go.Figure, session: BacktestSession) -> None:
     for name, colour, values in sizes:
         array = np.array([*values, values[-1]])
         rows = thin_rows(array)
-        figure.add_trace(
+        chart.add(
             go.Scatter(
-                x=_times(times[rows]),
-                y=_rounded(array[rows]),
                 mode="lines",
                 name=name,
                 line={"color": colour, "width": 1.2, "shape": "hv"},
@@ -256,7 +277,8 @@ def _add_legs(figure: go.Figure, session: BacktestSession) -> None:
                 hovertemplate="%{y}<extra>" + name + "</extra>",
             ),
             row=4,
-            col=1,
+            x=_times(times[rows]),
+            y=_rounded(array[rows]),
         )
 
 
