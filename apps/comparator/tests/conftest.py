@@ -1,7 +1,7 @@
 """A backtest written into a database as if it had been traded live, and both databases."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -246,6 +246,12 @@ def session_of_walk(walk: TickColumns) -> BacktestSession:
 def recording(walk: TickColumns, session_of_walk: BacktestSession) -> Recording:
     """A fresh recording of the session, to be changed and written by the test."""
     return record(walk, session_of_walk)
+
+
+@pytest.fixture
+def record_of() -> Callable[[TickColumns, BacktestSession], Recording]:
+    """The function that makes a recording of a session."""
+    return record
 
 
 @pytest.fixture

@@ -228,7 +228,14 @@ class _Judge:
             if not last.executed and last.ended_us is not None:
                 text = f"cancelled {_ms(trade.ts_us - last.ended_us)} before the backtest's fill"
                 return Explanation(Cause.CANCELLED_BEFORE, text + why, last.ended_us)
-        later = [life for life in lives if life.placed_us >= trade.ts_us and not life.refused]
+        # what executed is the partner of another trade of this id
+        later = [
+            life
+            for life in lives
+            if life.placed_us >= trade.ts_us
+            and not life.refused
+            and life.order_id not in self._recorded
+        ]
         if later:
             text = f"placed {_ms(later[0].placed_us - trade.ts_us)} after the backtest's fill"
             return Explanation(Cause.PLACED_LATER, text, trade.ts_us)

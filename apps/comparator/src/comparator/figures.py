@@ -57,11 +57,11 @@ def figure_groups(m: ValidationMetrics) -> dict[str, list[Figure]]:
             Figure("Beyond tolerance", "breaches", f"{len(m.breaches):,}", "pairs"),
             *_legs(m),
         ],
-        "Deltas of pairs": [
-            *_spread("Price, USDT", "price", m.price),
+        "Largest differences of pairs": [
+            *_spread("Price", "price", m.price),
             *_spread("Quantity", "quantity", m.quantity),
-            *_spread("Fee, USDT", "fee", m.fee),
-            *_spread("Realised profit, USDT", "pnl", m.pnl),
+            *_spread("Fee", "fee", m.fee),
+            *_spread("Profit", "pnl", m.pnl),
             *_times(m.time_us),
         ],
         "Sums, USDT": [
@@ -87,7 +87,7 @@ def split_rows(comparison: Comparison) -> list[tuple[str, str]]:
     """Return the split of the difference as pairs of cause and amount, its sum last."""
     split = comparison.split
     rows = [(cause.value, signed(worth)) for cause, worth in split.causes.items()]
-    return [*rows, ("difference of profit (live − backtest)", signed(split.delta))]
+    return [*rows, ("live − backtest", signed(split.delta))]
 
 
 def fact_rows(comparison: Comparison) -> list[tuple[str, str]]:
@@ -139,8 +139,8 @@ def _spread(label: str, name: str, spread: Spread | None) -> list[Figure]:
             label,
             f"{name}_maximum",
             _largest(spread),
-            f"largest; mean {_short(spread.mean)}, median {_short(spread.median)},"
-            f" p95 {_short(spread.p95)}, {spread.differing:,} pairs differ",
+            f"{spread.shape.value}; mean {_short(spread.mean)}, median {_short(spread.median)},"
+            f" p95 {_short(spread.p95)}, {spread.spikes:,} beyond three times the p95",
         )
     ]
 
@@ -148,17 +148,26 @@ def _spread(label: str, name: str, spread: Spread | None) -> list[Figure]:
 def _largest(spread: Spread) -> str:
     if spread.shape is Shape.NONE:
         return "0"
-    return f"{_short(spread.maximum)} ({spread.shape.value}, {spread.differing:,})"
+    pairs = "pair" if spread.differing == 1 else "pairs"
+    return f"{_short(spread.maximum)} ({spread.differing:,} {pairs})"
 
 
 def _times(spread: Spread | None) -> list[Figure]:
     if spread is None:
         return []
     return [
-        Figure("Time, mean", "time_us_mean", f"{spread.mean / 1000:,.3f} ms", "absolute"),
-        Figure("Time, p95", "time_us_p95", f"{spread.p95 / 1000:,.3f} ms", "absolute"),
-        Figure("Time, largest", "time_us_maximum", f"{spread.maximum / 1000:,.3f} ms", "absolute"),
+        Figure("Time, mean", "time_us_mean", _span(spread.mean), "absolute"),
+        Figure("Time, p95", "time_us_p95", _span(spread.p95), "absolute"),
+        Figure("Time, largest", "time_us_maximum", _span(spread.maximum), "absolute"),
     ]
+
+
+def _span(us: Decimal) -> str:
+    """Return a span in a unit that keeps it short."""
+    for unit, length in (("h", 3_600_000_000), ("min", 60_000_000), ("s", 1_000_000)):
+        if us >= 2 * length:
+            return f"{us / length:,.2f} {unit}"
+    return f"{us / 1000:,.3f} ms"
 
 
 def _legs(m: ValidationMetrics) -> list[Figure]:

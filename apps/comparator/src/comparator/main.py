@@ -18,29 +18,22 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from sqlalchemy.orm import Session
 
 from backtest.time_range import TimeRange
-from backtest.trades import moment
 from backtest.yaml_config import ConfigFileError
-from comparator.comparison import Comparison, Curves, compare
-from comparator.edges import MARGIN_US
-from comparator.equity import Point, wallet_curve
+from comparator.comparison import Comparison
 from comparator.errors import ComparatorError, SplitError
-from comparator.evidence import EvidenceReader
-from comparator.loader import LiveTradeLoader
 from comparator.metrics import Tolerances
+from comparator.recorded_run import compare_run, find_run
 from comparator.reporter import ComparatorReporter
 from comparator.sources import (
     Backtest,
-    LiveRun,
     backtest_of_config,
     backtest_of_files,
-    find_run,
     open_database,
     tenant,
 )
-from grid_db import DatabaseFactory, GridDbError, TenantScope
+from grid_db import DatabaseFactory, GridDbError
 from gridcore.errors import GridcoreError
 
 WITHIN, WRONG_START, FAILED, BREACHED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -133,7 +126,15 @@ def comparator(
                 if backtest_trades is not None
                 else _simulated(backtest_config, symbol or [], live.wanted, database)
             )
-            comparison = _compare(session, user_id, live, backtest, symbol, coin, tolerances)
+            comparison = compare_run(
+                session,
+                user_id,
+                live,
+                backtest,
+                symbols=symbol,
+                coin=coin,
+                tolerances=tolerances,
+            )
     _report(comparison, output)
     if not comparison.within_tolerance:
         raise ToleranceBreachedError
@@ -144,45 +145,6 @@ def _simulated(
 ) -> Backtest:
     assert config is not None  # noqa: S101 - one of the two is given
     return backtest_of_config(config, symbols, wanted, database)
-
-
-def _compare(
-    session: Session,
-    user_id: str,
-    live: LiveRun,
-    backtest: Backtest,
-    symbols: Sequence[str] | None,
-    coin: str,
-    tolerances: Tolerances,
-) -> Comparison:
-    run, wanted = live.run, live.wanted
-    scope = TenantScope(session, user_id)
-    around = TimeRange(max(wanted.start_us - MARGIN_US, 0), wanted.end_us + MARGIN_US)
-    traded = LiveTradeLoader(session, scope.user_id).load(run.id, around)
-    strategy = None if run.strategy_id is None else scope.strategies.get_by_id(run.strategy_id)
-    return compare(
-        traded,
-        backtest.side,
-        wanted,
-        symbols=symbols,
-        tolerances=tolerances,
-        reader=EvidenceReader(session, scope, run),
-        curves=Curves(live=_wallet(scope, live, coin), backtest=backtest.curve),
-        facts={
-            "Run": f"{run.id} ({run.run_type.value}, {run.status.value})",
-            "Strategy": "not recorded" if strategy is None else strategy.name,
-            "Backtest": backtest.source,
-        },
-    )
-
-
-def _wallet(scope: TenantScope, live: LiveRun, coin: str) -> list[Point]:
-    if live.run.account_id is None:
-        return []
-    snapshots = scope.wallets.get_by_account_range(
-        live.run.account_id, moment(live.wanted.start_us), moment(live.wanted.end_us), coin
-    )
-    return wallet_curve(snapshots)
 
 
 def _report(comparison: Comparison, output: Path | None) -> None:

@@ -156,7 +156,7 @@ def _beyond(deltas: Exact, tolerance: Decimal) -> Rows:
 
 
 def _fee_breaches(result: MatchResult, tolerance: Decimal) -> Rows:
-    """Return pairs whose fee is not what the backtest's rate takes of the live notional.
+    """Return pairs whose fees differ and not just because the backtest's rate met another notional.
 
     |live fee - backtest fee x live notional / backtest notional| > tolerance, multiplied out. A
     difference of price or quantity that is tolerated is so not counted again in the fee.

@@ -16,7 +16,7 @@ from comparator.exact import Rows
 from comparator.metrics import cumulative_pnl
 from comparator.trades import TradeTable
 
-US_PER_MS = 1_000
+US_PER_MS, US_PER_S = 1_000, 1_000_000
 MOST_MARKS = 3_000
 LIVE_COLOUR, BACKTEST_COLOUR = LONG_COLOUR, SHORT_COLOUR
 UNMATCHED_COLOUR = "#CC0000"
@@ -35,7 +35,7 @@ def trades_chart(comparison: Comparison) -> go.Figure:
             "Trades",
             "Realised profit, USDT",
             "Realised profit, live − backtest, USDT",
-            "Time of pairs, live − backtest, ms",
+            "Time of pairs, live − backtest, s",
         ),
     )
     _add_trades(figure, comparison)
@@ -187,12 +187,12 @@ def _add_times(figure: go.Figure, comparison: Comparison) -> None:
     figure.add_trace(
         go.Scatter(
             x=_times(result.live.ts_us[result.live_rows[rows]]),
-            y=_rounded(result.time_delta_us[rows] / US_PER_MS),
+            y=_rounded(result.time_delta_us[rows] / US_PER_S),
             mode="markers",
             name="time delta",
             showlegend=False,
             marker={"color": GREY, "size": 4},
-            hovertemplate="%{y} ms<extra></extra>",
+            hovertemplate="%{y} s<extra></extra>",
         ),
         row=4,
         col=1,

@@ -1,23 +1,21 @@
-"""Where both sides come from: the run of one tenant, and a backtest from files or made now."""
+"""Where a comparison gets its inputs: the database, its user, a backtest from files or made now."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import SecretStr, ValidationError
-from sqlalchemy.orm import Session
 
 from backtest.config import BacktestConfig
 from backtest.data import default_store
 from backtest.engine import BacktestEngine
 from backtest.session import BacktestSession
 from backtest.sources import provider_of
-from backtest.time_range import FIRST_US, LAST_US, TimeRange
-from backtest.trades import moment, to_us
+from backtest.time_range import TimeRange
+from backtest.trades import moment
 from backtest.yaml_config import load_yaml_config
 from comparator.backtest_file import read_equity
 from comparator.equity import Point
@@ -28,9 +26,6 @@ from grid_db import (
     DatabaseConfigError,
     DatabaseFactory,
     DatabaseSettings,
-    InvalidValueError,
-    RunRecord,
-    TenantScope,
     UserRepository,
     user_id_for,
 )
@@ -42,14 +37,6 @@ class Backtest(NamedTuple):
     side: Side
     curve: list[Point]
     source: str
-
-
-@dataclass(frozen=True, slots=True)
-class LiveRun:
-    """A run and the range of it that is compared."""
-
-    run: RunRecord
-    wanted: TimeRange
 
 
 def open_database(url: str | None) -> DatabaseFactory:
@@ -81,40 +68,6 @@ def tenant(database: DatabaseFactory, name: str | None) -> str:
             f"the database shows {len(users)} users; say with --user whose run it is"
         )
     return users[0].id
-
-
-def find_run(
-    session: Session, user_id: str, run_id: str, start: str | None, end: str | None
-) -> LiveRun:
-    """Return the user's run and the range asked for, by default all of the run.
-
-    Another user's run is answered as one that never was. Raises ComparatorError, WrongRangeError.
-    """
-    scope = TenantScope(session, user_id)
-    try:
-        run = scope.runs.get_by_id(run_id)
-    except InvalidValueError:
-        raise ComparatorError(
-            f"--run-id is {run_id!r}, no UUID; copy it from the runs table"
-        ) from None
-    if run is None:
-        known = scope.runs.get_by_user_id(limit=1)
-        newest = f"; the newest one is {known[0].id}" if known else ""
-        raise ComparatorError(f"the user has no run {run_id}{newest}")
-    asked = TimeRange.parse(start, end)
-    start_us = to_us(run.started_at) if asked.start_us == FIRST_US else asked.start_us
-    end_us = asked.end_us if asked.end_us != LAST_US else _end_us(scope, run)
-    return LiveRun(run, TimeRange.parse(start_us, end_us))
-
-
-def _end_us(scope: TenantScope, run: RunRecord) -> int:
-    """Return when a run ended; for one that still runs, just after its last execution."""
-    if run.ended_at is not None:
-        return to_us(run.ended_at) + 1
-    last = None
-    if run.account_id is not None:
-        last = scope.executions.get_last_execution_ts(run.account_id)
-    return to_us(last or run.started_at) + 1
 
 
 def backtest_of_files(trades: Path, equity: Path | None) -> Backtest:
