@@ -1,0 +1,101 @@
+"""The kinds of rows that are captured, and how a batch of each is stored.
+
+The functions here are the only place where captured rows meet the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from grid_db import (
+    CaptureGapRecord,
+    MarketGapRepository,
+    OrderRecord,
+    PositionSnapshotRecord,
+    PrivateExecutionRecord,
+    PublicTradeRecord,
+    PublicTradeRepository,
+    TenantScope,
+    TickerSnapshotRecord,
+    TickerSnapshotRepository,
+    WalletSnapshotRecord,
+)
+
+Store = Callable[[Session, str | None, Sequence[Any]], int]
+
+
+@dataclass(frozen=True, slots=True)
+class RowKind:
+    """One kind of rows.
+
+    `store` writes records of one user (None for what belongs to nobody) and returns how many were
+    not there before. `is_public` rows are given up first when there is no room left for all.
+    """
+
+    name: str
+    record_type: type[Any]
+    store: Store
+    is_public: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Rows of one kind and one user on their way. `on_disk` tells that the spool has them."""
+
+    kind: RowKind
+    user_id: str | None
+    records: Sequence[Any]
+    on_disk: bool = False
+
+
+def _store_trades(session: Session, user_id: str | None, records: Sequence[Any]) -> int:
+    return PublicTradeRepository(session).bulk_insert(records)
+
+
+def _store_tickers(session: Session, user_id: str | None, records: Sequence[Any]) -> int:
+    return TickerSnapshotRepository(session).bulk_insert(records)
+
+
+def _store_executions(session: Session, user_id: str | None, records: Sequence[Any]) -> int:
+    return TenantScope(session, str(user_id)).executions.bulk_insert(records)
+
+
+def _store_orders(session: Session, user_id: str | None, records: Sequence[Any]) -> int:
+    return TenantScope(session, str(user_id)).orders.bulk_upsert(records)
+
+
+def _store_positions(session: Session, user_id: str | None, records: Sequence[Any]) -> int:
+    return TenantScope(session, str(user_id)).positions.bulk_insert(records)
+
+
+def _store_wallets(session: Session, user_id: str | None, records: Sequence[Any]) -> int:
+    return TenantScope(session, str(user_id)).wallets.bulk_insert(records)
+
+
+def _store_gaps(session: Session, user_id: str | None, records: Sequence[Any]) -> int:
+    save = (
+        MarketGapRepository(session).save
+        if user_id is None
+        else TenantScope(session, user_id).capture_gaps.save
+    )
+    for record in records:
+        save(record)
+    return len(records)
+
+
+TRADES = RowKind("trades", PublicTradeRecord, _store_trades, is_public=True)
+TICKERS = RowKind("tickers", TickerSnapshotRecord, _store_tickers, is_public=True)
+EXECUTIONS = RowKind("executions", PrivateExecutionRecord, _store_executions)
+ORDERS = RowKind("orders", OrderRecord, _store_orders)
+POSITIONS = RowKind("positions", PositionSnapshotRecord, _store_positions)
+WALLET = RowKind("wallet", WalletSnapshotRecord, _store_wallets)
+GAPS = RowKind("gaps", CaptureGapRecord, _store_gaps)
+
+KINDS = MappingProxyType(
+    {kind.name: kind for kind in (GAPS, EXECUTIONS, ORDERS, POSITIONS, WALLET, TRADES, TICKERS)}
+)

@@ -1,0 +1,340 @@
+"""The writing thread: the only one that gives rows to the database.
+
+While the database does not take them, rows go to the spool, and new rows queue behind what is
+there, so that the order stays. A second thread looks on: when a statement hangs while rows pile
+up, it puts them on disk, so that neither a slow database nor a crash takes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from event_saver.rows import Batch
+from event_saver.spool import Spool, SpoolFullError
+from event_saver.writers.limits import WriteLimits
+from event_saver.writers.writer import BatchWriter
+from grid_db import ConstraintError, DatabaseFactory, GridDbError, InvalidValueError
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.1  # how often the second thread looks
+_BAD_ROW = (ConstraintError, InvalidValueError, ValueError, TypeError, ArithmeticError)
+Loss = Callable[[Batch, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseState:
+    """Whether the database takes rows. error is one sentence, None while it does."""
+
+    error: str | None
+    down_s: float
+    commits: int
+    last_commit_s: float  # how long the last one took
+
+
+class WriteLoop:
+    """Moves rows from the writers to the database, through the spool where need be.
+
+    The order of `writers` is that in which they are served. `on_loss` is told, on the writing
+    thread, of rows that found no room anywhere.
+    """
+
+    def __init__(
+        self,
+        database: DatabaseFactory,
+        spool: Spool,
+        writers: Sequence[BatchWriter],
+        limits: WriteLimits | None = None,
+        *,
+        on_loss: Loss = lambda batch, reason: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._spool = spool
+        self._writers = tuple(writers)
+        self._by_kind = {writer.kind.name: writer for writer in writers}
+        self._limits = limits or WriteLimits()
+        self._on_loss = on_loss
+        self._monotonic = monotonic
+        self._wake = threading.Event()
+        self._force = False
+        self._stopping = threading.Event()
+        self._stop_by = 0.0
+        self._pending: deque[Batch] = deque()
+        self._order = threading.Lock()  # of what goes to the spool
+        self._storing_since: float | None = None
+        self._down_since: float | None = None
+        self._error: str | None = None
+        self._retry_at = 0.0
+        self._retry_s = self._limits.first_retry_s
+        self._commits = 0
+        self._last_commit_s = 0.0
+        self._thread = threading.Thread(target=self._run, name="event-writer", daemon=True)
+        self._watch = threading.Thread(target=self._look_on, name="event-spiller", daemon=True)
+        for writer in self._writers:
+            writer.on_full = self._on_added
+
+    # for the event loop
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+        self._watch.start()
+
+    def _on_added(self, buffered: int) -> None:
+        if buffered >= self._limits.batch_size and not self._wake.is_set():
+            self._wake.set()
+
+    def flush(self) -> None:
+        """Write what waits as soon as possible. Returns at once."""
+        self._force = True
+        self._wake.set()
+
+    async def durable(self, timeout_s: float = 60.0) -> bool:
+        """Wait until all rows added so far are in the database or on disk; False after timeout."""
+        wanted = [(writer, writer.received) for writer in self._writers]
+        end = self._monotonic() + timeout_s
+        self.flush()
+        while any(writer.settled < received for writer, received in wanted):
+            if self._monotonic() > end:
+                return False
+            await asyncio.sleep(0.02)
+        return True
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the writing thread runs."""
+        return self._thread.is_alive()
+
+    @property
+    def buffered(self) -> int:
+        """Rows that wait in memory, those being written included."""
+        return sum(writer.buffered for writer in self._writers) + sum(
+            len(batch.records) for batch in tuple(self._pending)
+        )
+
+    def database_state(self) -> DatabaseState:
+        """Return whether the database takes rows."""
+        since, error = self._down_since, self._error
+        storing = self._storing_since
+        if since is None and storing is not None:
+            # a statement that hangs is an outage that has no error yet
+            hangs = self._monotonic() - storing
+            if hangs > self._limits.flush_interval_s:
+                since, error = storing, f"a statement has been running for {hangs:.0f} s"
+        return DatabaseState(
+            error=error,
+            down_s=0.0 if since is None else self._monotonic() - since,
+            commits=self._commits,
+            last_commit_s=self._last_commit_s,
+        )
+
+    def stop(self, timeout_s: float = 8.0) -> bool:
+        """Write or spool everything and end; False if a statement hung, rows are on disk then.
+
+        Blocks for at most timeout_s.
+        """
+        self._stop_by = self._monotonic() + timeout_s
+        self._stopping.set()
+        self._wake.set()
+        was_started = self._thread.ident is not None
+        if was_started:
+            self._thread.join(timeout_s)
+        if self._thread.is_alive() or not was_started:
+            self._spill()
+        return not self._thread.is_alive()
+
+    # the writing thread
+
+    def _run(self) -> None:
+        while True:
+            stopping = self._stopping.is_set()
+            try:
+                self._cycle(everything=stopping)
+            except Exception:  # the supervisor: rows must not wait for ever
+                log.exception("writing failed in a way that is not foreseen; rows go to disk")
+                self._spill()
+                self._pending.clear()
+                self._stopping.wait(self._limits.first_retry_s)
+            if stopping:
+                return
+            self._wake.wait(self._pause())
+            self._wake.clear()
+
+    def _pause(self) -> float:
+        """Return for how long there is nothing to do, in seconds."""
+        if not self._spool.is_empty and not self._is_down():
+            return 0.0
+        ages = [writer.age_s() for writer in self._writers]
+        pause = min(self._limits.flush_interval_s - age for age in ages)
+        if not self._spool.is_empty:
+            pause = min(pause, self._retry_at - self._monotonic())
+        # rows that are added while this waits do not wake it, so it looks again in time
+        return min(max(pause, 0.0), self._limits.flush_interval_s / 4)
+
+    def _is_down(self) -> bool:
+        return self._monotonic() < self._retry_at
+
+    def _cycle(self, *, everything: bool) -> None:
+        force, self._force = self._force or everything, False
+        if not self._spool.is_empty and not self._is_down():
+            self._replay()
+        again = True
+        while again:
+            again = False
+            for writer in self._writers:
+                if not self._is_due(writer, force):
+                    continue
+                self._pending.extend(writer.take(self._limits.max_batch_rows))
+                while self._pending:
+                    self._settle(self._pending[0])
+                    self._pending.popleft()
+                again = again or writer.buffered >= self._limits.batch_size
+                if not self._spool.is_empty and not self._is_down():
+                    again = False  # the spool comes first
+                    break
+            if everything and any(writer.buffered for writer in self._writers):
+                again = True
+        if everything:
+            # half of the time: what is left of the spool waits for the next start
+            while not self._spool.is_empty and self._monotonic() < self._stop_by - 4:
+                if self._is_down() or not self._replay():
+                    break
+
+    def _is_due(self, writer: BatchWriter, force: bool) -> bool:
+        if force or writer.buffered >= self._limits.batch_size:
+            return writer.buffered > 0
+        return writer.age_s() >= self._limits.flush_interval_s
+
+    def _settle(self, batch: Batch) -> None:
+        """Bring a batch to where a crash cannot take it: the database, else the spool."""
+        writer = self._by_kind[batch.kind.name]
+        if self._is_down() or not self._spool.is_empty or not self._store(batch):
+            with self._order:
+                self._to_spool(batch)
+            return
+        with self._order:
+            if not batch.on_disk:
+                batch.on_disk = True
+                writer.count(settled=len(batch.records))
+
+    def _to_spool(self, batch: Batch) -> None:
+        if batch.on_disk:
+            return
+        writer, rows = self._by_kind[batch.kind.name], len(batch.records)
+        try:
+            self._spool.append(batch)
+            writer.count(spooled=rows, settled=rows)
+        except (SpoolFullError, TypeError, ValueError) as error:
+            batch.on_disk = True  # given up: it is not to be tried again
+            writer.count(dropped=rows, settled=rows)
+            log.error("%d rows of %s are lost: %s", rows, batch.kind.name, error)
+            self._on_loss(batch, f"lost while the database was away: {error}")
+
+    def _replay(self) -> bool:
+        """Store the oldest rows of the spool; tell whether the database took them."""
+        batches = self._spool.peek(self._limits.max_batch_rows)
+        for batch in _joined(batches):
+            if not self._store(batch):
+                return False
+        self._spool.forget_read()
+        if self._spool.is_empty:
+            log.info("the spool is empty; all its rows are in the database")
+        return True
+
+    def _store(self, batch: Batch) -> bool:
+        """Give rows to the database; False if it does not take any now."""
+        writer = self._by_kind[batch.kind.name]
+        self._storing_since = start = self._monotonic()
+        try:
+            with self._database.get_session() as session:
+                new = batch.kind.store(session, batch.user_id, batch.records)
+        except _BAD_ROW as error:
+            self._storing_since = None
+            return self._store_halves(batch, error)
+        except GridDbError as error:
+            self._note_down(str(error))
+            return False
+        finally:
+            self._storing_since = None
+        self._note_up(self._monotonic() - start)
+        writer.count(written=new, duplicate=len(batch.records) - new)
+        return True
+
+    def _store_halves(self, batch: Batch, error: Exception) -> bool:
+        """Find the rows that the database refuses, keep them aside, store the others."""
+        rows = batch.records
+        if len(rows) == 1:
+            self._spool.reject(batch, str(error))
+            self._by_kind[batch.kind.name].count(failed=1)
+            return True
+        middle = len(rows) // 2
+        return all(
+            self._store(Batch(batch.kind, batch.user_id, half))
+            for half in (rows[:middle], rows[middle:])
+        )
+
+    def _note_down(self, error: str) -> None:
+        if self._down_since is None:
+            self._down_since = self._monotonic()
+            log.error("the database does not take rows, they go to disk: %s", error)
+        self._error = error
+        self._retry_at = self._monotonic() + self._retry_s
+        self._retry_s = min(self._retry_s * 2, self._limits.longest_retry_s)
+
+    def _note_up(self, took_s: float) -> None:
+        self._commits += 1
+        self._last_commit_s = took_s
+        if self._down_since is not None:
+            log.info(
+                "the database takes rows again after %.1f s; %d batches on disk follow",
+                self._monotonic() - self._down_since,
+                self._spool.batches,
+            )
+        self._down_since, self._error = None, None
+        self._retry_at, self._retry_s = 0.0, self._limits.first_retry_s
+
+    # the thread that looks on
+
+    def _look_on(self) -> None:
+        while not self._stopping.wait(LOOK_S):
+            if self._must_spill():
+                self._spill()
+
+    def _must_spill(self) -> bool:
+        storing = self._storing_since
+        if storing is None:
+            return False
+        if sum(writer.buffered for writer in self._writers) > self._limits.memory_rows:
+            return True
+        hangs = self._monotonic() - storing
+        oldest = max(writer.age_s() for writer in self._writers)
+        return min(hangs, oldest) > 2 * self._limits.flush_interval_s
+
+    def _spill(self) -> None:
+        """Put on disk what waits in memory, what is being written first."""
+        with self._order:
+            for batch in tuple(self._pending):
+                self._to_spool(batch)
+            for writer in self._writers:
+                while writer.buffered:
+                    for batch in writer.take(self._limits.max_batch_rows):
+                        self._to_spool(batch)
+
+
+def _joined(batches: Sequence[Batch]) -> list[Batch]:
+    """Return the batches with neighbours of one kind and user put together."""
+    joined: list[Batch] = []
+    for batch in batches:
+        last = joined[-1] if joined else None
+        if last is not None and last.kind is batch.kind and last.user_id == batch.user_id:
+            last.records = [*last.records, *batch.records]
+        else:
+            joined.append(Batch(batch.kind, batch.user_id, batch.records, on_disk=True))
+    return joined
