@@ -7,6 +7,7 @@ order in which it would, and hands what it answers to the executor.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
 
 from backtest.executor import BacktestExecutor
@@ -48,6 +49,7 @@ class BacktestRunner:
         self.trades: list[BacktestTrade] = []
         self.funding: list[FundingPayment] = []
         self._symbol = config.symbol
+        self._now_us, self._now = 0, moment(0)
 
     def start(self, ts_us: int) -> None:
         """Confirm the account to the strategy, as a live bot does before it trades."""
@@ -56,7 +58,7 @@ class BacktestRunner:
 
     def report_account(self, ts_us: int) -> None:
         """Tell the strategy what the account holds, valued at the mark price."""
-        ts, pair, account = moment(ts_us), self.pair, self.account
+        ts, pair, account = self._moment(ts_us), self.pair, self.account
         long, short = pair.long, pair.short
         self.strategy.on_event(
             AccountEvent(
@@ -123,7 +125,7 @@ class BacktestRunner:
                 TradeKind.GRID,
             )
         )
-        ts = moment(ts_us)
+        ts = self._moment(ts_us)
         self.strategy.on_event(
             ExecutionEvent(
                 symbol=self.config.symbol,
@@ -167,7 +169,7 @@ class BacktestRunner:
 
         True when it wanted anything.
         """
-        ts = moment(ts_us)
+        ts = self._moment(ts_us)
         if self.strategy.pass_quiet(price, ts):
             return False
         intents = self.strategy.on_event(
@@ -211,6 +213,12 @@ class BacktestRunner:
                     kind,
                 )
             )
+
+    def _moment(self, ts_us: int) -> datetime:
+        """Return a time as events have it; made once for all that happens at a row."""
+        if ts_us != self._now_us:
+            self._now_us, self._now = ts_us, moment(ts_us)
+        return self._now
 
     def _tell(self, events: Iterable[Event]) -> None:
         for event in events:

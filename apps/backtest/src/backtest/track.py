@@ -58,24 +58,33 @@ class AccountTrack:
         """Take the state after everything that happened at a row (time in us), if it changed."""
         account = self._account
         pairs = account.pairs.values()
-        order_margin = sum((pair.order_margin for pair in pairs), ZERO)
+        order_margin = ZERO
+        for pair in pairs:
+            order_margin += pair.order_margin
         if self._seen == (account.version, order_margin):
             return
         self._seen = account.version, order_margin
-        low, high = account.liquidation_range(self._symbol)
-        lines = [pair.initial_line() for pair in pairs]
+        net = cost = long_size = short_size = per_price = ZERO
+        fixed = order_margin
+        for pair in pairs:
+            net += pair.net_size
+            cost += pair.net_cost
+            long_size += pair.long.size
+            short_size += pair.short.size
+            pair_fixed, pair_per_price = pair.initial_line()
+            fixed += pair_fixed
+            per_price += pair_per_price
         state = AccountState(
             row,
             ts_us,
             account.wallet,
-            sum((pair.net_size for pair in pairs), ZERO),
-            sum((pair.net_cost for pair in pairs), ZERO),
-            sum((pair.long.size for pair in pairs), ZERO),
-            sum((pair.short.size for pair in pairs), ZERO),
-            sum((fixed for fixed, _ in lines), order_margin),
-            sum((per_price for _, per_price in lines), ZERO),
-            low,
-            high,
+            net,
+            cost,
+            long_size,
+            short_size,
+            fixed,
+            per_price,
+            *account.liquidation_range(self._symbol),
         )
         if self.states and self.states[-1].row == row:
             self.states[-1] = state

@@ -75,7 +75,6 @@ class _Comparison:
     resting_version: int
     differing: dict[int, Work]  # by level
     outside: set[int]  # prices of orders on no level
-    work: list[Work]  # what differs, in the order of visiting
     cancels: list[WantCancel]  # orders on no level, and all but one at a level
     highest_closing: int = 0  # price of the highest level that lacks a closing order
     bounds: tuple[int, int] | None = None  # of the market that `wants` are for
@@ -213,7 +212,9 @@ class GridEngine:
             return comparison.wants
         highest_buy, lowest_sell = bounds
         wants: list[Want] = []
-        for place, mismatch in comparison.work:
+        differing = comparison.differing
+        for index in sorted(differing, key=self._rank.__getitem__):
+            place, mismatch = differing[index]
             if mismatch is not None:
                 wants.append(mismatch)
             ticks = place.price_ticks
@@ -263,9 +264,8 @@ class GridEngine:
         if known is None or not self._catch_up(direction, known, resting):
             known = self._compare_all(direction, resting)
             self._compared[direction] = known
-        differing = known.differing
-        known.work = [differing[index] for index in sorted(differing, key=self._rank.__getitem__)]
-        closing = [place.price_ticks for place, _ in known.work if place.closing]
+        known.bounds = None
+        closing = [place.price_ticks for place, _ in known.differing.values() if place.closing]
         known.highest_closing = max(closing, default=0)
         return known
 
@@ -280,9 +280,7 @@ class GridEngine:
                 differing[index] = work
         outside = kept.keys() - self._levels.keys()
         cancels.extend(_outside_grid(kept, outside))
-        return _Comparison(
-            resting, self.grid.version, resting.version, differing, outside, [], cancels
-        )
+        return _Comparison(resting, self.grid.version, resting.version, differing, outside, cancels)
 
     def _catch_up(self, direction: DirectionType, known: _Comparison, resting: RestingSide) -> bool:
         """Bring a comparison up to date; False when it has to be made anew."""
@@ -314,7 +312,6 @@ class GridEngine:
                 differing.pop(index, None)
         known.cancels = _outside_grid(kept, known.outside)
         known.grid_version, known.resting_version = self.grid.version, resting.version
-        known.bounds = None
         return True
 
     def _difference(
@@ -479,7 +476,7 @@ class GridEngine:
         sells: list[int] = []
         for direction in DIRECTIONS:
             opening_only = direction in not_closing
-            for place, _ in self._compare(direction, resting[direction]).work:
+            for place, _ in self._compare(direction, resting[direction]).differing.values():
                 if opening_only and place.closing:
                     continue
                 (buys if place.side is SideType.BUY else sells).append(place.price_ticks)
