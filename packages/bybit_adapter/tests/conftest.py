@@ -203,6 +203,7 @@ class ScriptedExchange:
         self.refuses_streams = False
         self.acks: Callable[[str, dict[str, Any]], dict[str, Any] | None] = self.ack
         self.port = 0
+        self._transports: dict[web.WebSocketResponse, Any] = {}
         self._script: dict[str, list[Any]] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -250,12 +251,24 @@ class ScriptedExchange:
         async def close() -> None:
             for socket in list(self.sockets.get(path, [])):
                 if abort:
-                    transport = socket.get_extra_info("socket_transport") or socket._req.transport
-                    transport.abort()
+                    self._transports[socket].abort()
                 else:
                     await socket.close()
 
         self._run(close())
+
+    def close_soon(self, path: str) -> None:
+        """Close all connections of a path; for use by `acks`."""
+        for socket in list(self.sockets.get(path, [])):
+            self._transports[socket].abort()
+
+    def freeze(self) -> None:
+        """Stop the whole server: the connections stay open and nobody answers."""
+        self._frozen = threading.Event()
+        self._loop.call_soon_threadsafe(self._frozen.wait, 20)
+
+    def thaw(self) -> None:
+        self._frozen.set()
 
     def topics(self, path: str) -> list[str]:
         """Return all topics that were asked for on a path, in order."""
@@ -329,6 +342,7 @@ class ScriptedExchange:
         socket = web.WebSocketResponse(autoping=False)
         await socket.prepare(request)
         self.connections[path] += 1
+        self._transports[socket] = request.transport
         self.sockets.setdefault(path, []).append(socket)
         try:
             async for message in socket:

@@ -1,0 +1,184 @@
+"""pybit's WebSocket, kept from giving up.
+
+pybit connects, authenticates, subscribes, sends heartbeats and reconnects. It also ends for good,
+without a word to anybody, on most errors that are not a closed connection, on a failed callback
+and on an acknowledgement that overtakes its bookkeeping; and it reconnects without any pause.
+This class reads the text frames itself, so that pybit's own handling of topics (which holds
+those traps) never runs, turns every error into the one after which pybit reconnects, and waits
+between attempts.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from contextlib import suppress
+from typing import Any, Protocol
+
+import websocket
+from pybit.unified_trading import WebSocket  # type: ignore[import-untyped]  # has no types
+
+from bybit_adapter.transport import Keys
+
+log = logging.getLogger(__name__)
+
+AUTH_EXPIRES_S = 10  # pybit's second fails where the clock is a second slow
+
+
+class StreamStopped(Exception):  # noqa: N818 -- not an error: the way out of pybit's endless loop
+    """The connection is no longer wanted."""
+
+
+class SocketOwner(Protocol):
+    """Who is told what happens on the connection, on pybit's threads."""
+
+    stopping: threading.Event
+
+    def connecting(self, pybit_socket: PybitSocket) -> dict[str, str]:
+        """A new connection begins; return its subscriptions, request id -> message."""
+        ...
+
+    def opened(self) -> None:
+        """The connection is open."""
+        ...
+
+    def received(self, text: str | bytes) -> None:
+        """A text frame arrived. Does not raise."""
+        ...
+
+    def ponged(self) -> None:
+        """The other side answered a heartbeat."""
+        ...
+
+    def failed(self, error: BaseException, *, was_open: bool) -> None:
+        """An attempt failed or an open connection broke. Returns when the next may begin."""
+        ...
+
+
+class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
+    """One connection that lasts until the owner stops. The constructor blocks until connected.
+
+    Raises StreamStopped from the constructor when the owner stops before that.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        owner: SocketOwner,
+        keys: Keys | None,
+        *,
+        ping_interval_s: float,
+        ping_timeout_s: float,
+    ) -> None:
+        self._target_url = url
+        self._owner = owner
+        self._turn = threading.Lock()  # of the two fields below: who looks after the connection
+        self._connecting_thread: int | None = None
+        self._has_broken = False
+        super().__init__(
+            "linear" if keys is None else "private",
+            testnet=False,
+            api_key=None if keys is None else keys.api_key,
+            api_secret=None if keys is None else keys.api_secret,
+            ping_interval=ping_interval_s,
+            ping_timeout=ping_timeout_s,
+            retries=0,  # for ever
+            restart_on_error=True,
+            private_auth_expire=AUTH_EXPIRES_S,
+        )
+
+    def is_connected(self) -> bool:
+        """Tell whether the socket is open; the way out of pybit's loop when the owner stops."""
+        if self._owner.stopping.is_set() and self._connecting_thread == threading.get_ident():
+            raise StreamStopped
+        return bool(super().is_connected())
+
+    def end(self) -> None:
+        """Say goodbye and close. May hang with pybit for some seconds; `cut` frees it."""
+        inner = getattr(getattr(self, "ws", None), "sock", None)
+        with suppress(Exception):  # whatever pybit says, the line is cut below
+            self.exit()
+        self.cut(inner)
+        with suppress(AttributeError, OSError):
+            # websocket-client leaves the socket of an unfinished handshake open.
+            inner.shutdown()
+
+    def cut(self, inner: Any = None) -> None:
+        """Break the connection at once, which also frees a thread that reads from it."""
+        with suppress(AttributeError, OSError):
+            (inner or self.ws.sock).sock.shutdown(socket.SHUT_RDWR)
+
+    def _connect(self, url: str) -> None:
+        # pybit's own URLs cannot point anywhere else, so the one it gives is not used.
+        self._connecting_thread = threading.get_ident()
+        try:
+            while True:
+                self.subscriptions = self._owner.connecting(self)
+                try:
+                    super()._connect(self._target_url)
+                except (websocket.WebSocketException, OSError) as error:
+                    # It broke while the subscriptions went out; nobody else tries again.
+                    self._owner.failed(error, was_open=True)
+                    continue
+                if self._is_settled():
+                    break
+                self._owner.failed(ConnectionError("it closed at once"), was_open=True)
+        except StreamStopped:
+            self.cut()
+            raise
+        finally:
+            self._connecting_thread = None
+        # A failed attempt marks the object as exited, and then no heartbeat would go out.
+        self.exited = self._owner.stopping.is_set()
+
+    def _is_settled(self) -> bool:
+        """Hand the care for the connection over to its reader; False when it broke already."""
+        with self._turn:
+            if self._has_broken or not self.is_connected():
+                return False
+            self._connecting_thread = None
+            return True
+
+    def _on_open(self) -> None:
+        if self._owner.stopping.is_set():
+            self.cut()
+            return
+        self._has_broken = False
+        self._owner.opened()
+
+    def _on_message(self, message: str | bytes) -> None:
+        self._owner.received(message)
+
+    def _on_pong(self) -> None:
+        self._owner.ponged()
+        super()._on_pong()
+
+    def _on_error(self, error: Any) -> None:
+        with suppress(AttributeError, OSError):
+            # After a close frame websocket-client forgets the socket without closing it.
+            self.ws.sock.shutdown()
+        if self._owner.stopping.is_set():
+            return
+        with self._turn:
+            somebody_connects = self._connecting_thread is not None
+            if somebody_connects:
+                self._has_broken = True
+            else:
+                self._connecting_thread = threading.get_ident()
+        try:
+            self._owner.failed(error, was_open=not somebody_connects)
+            if somebody_connects:
+                self.exit()
+            elif not self._owner.stopping.is_set():
+                # pybit reconnects after this kind only.
+                super()._on_error(websocket.WebSocketConnectionClosedException(str(error)))
+        finally:
+            if not somebody_connects:
+                self._connecting_thread = None
+
+    def _send_custom_ping(self) -> None:
+        try:
+            super()._send_custom_ping()
+        except (OSError, websocket.WebSocketException) as error:
+            log.debug("heartbeat not sent: %s", error)

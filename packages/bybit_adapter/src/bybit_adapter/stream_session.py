@@ -1,0 +1,269 @@
+"""One life of a stream: a pybit connection with its reconnects, from start to being retired."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Protocol
+
+from bybit_adapter.clock import Clock
+from bybit_adapter.market_records import Tags
+from bybit_adapter.normalizer import BybitNormalizer
+from bybit_adapter.pybit_socket import PybitSocket, StreamStopped
+from bybit_adapter.transport import Keys
+
+log = logging.getLogger(__name__)
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamTiming:
+    """Seconds of everything that a stream waits for. ping_timeout_s is below ping_interval_s."""
+
+    ping_interval_s: float = 20.0
+    ping_timeout_s: float = 10.0
+    socket_check_s: float = 10.0  # how often the watchdogs look
+    silence_s: float = 30.0  # a public stream without data for that long is dead
+    attempt_s: float = 20.0  # an attempt to connect or subscribe that takes longer is dead
+    steady_s: float = 10.0  # a connection that lasted that long reconnects without a pause
+    first_pause_s: float = 0.25
+    longest_pause_s: float = 30.0
+
+    @property
+    def dead_after_s(self) -> float:
+        """Seconds without any traffic, heartbeats included, after which a socket is dead."""
+        return self.ping_interval_s + 2 * self.ping_timeout_s
+
+
+class SessionListener(Protocol):
+    """Who hears of a session; calls come from the session's threads, in order."""
+
+    def session_ready(self, session: StreamSession) -> None:
+        """Every subscription was answered."""
+        ...
+
+    def session_lost(self, session: StreamSession, reason: str) -> None:
+        """The connection broke; the session tries again by itself."""
+        ...
+
+    def session_frame(self, session: StreamSession, text: str | bytes, frame: Any) -> None:
+        """A data frame arrived. frame is None where the text is no JSON. Does not raise."""
+        ...
+
+
+class StreamSession:
+    """Keeps one pybit connection; told by it what happens, on its threads.
+
+    A retired session reconnects no more and its frames are ignored.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        keys: Keys | None,
+        topics: Sequence[str],
+        tags: Tags,
+        listener: SessionListener,
+        timing: StreamTiming,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self.stopping = threading.Event()
+        self.auth_error: str | None = None
+        self.rejected: dict[str, str] = {}  # topic -> the exchange's words
+        self.normalizer = BybitNormalizer(tags)  # a new one for every connection
+        self.is_ready = False
+        self.is_busy = False  # a callback runs: no traffic is read meanwhile
+        self.last_traffic: float | None = None  # monotonic seconds, heartbeats included
+        self.last_data: float | None = None  # monotonic seconds
+        self.last_progress = clock.monotonic()
+        self.failures = 0
+        self._url = url
+        self._keys = keys
+        self._tags = tags
+        self._topics = tuple(topics)
+        self._listener = listener
+        self._timing = timing
+        self._clock = clock
+        self._random = random
+        self._socket: PybitSocket | None = None
+        self._pending: dict[str, str] = {}  # request id -> topic
+        self._is_authenticated = keys is None
+        self._opened: float | None = None
+        self._reader_threads: set[int] = set()
+
+    def start(self) -> None:
+        """Begin to connect, on a thread of its own: pybit blocks until it has."""
+        threading.Thread(target=self._build, name="bybit-stream-connect", daemon=True).start()
+
+    def retire(self) -> threading.Thread:
+        """Reconnect no more and close what is open; return the thread that closes it.
+
+        It may hang with pybit: wait for it no longer than is acceptable, then `cut`.
+        """
+        self.stopping.set()
+        closer = threading.Thread(target=self._close, name="bybit-stream-close", daemon=True)
+        closer.start()
+        return closer
+
+    def cut(self) -> None:
+        """Break the connection without a word."""
+        if self._socket is not None:
+            self._socket.cut()
+
+    def is_own_thread(self) -> bool:
+        """Tell whether the caller is one of this session's threads, inside a callback."""
+        return threading.get_ident() in self._reader_threads
+
+    def is_socket_open(self) -> bool:
+        """Tell whether the socket is open, as far as pybit knows."""
+        return self._socket is not None and self._socket.is_connected()
+
+    def add_topic(self, topic: str) -> None:
+        """Subscribe to one more topic, now if connected and at every reconnect."""
+        if topic in self._topics:
+            return
+        self._topics = (*self._topics, topic)
+        if self._socket is None or not self.is_ready:
+            return
+        request_id, message = _subscription(topic)
+        self._pending[request_id] = topic
+        try:
+            self._socket.ws.send(message)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the reconnect subscribes anew
+            log.info("subscription to %s goes out with the next connection: %s", topic, error)
+
+    @property
+    def unanswered(self) -> list[str]:
+        """Topics whose subscription has had no answer yet."""
+        return list(self._pending.values())
+
+    # What PybitSocket tells, on pybit's threads.
+
+    def connecting(self, pybit_socket: PybitSocket) -> dict[str, str]:
+        self._socket = pybit_socket
+        self.is_ready = False
+        self._opened = None
+        self._is_authenticated = self._keys is None
+        self.last_progress = self._clock.monotonic()
+        messages = {topic: _subscription(topic) for topic in self._topics}
+        self._pending = {request_id: topic for topic, (request_id, _) in messages.items()}
+        # What was merged from the old connection is void.
+        self.normalizer = BybitNormalizer(self._tags)
+        return dict(messages.values())
+
+    def opened(self) -> None:
+        now = self._clock.monotonic()
+        self._opened = self.last_progress = self.last_traffic = self.last_data = now
+
+    def ponged(self) -> None:
+        self.last_traffic = self._clock.monotonic()
+
+    def received(self, text: str | bytes) -> None:
+        self.last_traffic = self._clock.monotonic()
+        if self.stopping.is_set():
+            return
+        try:
+            frame = json.loads(text)
+        except (ValueError, RecursionError):
+            frame = None
+        if isinstance(frame, dict) and "topic" not in frame and "op" in frame:
+            self._answered(frame)
+            return
+        self.last_data = self.last_traffic
+        self._in_callback(lambda: self._listener.session_frame(self, text, frame))
+
+    def failed(self, error: BaseException, *, was_open: bool) -> None:
+        now = self._clock.monotonic()
+        lasted = 0.0 if self._opened is None else now - self._opened
+        self._opened = None
+        self.is_ready = False
+        self.last_progress = now
+        if lasted >= self._timing.steady_s:
+            self.failures = 0
+        log.info("%s: %s", self._url, str(error) or type(error).__name__)
+        if was_open and not self.stopping.is_set():
+            self._in_callback(lambda: self._listener.session_lost(self, str(error)))
+        if self.failures or lasted < self._timing.steady_s:
+            doublings = min(self.failures, 20)
+            longest = min(self._timing.longest_pause_s, self._timing.first_pause_s * 2**doublings)
+            pause = longest * (0.5 + self._random.random() / 2)
+            self.failures += 1
+            self.last_progress = now + pause  # a pause is no standstill
+            self.stopping.wait(pause)
+
+    def _build(self) -> None:
+        try:
+            PybitSocket(
+                self._url,
+                self,
+                self._keys,
+                ping_interval_s=self._timing.ping_interval_s,
+                ping_timeout_s=self._timing.ping_timeout_s,
+            )
+        except StreamStopped:
+            return
+        except Exception:  # the watchdog builds another
+            log.exception("%s: pybit failed to connect", self._url)
+
+    def _close(self) -> None:
+        if self._socket is not None:
+            self._socket.end()
+
+    def _in_callback(self, call: Any) -> None:
+        thread = threading.get_ident()
+        self._reader_threads.add(thread)
+        self.is_busy = True
+        try:
+            call()
+        finally:
+            self.is_busy = False
+            self._reader_threads.discard(thread)
+
+    def _answered(self, frame: dict[str, Any]) -> None:
+        """Take the answer to a command: authentication, subscription or heartbeat."""
+        words = str(frame.get("ret_msg") or frame.get("retMsg") or "")
+        is_fine = frame.get("success") is True or frame.get("retCode") == 0
+        match frame.get("op"):
+            case "auth" if is_fine:
+                self._is_authenticated = True
+                self.auth_error = None
+            case "auth":
+                self.auth_error = words or "refused"
+                log.error("%s: authentication refused: %s", self._url, self.auth_error)
+            case "subscribe":
+                topic = self._pop_pending(frame.get("req_id"))
+                if topic is not None and is_fine:
+                    self.rejected.pop(topic, None)
+                elif topic is not None:
+                    self.rejected[topic] = words
+                    log.error("%s: subscription to %s refused: %s", self._url, topic, words)
+            case _:
+                return
+        self._check_ready()
+
+    def _pop_pending(self, request_id: object) -> str | None:
+        if isinstance(request_id, str) and request_id:
+            return self._pending.pop(request_id, None)
+        # Some refusals come without the id; answers come in the order of the requests.
+        return self._pending.pop(next(iter(self._pending), ""), None)
+
+    def _check_ready(self) -> None:
+        if self.is_ready or self._pending or not self._is_authenticated:
+            return
+        if all(topic in self.rejected for topic in self._topics):
+            return
+        self.is_ready = True
+        self._in_callback(lambda: self._listener.session_ready(self))
+
+
+def _subscription(topic: str) -> tuple[str, str]:
+    """Return request id and message. One topic each: a bad one may silence its neighbours."""
+    request_id = f"sub-{next(_numbers)}"
+    return request_id, json.dumps({"op": "subscribe", "req_id": request_id, "args": [topic]})
