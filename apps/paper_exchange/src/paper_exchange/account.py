@@ -59,6 +59,7 @@ class SymbolBook:
         # accepted, not yet on the book: they use up the same margin and the same leg
         self.arriving_closing = dict.fromkeys(LEGS, ZERO)
         self.arriving = 0
+        self.arriving_value = ZERO  # USDT of opening orders
 
     def closing_budget(self, direction: DirectionType) -> Decimal:
         """Return what of a leg no closing order covers yet, in base coin."""

@@ -234,7 +234,7 @@ class OrderDesk:
              if not one.reduce_only),
             ZERO,
         )  # fmt: skip
-        value = (pair.long.size + pair.short.size) * mark + resting + notional
+        value = (pair.long.size + pair.short.size) * mark + resting + book.arriving_value + notional
         tier = market.listing.tiers.for_value(value)
         if leverage * tier.initial_rate > 1:
             raise RefusalError(
@@ -254,6 +254,7 @@ class OrderDesk:
             book.arriving_closing[order.direction] += order.qty
         else:
             book.pair.order_margin += order.margin
+            book.arriving_value += order.qty * order.price
 
     def _release(self, book: SymbolBook, order: PaperOrder) -> None:
         book.arriving -= 1
@@ -261,6 +262,7 @@ class OrderDesk:
             book.arriving_closing[order.direction] -= order.qty
         else:
             book.pair.order_margin -= order.margin
+            book.arriving_value -= order.qty * order.price
         order.margin = ZERO
 
     def _arrive(self, account: PaperAccount, market: Market, order: PaperOrder) -> None:

@@ -1,0 +1,488 @@
+"""Each rule of orders, met the way a client meets it: over the calls, in process."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from gridcore import SideType
+from paper_exchange.orders import Status
+from paper_exchange.rate_limits import RateLimits
+from paper_exchange.settings import FillModelName, MatchingSettings, TakerModel
+from testkit.paper import PaperWorld, order_params, paper_account, paper_market
+
+CREATE, AMEND, CANCEL = "/v5/order/create", "/v5/order/amend", "/v5/order/cancel"
+
+
+@pytest.fixture
+def world() -> PaperWorld:
+    world = PaperWorld()
+    world.trade("60000.0", SideType.BUY)
+    return world
+
+
+def refused(world: PaperWorld, **order: Any) -> tuple[int, str]:
+    envelope = world.reply("POST", CREATE, order_params(**order)).envelope
+    return envelope["retCode"], envelope["retMsg"]
+
+
+def test_an_order_is_acknowledged_before_it_is_on_the_book(world: PaperWorld) -> None:
+    order_id = world.place(price="59000", settle=False)
+    order = world.account.open_orders[order_id]
+    assert order.status is Status.ACCEPTED
+    assert not len(world.account.books["BTCUSDT"].orders)
+    world.advance(2)
+    assert order.status is Status.NEW
+    assert len(world.account.books["BTCUSDT"].orders) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"side": "buy"}, "side"),
+        ({"symbol": "NOPEUSDT"}, "symbol invalid"),
+        ({"qty": "0.0105"}, "qty step"),
+        ({"qty": "0.0001"}, "exceeds minimum limit"),
+        ({"qty": "99999"}, "exceeds maximum limit"),
+        ({"qty": "much"}, "no number"),
+        ({"qty": "1e400"}, "no number"),
+        ({"qty": "NaN"}, "no number"),
+        ({"qty": "-1"}, "below zero"),
+        ({"qty": ""}, "qty is missing"),
+        ({"price": "60000.05"}, "tick size"),
+        ({"price": ""}, "price is missing"),
+        ({"leg": 0}, "position idx not match"),
+        ({"leg": 3}, "positionIdx"),
+        ({"orderLinkId": "x" * 37}, "orderLinkId"),
+        ({"orderLinkId": "a b"}, "orderLinkId"),
+        ({"timeInForce": "RPI"}, "timeInForce"),
+        ({"orderType": "Stop"}, "orderType"),
+        ({"reduceOnly": "perhaps"}, "reduceOnly"),
+        ({"triggerPrice": "61000"}, "not supported"),
+        ({"takeProfit": "61000"}, "not supported"),
+        ({"category": "spot"}, "category"),
+        ({"qty": {"a": 1}}, "qty"),
+    ],
+)
+def test_a_wrong_parameter_is_10001_and_says_which(
+    world: PaperWorld, change: dict[str, Any], part: str
+) -> None:
+    code, message = refused(world, **change)
+    assert code == 10001
+    assert part in message
+    assert not world.account.open_orders
+
+
+def test_a_price_outside_the_range_of_the_contract_is_110003(world: PaperWorld) -> None:
+    assert refused(world, price="99999999.9")[0] == 110003
+
+
+def test_a_price_beyond_the_limit_is_moved_to_it_unless_the_account_wants_a_refusal(
+    world: PaperWorld,
+) -> None:
+    # a limit of the real exchange: mark x (1 + X), at most mark x (1 + Y)
+    limit = world.get("/v5/market/price-limit", symbol="BTCUSDT")["buyLmt"]
+    order_id = world.place(price="66666.6", timeInForce="PostOnly", settle=False)
+    assert world.order(order_id)["price"] == limit
+    world.post("/v5/account/set-limit-px-action", {"category": "linear", "modifyEnable": False})
+    assert refused(world, price="66666.6")[0] == 110003
+    assert world.get("/v5/account/user-setting-config")["lpaPerp"] is True
+
+
+def test_too_little_balance_is_110007_and_nothing_is_held(world: PaperWorld) -> None:
+    before = world.account.money.available()
+    assert refused(world, qty="2")[0] == 110007
+    assert world.account.money.available() == before
+
+
+def test_orders_on_their_way_use_up_the_margin_too(world: PaperWorld) -> None:
+    # 10,000 USDT at leverage 10 carry about 1.6 BTC
+    assert world.code("POST", CREATE, order_params(qty="1")) == 0
+    assert refused(world, qty="1")[0] == 110007
+
+
+def test_an_order_below_the_least_notional_is_110094() -> None:
+    doge = PaperWorld([paper_market("DOGEUSDT")])
+    doge.trade("0.10000", symbol="DOGEUSDT")
+    assert refused(doge, symbol="DOGEUSDT", qty="49", price="0.1")[0] == 110094
+    assert doge.code("POST", CREATE, order_params(symbol="DOGEUSDT", qty="50", price="0.1")) == 0
+
+
+def test_the_501st_order_is_110020() -> None:
+    world = PaperWorld(settings=MatchingSettings(max_open_orders=3))
+    world.trade("60000.0")
+    for price in ("59000", "58000", "57000"):
+        world.place(price=price, settle=False)
+    assert refused(world, price="56000")[0] == 110020
+    world.advance(5)
+    assert refused(world, price="56000")[0] == 110020
+    order_id = next(iter(world.account.open_orders))
+    world.post(CANCEL, {"category": "linear", "symbol": "BTCUSDT", "orderId": order_id})
+    world.advance(5)
+    world.place(price="56000")
+
+
+def test_a_link_id_is_refused_while_it_lives_and_for_two_hours_after(world: PaperWorld) -> None:
+    order_id = world.place(price="59000", orderLinkId="mine")
+    assert refused(world, orderLinkId="mine")[0] == 110072
+    world.post(CANCEL, {"category": "linear", "symbol": "BTCUSDT", "orderLinkId": "mine"})
+    world.advance(60_000)
+    assert world.order(order_id)["orderStatus"] == "Cancelled"
+    assert refused(world, orderLinkId="mine")[0] == 110072
+    world.advance(2 * 3_600_000)
+    world.place(price="59000", orderLinkId="mine")
+
+
+def test_before_the_first_price_there_is_nothing_to_trade_at() -> None:
+    assert refused(PaperWorld())[0] == 110118
+
+
+def test_a_halted_symbol_takes_no_orders_but_cancels(world: PaperWorld) -> None:
+    order_id = world.place(price="59000")
+    world.exchange.halt("BTCUSDT", halted=True)
+    assert refused(world)[0] == 110066
+    world.trade("50000")
+    assert world.order(order_id)["orderStatus"] == "New"
+    world.post(CANCEL, {"category": "linear", "symbol": "BTCUSDT", "orderId": order_id})
+    world.advance(5)
+    assert world.order(order_id)["orderStatus"] == "Cancelled"
+
+
+# reduce-only
+
+
+def test_closing_without_a_position_is_110017(world: PaperWorld) -> None:
+    code, message = refused(world, side="Sell", leg=1, price="61000")
+    assert code == 110017
+    assert "current position is zero" in message
+
+
+def test_an_opening_order_cannot_be_reduce_only(world: PaperWorld) -> None:
+    code, message = refused(world, reduceOnly=True)
+    assert code == 110017
+    assert "same side" in message
+
+
+def test_a_closing_order_is_reduce_only_whatever_was_said_and_clipped_to_the_leg(
+    world: PaperWorld,
+) -> None:
+    world.place(price=None, qty="0.05")
+    order_id = world.place(side="Sell", price="61000", qty="0.08", reduceOnly=False)
+    row = world.order(order_id)
+    assert row["reduceOnly"] is True
+    assert row["qty"] == "0.050"
+    code, message = refused(world, side="Sell", price="61500", qty="0.01")
+    assert code == 110017
+    assert "truncated to zero" in message
+
+
+def test_closing_orders_on_their_way_count_too(world: PaperWorld) -> None:
+    world.place(price=None, qty="0.05")
+    world.place(side="Sell", price="61000", qty="0.05", settle=False)
+    assert refused(world, side="Sell", price="61500", qty="0.01")[0] == 110017
+
+
+def test_quantity_zero_with_close_on_trigger_closes_everything(world: PaperWorld) -> None:
+    world.place(price=None, qty="0.05")
+    world.place(side="Sell", price=None, qty="0", reduceOnly=True, closeOnTrigger=True)
+    assert world.position(1)["size"] == "0"
+
+
+def test_when_the_leg_shrinks_the_furthest_closing_order_goes_first(world: PaperWorld) -> None:
+    world.place(price=None, qty="0.06")
+    near = world.place(side="Sell", price="61000", qty="0.02")
+    middle = world.place(side="Sell", price="62000", qty="0.02")
+    far = world.place(side="Sell", price="63000", qty="0.02")
+    world.exchange.deleverage(world.account, "BTCUSDT", "long", Decimal("0.03"))
+    assert world.order(far)["cancelType"] == "CancelByReduceOnly"
+    assert (world.order(middle)["orderStatus"], world.order(middle)["qty"]) == ("New", "0.010")
+    assert world.order(near)["qty"] == "0.020"
+    resting = world.account.books["BTCUSDT"].orders.closing_qty
+    assert sum(resting.values()) == Decimal("0.03")
+
+
+def test_a_short_leg_loses_its_lowest_closing_order_first(world: PaperWorld) -> None:
+    world.place(side="Sell", leg=2, price=None, qty="0.04")
+    near = world.place(side="Buy", leg=2, price="59000", qty="0.02")
+    far = world.place(side="Buy", leg=2, price="58000", qty="0.02")
+    world.exchange.deleverage(world.account, "BTCUSDT", "short", Decimal("0.02"))
+    assert world.order(far)["orderStatus"] == "Cancelled"
+    assert world.order(near)["orderStatus"] == "New"
+
+
+# what becomes of an order
+
+
+def test_strict_fills_beyond_the_limit_and_not_at_it(world: PaperWorld) -> None:
+    buy = world.place(price="59000")
+    world.trade("59000.0")
+    assert world.order(buy)["orderStatus"] == "New"
+    world.trade("58999.9")
+    row = world.order(buy)
+    assert (row["orderStatus"], row["avgPrice"], row["cumExecQty"]) == ("Filled", "59000", "0.010")
+    assert row["cumFeeDetail"] == {"USDT": "0.118"}
+
+
+def test_touch_fills_at_the_limit() -> None:
+    world = PaperWorld(settings=MatchingSettings(fill_model=FillModelName.TOUCH))
+    world.trade("60000.0")
+    sell = world.place(side="Sell", leg=2, price="61000")
+    world.trade("61000.0")
+    assert world.order(sell)["orderStatus"] == "Filled"
+
+
+def test_queue_waits_for_the_visible_size_then_fills_in_parts() -> None:
+    world = PaperWorld(settings=MatchingSettings(fill_model=FillModelName.QUEUE))
+    world.trade("60000.0")
+    buy = world.place(price="59990", qty="0.01")
+    market = world.exchange.market("BTCUSDT")
+    ahead = market.visible_at(SideType.BUY, 599_900)
+    assert ahead > 0
+    world.trade("59990.0", qty=str(ahead))
+    assert world.order(buy)["orderStatus"] == "New"
+    world.trade("59990.0", qty="0.004")
+    row = world.order(buy)
+    assert (row["orderStatus"], row["leavesQty"]) == ("PartiallyFilled", "0.006")
+    world.trade("59990.0", qty="5")
+    assert world.order(buy)["orderStatus"] == "Filled"
+
+
+def test_a_market_order_takes_at_the_opposite_quote(world: PaperWorld) -> None:
+    market = world.exchange.market("BTCUSDT")
+    assert (market.bid_ticks, market.ask_ticks) == (599_999, 600_000)
+    buy = world.place(price=None)
+    sell = world.place(side="Sell", leg=2, price=None)
+    assert world.order(buy)["avgPrice"] == "60000"
+    assert world.order(sell)["avgPrice"] == "59999.9"
+    rows = world.get("/v5/execution/list", symbol="BTCUSDT")["list"]
+    assert {row["feeRate"] for row in rows} == {"0.00055"}
+    assert not any(row["isMaker"] for row in rows)
+
+
+def test_a_taker_of_the_visible_book_walks_its_levels_and_loses_the_rest() -> None:
+    world = PaperWorld(
+        accounts=[paper_account(deposit="10000000")],
+        settings=MatchingSettings(taker_model=TakerModel.BOOK, book_levels=3),
+    )
+    world.trade("60000.0", SideType.BUY)
+    levels = world.exchange.market("BTCUSDT").levels(SideType.SELL, 3)
+    order_id = world.place(price=None, qty="20")
+    row = world.order(order_id)
+    shown = sum(qty for _, qty in levels)
+    assert Decimal(row["cumExecQty"]) == shown
+    assert (row["orderStatus"], row["rejectReason"]) == ("Cancelled", "EC_CancelForNoFullFill")
+    assert row["leavesQty"] == "0.000"
+    value = sum(Decimal(ticks) / 10 * qty for ticks, qty in levels)
+    assert Decimal(row["cumExecValue"]) == value
+    assert len(world.get("/v5/execution/list", symbol="BTCUSDT")["list"]) == 3
+
+
+def test_a_limit_order_that_crosses_takes(world: PaperWorld) -> None:
+    row = world.order(world.place(price="60500"))
+    assert (row["orderStatus"], row["avgPrice"]) == ("Filled", "60000")
+
+
+def test_post_only_that_would_take_is_cancelled_after_its_acknowledgement(
+    world: PaperWorld,
+) -> None:
+    row = world.order(world.place(price="60500", timeInForce="PostOnly"))
+    assert row["orderStatus"] == "Cancelled"
+    assert row["rejectReason"] == "EC_PostOnlyWillTakeLiquidity"
+    assert (row["cancelType"], row["cumExecQty"]) == ("UNKNOWN", "0.000")
+    resting = world.order(world.place(price="59000", timeInForce="PostOnly"))
+    assert resting["orderStatus"] == "New"
+
+
+@pytest.mark.parametrize("time_in_force", ["IOC", "FOK"])
+def test_what_takes_nothing_at_once_is_cancelled(world: PaperWorld, time_in_force: str) -> None:
+    row = world.order(world.place(price="59000", timeInForce=time_in_force))
+    assert row["orderStatus"] == "Cancelled"
+    assert row["rejectReason"] in ("EC_NoImmediateQtyToFill", "EC_NoEnoughQtyToFill")
+
+
+# cancel and amend
+
+
+def test_cancelling_what_is_unknown_or_gone_is_110001(world: PaperWorld) -> None:
+    unknown = {"category": "linear", "symbol": "BTCUSDT", "orderId": "nobody"}
+    assert world.code("POST", CANCEL, unknown) == 110001
+    order_id = world.place(price=None)
+    gone = {"category": "linear", "symbol": "BTCUSDT", "orderId": order_id}
+    assert world.code("POST", CANCEL, gone) == 110001
+    assert world.code("POST", CANCEL, {"category": "linear", "symbol": "BTCUSDT"}) == 10001
+    assert world.code("POST", AMEND, {**gone, "qty": "0.02"}) == 110001
+
+
+def test_a_cancel_that_loses_the_race_changes_nothing(world: PaperWorld) -> None:
+    order_id = world.place(price="59000")
+    world.post(CANCEL, {"category": "linear", "symbol": "BTCUSDT", "orderId": order_id})
+    world.trade("58000", after_ms=1)
+    assert world.order(order_id)["orderStatus"] == "Filled"
+    world.advance(10)
+    assert world.order(order_id)["orderStatus"] == "Filled"
+
+
+def test_an_order_cancelled_on_its_way_never_reaches_the_book(world: PaperWorld) -> None:
+    order_id = world.place(price="59000", settle=False)
+    world.exchange.cancel_all(world.account, ["BTCUSDT"], "CancelByAdmin")
+    world.advance(10)
+    assert world.order(order_id)["orderStatus"] == "Cancelled"
+    assert not len(world.account.books["BTCUSDT"].orders)
+    assert world.account.money.available() == Decimal(10_000)
+
+
+def test_amend_moves_an_order_and_its_margin(world: PaperWorld) -> None:
+    order_id = world.place(price="59000", qty="0.01")
+    held = world.account.money.available()
+    ids = {"category": "linear", "symbol": "BTCUSDT", "orderId": order_id}
+    world.post(AMEND, {**ids, "price": "58000", "qty": "0.02"})
+    world.advance(5)
+    row = world.order(order_id)
+    assert (row["price"], row["qty"], row["leavesQty"]) == ("58000.00", "0.020", "0.020")
+    assert world.account.money.available() < held
+    assert world.code("POST", AMEND, {**ids, "price": "58000", "qty": "0.02"}) == 10001
+    assert world.code("POST", AMEND, ids) == 10001
+    assert world.code("POST", AMEND, {**ids, "qty": "3"}) == 110007
+    world.post(AMEND, {**ids, "price": "60500"})
+    world.advance(5)
+    assert world.order(order_id)["orderStatus"] == "Filled"
+
+
+def test_an_amended_quantity_stays_above_what_is_filled() -> None:
+    world = PaperWorld(settings=MatchingSettings(fill_model=FillModelName.QUEUE))
+    world.trade("60000.0")
+    order_id = world.place(price="59990", qty="0.02")
+    ahead = world.exchange.market("BTCUSDT").visible_at(SideType.BUY, 599_900)
+    world.trade("59990", qty=str(ahead + Decimal("0.01")))
+    ids = {"category": "linear", "symbol": "BTCUSDT", "orderId": order_id}
+    assert world.code("POST", AMEND, {**ids, "qty": "0.01"}) == 110064
+    world.post(AMEND, {**ids, "qty": "0.015"})
+    world.advance(5)
+    assert world.order(order_id)["leavesQty"] == "0.005"
+
+
+def test_cancel_all_lists_what_it_accepted(world: PaperWorld) -> None:
+    ids = {world.place(price=str(59_000 - step)) for step in range(5)}
+    result = world.post("/v5/order/cancel-all", {"category": "linear", "symbol": "BTCUSDT"})
+    assert {row["orderId"] for row in result["list"]} == ids
+    assert len(world.account.open_orders) == 5
+    world.advance(5)
+    assert not world.account.open_orders
+    assert world.code("POST", "/v5/order/cancel-all", {"category": "linear"}) == 10001
+    empty = world.post("/v5/order/cancel-all", {"category": "linear", "settleCoin": "USDT"})
+    assert empty["list"] == []
+
+
+# batches
+
+
+def batch_item(price: str, **more: Any) -> dict[str, Any]:
+    params = order_params(price=price, **more)
+    del params["category"]
+    return params
+
+
+def test_a_batch_succeeds_item_by_item(world: PaperWorld) -> None:
+    items = [batch_item("59000"), batch_item("59000.05"), batch_item("58000", qty="5")]
+    reply = world.reply(
+        "POST", "/v5/order/create-batch", {"category": "linear", "request": items}
+    ).envelope
+    assert reply["retCode"] == 0
+    assert [row["code"] for row in reply["retExtInfo"]["list"]] == [0, 10001, 110007]
+    rows = reply["result"]["list"]
+    assert rows[0]["orderId"]
+    assert rows[0]["createAt"]
+    assert (rows[1]["orderId"], rows[1]["createAt"]) == ("", "")
+    cancel = world.reply(
+        "POST",
+        "/v5/order/cancel-batch",
+        {
+            "category": "linear",
+            "request": [
+                {"symbol": "BTCUSDT", "orderId": rows[0]["orderId"]},
+                {"symbol": "BTCUSDT", "orderId": "nobody"},
+            ],
+        },
+    ).envelope
+    assert [row["code"] for row in cancel["retExtInfo"]["list"]] == [0, 110001]
+
+
+def test_a_batch_beyond_the_rate_limit_fails_from_there_on() -> None:
+    world = PaperWorld(limits=RateLimits())
+    world.trade("60000.0")
+    items = [batch_item(str(59_000 - step)) for step in range(12)]
+    reply = world.reply(
+        "POST", "/v5/order/create-batch", {"category": "linear", "request": items}
+    ).envelope
+    codes = [row["code"] for row in reply["retExtInfo"]["list"]]
+    assert codes == [0] * 10 + [10006] * 2
+
+
+@pytest.mark.parametrize("request_", [None, [], "all", [1], [{}] * 21])
+def test_a_batch_that_is_none_is_10001(world: PaperWorld, request_: Any) -> None:
+    params = {"category": "linear", "request": request_}
+    assert world.code("POST", "/v5/order/create-batch", params) == 10001
+
+
+# settings of a symbol
+
+
+def test_leverage_is_set_for_both_legs_and_changes_the_margin_of_orders(world: PaperWorld) -> None:
+    path = "/v5/position/set-leverage"
+    both = {"category": "linear", "symbol": "BTCUSDT"}
+    world.place(price="59000", qty="0.1")
+    held = world.account.money.available()
+    world.post(path, {**both, "buyLeverage": "5", "sellLeverage": "5"})
+    assert world.account.money.available() < held
+    assert world.position(2)["leverage"] == "5"
+    assert world.code("POST", path, {**both, "buyLeverage": "5", "sellLeverage": "5"}) == 110043
+    assert world.code("POST", path, {**both, "buyLeverage": "5", "sellLeverage": "6"}) == 10001
+    assert world.code("POST", path, {**both, "buyLeverage": "9999", "sellLeverage": "9999"}) == (
+        110013
+    )
+    assert world.code("POST", path, both) == 10001
+
+
+def test_leverage_that_the_wallet_cannot_carry_stays_as_it_was(world: PaperWorld) -> None:
+    world.place(price=None, qty="1")
+    params = {"category": "linear", "symbol": "BTCUSDT", "buyLeverage": "1", "sellLeverage": "1"}
+    assert world.code("POST", "/v5/position/set-leverage", params) == 110007
+    assert world.position(1)["leverage"] == "10"
+
+
+def test_leverage_above_the_tier_of_the_value_is_110090() -> None:
+    world = PaperWorld(accounts=[paper_account(deposit="100000000", leverage="150")])
+    world.trade("60000.0")
+    # 300,000 USDT is the border of 150x
+    assert refused(world, qty="4")[0] == 0
+    assert refused(world, qty="4")[0] == 110090
+
+
+def test_the_position_mode_switches_when_nothing_is_open() -> None:
+    world = PaperWorld(accounts=[paper_account(hedge_mode=False)])
+    world.trade("60000.0")
+    path, hedge = "/v5/position/switch-mode", {"category": "linear", "symbol": "BTCUSDT", "mode": 3}
+    assert refused(world, leg=1)[0] == 10001
+    assert len(world.get("/v5/position/list", symbol="BTCUSDT")["list"]) == 1
+    world.post(path, hedge)
+    assert world.code("POST", path, hedge) == 110025
+    world.place(price="59000")
+    one_way = {"category": "linear", "coin": "USDT", "mode": 0}
+    assert world.code("POST", path, one_way) == 110028
+    world.trade("58000")
+    assert world.code("POST", path, one_way) == 110024
+    assert world.code("POST", path, {**hedge, "mode": 7}) == 10001
+
+
+def test_a_new_tick_size_cancels_what_falls_between_two_ticks(world: PaperWorld) -> None:
+    stays = world.place(price="59000.0")
+    goes = world.place(price="58000.3")
+    world.exchange.change_tick_size("BTCUSDT", Decimal("0.50"))
+    assert world.order(goes)["cancelType"] == "CancelByAdmin"
+    row = world.get("/v5/market/instruments-info", symbol="BTCUSDT")["list"][0]
+    assert row["priceFilter"]["tickSize"] == "0.50"
+    assert refused(world, price="58000.3")[0] == 10001
+    world.trade("58999.5")
+    assert world.order(stays)["orderStatus"] == "Filled"
