@@ -1,0 +1,71 @@
+"""What every section of the configuration has in common."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+Positive = Annotated[Decimal, Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+SecondsOrOff = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class Settings(BaseModel):
+    """Frozen, without settings that nobody knows, and silent about what it was given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class TelegramSettings(Settings):
+    """Where alerts go and commands come from."""
+
+    bot_token: SecretStr | None = Field(
+        default=None, description="of @BotFather; without it alerts are only logged"
+    )
+    chat_id: int | None = Field(
+        default=None, description="the one chat that is told and obeyed; negative for a group"
+    )
+    commands: bool = Field(default=True, description="answer /status, /pause, /stop and so on")
+    api_url: str = Field(
+        default="https://api.telegram.org", description="another server with Telegram's HTTP API"
+    )
+
+
+class NotificationSettings(Settings):
+    """Who is told when something happens."""
+
+    telegram: TelegramSettings = TelegramSettings()
+
+
+class WatchdogSettings(Settings):
+    """The separate process that takes opening orders away when the bot is silent."""
+
+    stale_after: Seconds = Field(
+        default=60.0, description="age of the heartbeat from which the bot counts as dead"
+    )
+    check_interval: Seconds = Field(default=5.0, description="between looks at the status file")
+    repeat_interval: Seconds = Field(
+        default=60.0, description="between further cancels while the bot stays dead"
+    )
+
+
+class LogSettings(Settings):
+    """Where the bot writes what it does."""
+
+    file: Path | None = Field(
+        default=Path("var/gridbot/gridbot.log"), description="JSON lines; null for none"
+    )
+    level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = Field(
+        default="info", description="debug, info, warning or error"
+    )
+    console: bool = Field(default=True, description="readable text to stderr")
+    max_mb: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=50, description="size of one file"
+    )
+    backups: Annotated[int, Field(ge=1, le=1_000)] = Field(
+        default=10, description="older files that are kept"
+    )
