@@ -232,8 +232,8 @@ def record(columns: TickColumns, session: BacktestSession) -> Recording:
 
 @pytest.fixture(scope="session")
 def walk() -> TickColumns:
-    """Ticks of about a day and a half, with funding times among them."""
-    return RandomWalk(trades_per_s=0.02, volatility=1.5).generate(3_000, 4)
+    """Ticks of most of a day, with funding times among them."""
+    return RandomWalk(trades_per_s=0.02, volatility=1.5).generate(1_500, 4)
 
 
 @pytest.fixture(scope="session")

@@ -101,7 +101,7 @@ def test_an_unchanged_recording_is_repeated_to_the_last_digit(compare: Compare, 
     assert comparison.split.live == comparison.split.backtest == session.net_pnl
     assert comparison.equity is not None
     assert comparison.equity.maximum == 0
-    assert len(comparison.equity.ts_us) > 24
+    assert len(comparison.equity.ts_us) > 12
     # what the backtest itself has to say about a made-up market, and nothing else
     assert all("no market ever traded so" in warning for warning in comparison.warnings)
 

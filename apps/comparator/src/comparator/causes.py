@@ -1,8 +1,8 @@
 """Why a trade has no partner: the first decision at which the two sides parted, from the records.
 
 For every trade without a partner the records are asked in the order of the lists below; the first
-one that answers names the cause. A trade for which none answers follows from an earlier difference
-of its symbol, if there is one, and is unexplained otherwise.
+one that answers names the cause. A trade for which none answers follows from the latest earlier
+difference of its symbol, if there is one, and is unexplained otherwise.
 """
 
 from __future__ import annotations
@@ -49,6 +49,16 @@ class Cause(StrEnum):
 
 # what happened to the order says how the sides parted; an earlier difference may say why
 CONSEQUENCES = frozenset({Cause.NEVER_PLACED, Cause.PLACED_LATER, Cause.CANCELLED_BEFORE})
+# the records differ, the accounts do not: nothing follows from these
+OF_THE_RECORDS = frozenset(
+    {
+        Cause.OUTSIDE_RANGE,
+        Cause.PRIVATE_GAP,
+        Cause.EXECUTION_NOT_RECORDED,
+        Cause.EXECUTION_WITHOUT_ORDER,
+        Cause.EXECUTION_BEYOND_ORDER,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +153,10 @@ class _Judge:
             found = root or self._start_differs(trade) or self._unknown(trade)
         elif found.cause in CONSEQUENCES and root is not None:
             found = Explanation(found.cause, f"{found.detail}; {root.detail}", root.parted_us)
-        if found.cause is not Cause.FOLLOWS:
-            self._roots.setdefault(trade.symbol, found)
+        is_follower = found.cause is Cause.FOLLOWS or (found.cause in CONSEQUENCES and root)
+        if not is_follower and found.cause not in OF_THE_RECORDS:
+            # grids come together again, so the latest parting is the likeliest reason
+            self._roots[trade.symbol] = found
         return found
 
     def _live(self, trade: NormalizedTrade) -> Explanation | None:
@@ -218,9 +230,11 @@ class _Judge:
             return None
         if any(life.rests_at(trade.ts_us) for life in lives):
             return self._reach(trade)
-        earlier = [life for life in lives if life.placed_us < trade.ts_us]
+        # what executed is the partner of another trade of this id
+        idle = [life for life in lives if life.order_id not in self._recorded]
+        earlier = [life for life in idle if life.placed_us < trade.ts_us]
         if earlier:
-            last = max(earlier, key=lambda life: life.ended_us or 0)
+            last = max(earlier, key=lambda life: life.ended_us or life.placed_us)
             why = f" ({last.reason})" if last.reason else ""
             if last.refused:
                 text = f"the exchange refused it at {utc_text(last.placed_us)}{why}"
@@ -228,18 +242,12 @@ class _Judge:
             if not last.executed and last.ended_us is not None:
                 text = f"cancelled {_ms(trade.ts_us - last.ended_us)} before the backtest's fill"
                 return Explanation(Cause.CANCELLED_BEFORE, text + why, last.ended_us)
-        # what executed is the partner of another trade of this id
-        later = [
-            life
-            for life in lives
-            if life.placed_us >= trade.ts_us
-            and not life.refused
-            and life.order_id not in self._recorded
-        ]
+        later = [life for life in idle if life.placed_us >= trade.ts_us and not life.refused]
         if later:
             text = f"placed {_ms(later[0].placed_us - trade.ts_us)} after the backtest's fill"
             return Explanation(Cause.PLACED_LATER, text, trade.ts_us)
-        text = "not placed again after its last fill" if earlier else "no such order is recorded"
+        before = any(life.placed_us < trade.ts_us for life in lives)
+        text = "not placed again after its last fill" if before else "no such order is recorded"
         return Explanation(Cause.NEVER_PLACED, text, trade.ts_us)
 
     def _root(self, trade: NormalizedTrade) -> Explanation | None:
@@ -247,7 +255,7 @@ class _Judge:
         root = self._roots.get(trade.symbol)
         market = self._evidence.markets.get(trade.symbol)
         hole: Hole | None = None if market is None else market.hole_before(trade.ts_us)
-        if hole is not None and (root is None or hole.from_us < root.parted_us):
+        if hole is not None and (root is None or hole.to_us > root.parted_us):
             text = f"the sides may have parted where {hole}"
             return Explanation(Cause.FOLLOWS, text, hole.from_us)
         if root is None:

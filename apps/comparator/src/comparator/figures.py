@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from backtest.figures import UNKNOWN, Figure, money, percent, price_text
 from backtest.quality import utc_text
@@ -183,4 +183,4 @@ def _legs(m: ValidationMetrics) -> list[Figure]:
 
 
 def _short(value: Decimal) -> str:
-    return price_text(value.quantize(Decimal("1E-8"))) if value else "0"
+    return price_text(Context(prec=6).plus(value))

@@ -22,6 +22,7 @@ from comparator.tables import metric_values
 MOST_ROWS: Final = 500
 MORE_STYLE: Final = """
 h2.good { background:#0b6e4f; color:#fff; padding:.7rem 1rem; border-radius:6px; }
+.wide td:nth-child(2) { overflow-wrap:normal; }
 td.money { text-align:right; white-space:nowrap; }
 """
 

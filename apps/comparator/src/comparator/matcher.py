@@ -15,6 +15,7 @@ from comparator.occurrence import align
 from comparator.trades import NormalizedTrade, Source, TradeTable, numbered
 
 KEY = ("client_order_id", "occurrence")
+SAME = ("symbol", "side")
 
 
 class MatchedTrade(NamedTuple):
@@ -83,7 +84,10 @@ class MatchResult:
 
 
 class TradeMatcher:
-    """Joins both sides on (client order id, occurrence)."""
+    """Joins both sides on (client order id, occurrence).
+
+    Rows of one id that are not of one symbol and side are not the same order and no pair.
+    """
 
     def match(
         self,
@@ -102,11 +106,11 @@ class TradeMatcher:
         live = TradeTable(live.source, live_frame, live.places, live.inferred)
         backtest = TradeTable(backtest.source, backtest_frame, backtest.places, backtest.inferred)
         pairs = (
-            live_frame.select(*KEY)
+            live_frame.select(*KEY, *SAME)
             .with_row_index("live_row")
             .join(
-                backtest_frame.select(*KEY).with_row_index("backtest_row"),
-                on=list(KEY),
+                backtest_frame.select(*KEY, *SAME).with_row_index("backtest_row"),
+                on=[*KEY, *SAME],
                 how="inner",
                 maintain_order="left",
             )

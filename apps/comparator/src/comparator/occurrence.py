@@ -76,13 +76,14 @@ def _times_by_id(frame: pl.DataFrame, ids: pl.Series) -> dict[str, Ints]:
     return {key: np.array(times, dtype=np.int64) for key, times in rows.iter_rows()}
 
 
-def nearest(fewer: Ints, more: Ints) -> Ints:
+def nearest(fewer: Ints, more: Ints, most_cells: int = MOST_CELLS) -> Ints:
     """Return numbers (from 1, ascending) into `more`, one for each of `fewer`.
 
-    They minimise the sum of |time - time|. Plain counting where that would take too long.
+    They minimise the sum of |time - time|. Plain counting where the table
+    of the search would have more than `most_cells`.
     """
     count, spare = len(fewer), len(more) - len(fewer)
-    if count * (spare + 1) > MOST_CELLS:
+    if count * (spare + 1) > most_cells:
         return np.arange(1, count + 1)
     skipped = np.zeros((count, spare + 1), dtype=np.int32)  # skips up to here on the best path
     cost = np.zeros(spare + 1, dtype=np.int64)
