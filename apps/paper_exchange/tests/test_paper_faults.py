@@ -287,7 +287,7 @@ def test_connections_are_cut_with_and_without_a_word(host: PaperHost, reset: boo
     assert action(host, do="disconnect", channel="public", reset=reset)["disconnected"] == 1
     with pytest.raises((WebSocketConnectionClosedException, ConnectionError)):
         read_to_the_end(client)
-    client.close()
+    client.shutdown()
 
 
 def test_refused_silent_and_gone(host: PaperHost) -> None:
@@ -301,7 +301,7 @@ def test_refused_silent_and_gone(host: PaperHost) -> None:
     client.settimeout(0.4)
     with pytest.raises(Exception, match="timed out"):
         client.recv()
-    client.close()
+    client.shutdown()
     action(host, do="heal")
     action(host, do="restart", down_s=0.3)
     time.sleep(0.15)

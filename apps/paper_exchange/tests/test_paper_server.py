@@ -87,7 +87,7 @@ def test_garbage_on_a_websocket_is_answered_or_closed(host: PaperHost) -> None:
     # what comes back is a close frame, or nothing: the connection is over
     answer = client.recv()
     assert isinstance(answer, bytes) or answer == "" or len(answer) < 200
-    client.close()
+    client.shutdown()
     assert requests.get(f"{host.base_url}/v5/market/time", timeout=5).json()["retCode"] == 0
 
 
@@ -110,7 +110,7 @@ def test_protocol_pings_are_answered(host: PaperHost) -> None:
     opcode, frame = client.recv_data_frame(control_frame=True)
     assert opcode == 10
     assert frame.data == b"are you there"
-    client.close()
+    client.shutdown()
 
 
 def test_connections_that_left_are_forgotten(host: PaperHost) -> None:
@@ -123,7 +123,7 @@ def test_connections_that_left_are_forgotten(host: PaperHost) -> None:
     for client in clients[:10]:
         client.close()
     for client in clients[10:]:
-        client.sock.close()
+        client.shutdown()
     end = time.monotonic() + 5
     while host.do(lambda: len(host.server.connections)) and time.monotonic() < end:
         time.sleep(0.05)
@@ -166,8 +166,8 @@ def test_a_client_that_does_not_read_is_cut_off_and_holds_nobody_up(
         done.set()
         host.trade("61000")
         reader.join(5)
-        lazy.close()
-        eager.close()
+        lazy.shutdown()
+        eager.shutdown()
 
 
 def test_a_taken_port_is_a_sentence(host: PaperHost) -> None:

@@ -23,6 +23,7 @@ from rich.live import Live
 
 from backtest.data_errors import DataError
 from backtest.yaml_config import ConfigFileError, load_yaml_config
+from grid_db import GridDbError
 from gridcore.errors import GridcoreError
 from paper_exchange.config import PaperConfig
 from paper_exchange.console import StatusLine, print_start
@@ -111,8 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         app(args=None if argv is None else list(argv), prog_name="paper_exchange")
     except (
-        ConfigFileError, DataError, GridcoreError, StateFileError, PortInUseError,
-        NoLiveMarketError, ValueError,
+        ConfigFileError, DataError, GridcoreError, GridDbError, StateFileError,
+        PortInUseError, NoLiveMarketError, ValueError,
     ) as error:  # fmt: skip
         for text in str(error).splitlines():
             errors.print(f"paper_exchange: {text}")
