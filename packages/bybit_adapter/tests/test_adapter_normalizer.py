@@ -8,7 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from bybit_adapter.account_records import Execution, ExecutionKind, Wallet, account_event
+from bybit_adapter.account_records import (
+    Execution,
+    ExecutionKind,
+    Wallet,
+    account_event,
+)
 from bybit_adapter.errors import MalformedFrame
 from bybit_adapter.market_records import Tags, Ticker
 from bybit_adapter.normalizer import BybitNormalizer, StreamKind

@@ -13,7 +13,12 @@ from typing import Any
 
 import pytest
 
-from bybit_adapter.account_records import Execution, Order, Position, Wallet
+from bybit_adapter.account_records import (
+    Execution,
+    Order,
+    Position,
+    Wallet,
+)
 from bybit_adapter.account_rows import parse_execution, parse_order, parse_rest_position
 from bybit_adapter.errors import MalformedFrame
 from bybit_adapter.market_records import Ticker, Trade, to_mm_tiers

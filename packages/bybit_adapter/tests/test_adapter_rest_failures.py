@@ -243,6 +243,29 @@ def test_no_secret_shows_in_what_a_failure_prints(
             assert secret not in text
 
 
+@pytest.mark.parametrize("wrong", ["ke y", "key\n", "k\u00e9y"])
+def test_keys_that_cannot_be_are_refused_without_being_shown(wrong: str) -> None:
+    with pytest.raises(ValueError, match="api_secret holds") as raised:
+        connect(1, api_secret=wrong)
+    assert wrong not in str(raised.value)
+
+
+def test_a_ban_of_one_exchange_does_not_concern_another(exchange: Any) -> None:
+    exchange.on("/v5/market/time", exchange.reply(status=403))
+    here = Environment.local(exchange.port)
+    there = Environment.local(exchange.port, "127.0.0.2")
+    with BybitRestClient(environment=here) as first, BybitRestClient(environment=here) as second:
+        with pytest.raises(RateLimited):
+            first.get_server_time()
+        with pytest.raises(RateLimited, match="not sent"):
+            second.get_server_time()
+    with (
+        BybitRestClient(environment=there, query_attempts=1) as other,
+        pytest.raises(ExchangeUnavailable),
+    ):
+        other.get_server_time()
+
+
 def test_many_threads_share_one_client(exchange: Any) -> None:
     exchange.on("/v5/market/time", exchange.reply(SERVER_TIME, delay_s=0.05))
     answers: list[datetime] = []

@@ -1,1 +1,128 @@
-"""The only code that talks to Bybit: pybit behind our own types."""
+"""The only code that talks to Bybit: pybit behind our own types.
+
+BybitRestClient (blocking) and BybitAsyncClient (coroutines) call; PublicWebSocketClient and
+PrivateWebSocketClient listen; EventQueue hands what they hear to an event loop. An Environment
+says where the exchange is, errors.py what to do when it refuses.
+"""
+
+from bybit_adapter.account_records import (
+    AccountInfo,
+    CoinBalance,
+    Execution,
+    ExecutionKind,
+    Order,
+    Position,
+    TransactionLogEntry,
+    Wallet,
+    account_event,
+    open_orders_event,
+)
+from bybit_adapter.async_client import BybitAsyncClient
+from bybit_adapter.caller import Listing
+from bybit_adapter.environment import DEMO, MAINNET, TESTNET, Environment
+from bybit_adapter.errors import (
+    AmbiguousResult,
+    AuthError,
+    BybitError,
+    ClockSkew,
+    DuplicateOrderLinkId,
+    ExchangeUnavailable,
+    InsufficientBalance,
+    MalformedFrame,
+    NotModified,
+    OpeningBlocked,
+    OrderNotFound,
+    OrderRejected,
+    RateLimited,
+    ReduceOnlyRejected,
+    SettingRefused,
+    StateChanged,
+    TooManyOrders,
+    TradingPaused,
+)
+from bybit_adapter.event_queue import EventQueue, ticker_symbol
+from bybit_adapter.link_id import client_order_id_of, make_order_link_id, placed_at
+from bybit_adapter.market_records import (
+    FundingRate,
+    Instrument,
+    Kline,
+    RiskTier,
+    Tags,
+    Ticker,
+    Trade,
+    to_mm_tiers,
+)
+from bybit_adapter.normalizer import BybitNormalizer, StreamKind, StreamUpdate
+from bybit_adapter.order_requests import OrderAck, OrderKey, PlaceRequest
+from bybit_adapter.rate_limiter import RateLimiter
+from bybit_adapter.rest_client import BybitRestClient
+from bybit_adapter.ws_client import (
+    ConnectionState,
+    PrivateWebSocketClient,
+    PublicWebSocketClient,
+    StreamState,
+    StreamTiming,
+)
+
+__all__ = [
+    "DEMO",
+    "MAINNET",
+    "TESTNET",
+    "AccountInfo",
+    "AmbiguousResult",
+    "AuthError",
+    "BybitAsyncClient",
+    "BybitError",
+    "BybitNormalizer",
+    "BybitRestClient",
+    "ClockSkew",
+    "CoinBalance",
+    "ConnectionState",
+    "DuplicateOrderLinkId",
+    "Environment",
+    "EventQueue",
+    "ExchangeUnavailable",
+    "Execution",
+    "ExecutionKind",
+    "FundingRate",
+    "Instrument",
+    "InsufficientBalance",
+    "Kline",
+    "Listing",
+    "MalformedFrame",
+    "NotModified",
+    "OpeningBlocked",
+    "Order",
+    "OrderAck",
+    "OrderKey",
+    "OrderNotFound",
+    "OrderRejected",
+    "PlaceRequest",
+    "Position",
+    "PrivateWebSocketClient",
+    "PublicWebSocketClient",
+    "RateLimited",
+    "RateLimiter",
+    "ReduceOnlyRejected",
+    "RiskTier",
+    "SettingRefused",
+    "StateChanged",
+    "StreamKind",
+    "StreamState",
+    "StreamTiming",
+    "StreamUpdate",
+    "Tags",
+    "Ticker",
+    "TooManyOrders",
+    "Trade",
+    "TradingPaused",
+    "TransactionLogEntry",
+    "Wallet",
+    "account_event",
+    "client_order_id_of",
+    "make_order_link_id",
+    "open_orders_event",
+    "placed_at",
+    "ticker_symbol",
+    "to_mm_tiers",
+]

@@ -26,7 +26,7 @@ from gridcore import (
 from gridcore.instrument import price_to_ticks
 
 ZERO = Decimal(0)
-_CENT_OF_A_MICRO = Decimal("1E-8")
+_SMALLEST_UNIT = Decimal("1E-8")  # USDT; balances have no finer one
 
 
 class ExecutionKind(StrEnum):
@@ -329,7 +329,7 @@ class Wallet:
             if usdt.equity <= 0 or usdt.usd_value <= 0:
                 return None
             available = self.total_available_balance_usd * usdt.equity / usdt.usd_value
-            return available.quantize(_CENT_OF_A_MICRO, ROUND_DOWN)
+            return available.quantize(_SMALLEST_UNIT, ROUND_DOWN)
         if usdt.order_initial_margin is None or usdt.position_initial_margin is None:
             return None
         return usdt.equity - usdt.order_initial_margin - usdt.position_initial_margin

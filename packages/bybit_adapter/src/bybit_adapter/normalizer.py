@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from bybit_adapter.account_records import Execution, Order, Position, Wallet
+from bybit_adapter.account_records import (
+    Execution,
+    Order,
+    Position,
+    Wallet,
+)
 from bybit_adapter.account_rows import (
     parse_execution,
     parse_order,

@@ -96,7 +96,7 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
 
     def end(self) -> None:
         """Say goodbye and close. May hang with pybit for some seconds; `cut` frees it."""
-        inner = getattr(getattr(self, "ws", None), "sock", None)
+        inner: Any = getattr(getattr(self, "ws", None), "sock", None)
         with suppress(Exception):  # whatever pybit says, the line is cut below
             self.exit()
         self.cut(inner)

@@ -2,7 +2,7 @@
 
 Bybit counts per account and endpoint over a rolling second, and per address 600 calls over five
 seconds. One limiter belongs to one account; the window of the address is shared by all limiters
-of a process.
+of a process that call the same exchange.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from bybit_adapter.clock import SYSTEM_CLOCK, Clock
-from bybit_adapter.endpoints import Endpoint, Priority
+from bybit_adapter.endpoints import Endpoint
 from bybit_adapter.errors import RateLimited
 from bybit_adapter.row import time_of_ms
 
@@ -70,8 +70,15 @@ class AddressWindow:
         self.tickets: set[tuple[int, int]] = set()  # who waits, most urgent first
 
 
-ADDRESS = AddressWindow()
 _ticket_numbers = itertools.count()
+_addresses: dict[str, AddressWindow] = {}
+_addresses_lock = threading.Lock()
+
+
+def address_window(rest_url: str) -> AddressWindow:
+    """Return the window that all clients of this process share towards one exchange."""
+    with _addresses_lock:
+        return _addresses.setdefault(rest_url, AddressWindow())
 
 
 @dataclass(slots=True)
@@ -117,7 +124,8 @@ class RateLimiter:
 
     clock: Clock = SYSTEM_CLOCK
     random: Random = field(default_factory=Random)
-    address: AddressWindow = field(default_factory=lambda: ADDRESS)
+    address: AddressWindow = field(default_factory=AddressWindow)
+    address_ban_s: float = ADDRESS_BAN_S
     _groups: dict[str, _Group] = field(default_factory=dict)
 
     def acquire(self, endpoint: Endpoint, *, cost: int = 1, max_wait_s: float = 10.0) -> None:
@@ -204,7 +212,7 @@ class RateLimiter:
                 until_reset = (headers.reset - self.clock.now()).total_seconds()
                 pause = max(pause, min(until_reset, _LONGEST_BACKOFF_S))
             if code in (403, 10018):
-                pause = ADDRESS_BAN_S * (1 + self.random.random() / 10)
+                pause = self.address_ban_s * (1 + self.random.random() / 10)
             if code == 10006:
                 group.paused_until = max(group.paused_until, now + pause)
             else:
@@ -227,14 +235,3 @@ def backoff_s(attempt: int, random: Random) -> float:
     """
     longest: float = min(4.0, 0.25 * 2**attempt)
     return longest * (0.5 + random.random() / 2)
-
-
-__all__ = [
-    "ADDRESS",
-    "AddressWindow",
-    "LimitHeaders",
-    "Priority",
-    "RateLimiter",
-    "SlidingWindow",
-    "backoff_s",
-]

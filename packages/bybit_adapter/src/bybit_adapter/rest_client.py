@@ -9,7 +9,7 @@ from typing import Self
 from bybit_adapter.caller import Caller
 from bybit_adapter.clock import SYSTEM_CLOCK, Clock
 from bybit_adapter.environment import MAINNET, TESTNET, Environment
-from bybit_adapter.rate_limiter import RateLimiter
+from bybit_adapter.rate_limiter import RateLimiter, address_window
 from bybit_adapter.rest_account import AccountCalls
 from bybit_adapter.rest_market import MarketCalls
 from bybit_adapter.rest_trade import TradeCalls
@@ -56,7 +56,11 @@ class BybitRestClient(MarketCalls, AccountCalls, TradeCalls):
             recv_window_ms=recv_window_ms,
             connections=connections,
         )
-        own_limiter = limiter or RateLimiter(clock=clock, random=own_random)
+        own_limiter = limiter or RateLimiter(
+            clock=clock,
+            random=own_random,
+            address=address_window(self.environment.rest_url),
+        )
         super().__init__(Caller(self._transport, own_limiter, clock, own_random, query_attempts))
 
     def __repr__(self) -> str:

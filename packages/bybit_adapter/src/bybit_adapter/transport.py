@@ -54,6 +54,12 @@ class Keys:
     api_key: str
     api_secret: str
 
+    def __post_init__(self) -> None:
+        for name in ("api_key", "api_secret"):
+            text = getattr(self, name)
+            if not (text.isascii() and text.isprintable()) or " " in text:
+                raise ValueError(f"{name} holds a space or a character that no key has")
+
     def __repr__(self) -> str:
         return "Keys(***)" if self.api_key else "Keys()"
 

@@ -1,0 +1,327 @@
+"""What both streams share: callbacks, state, watchdogs, and an end that always comes.
+
+on_event runs on pybit's threads, in order of arrival: hand its argument to an EventQueue and
+return. on_disconnect may also come from the watchdog's thread. A callback that raises is logged
+and does no harm to the stream.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from random import Random
+from typing import Any
+
+from bybit_adapter.clock import Clock
+from bybit_adapter.errors import MalformedFrame
+from bybit_adapter.market_records import Tags
+from bybit_adapter.normalizer import StreamUpdate
+from bybit_adapter.stream_session import StreamSession, StreamTiming
+from bybit_adapter.transport import Keys
+
+log = logging.getLogger(__name__)
+
+OnEvent = Callable[[StreamUpdate], None]
+OnDisconnect = Callable[[datetime], None]
+OnReconnect = Callable[[datetime, datetime], None]
+OnMalformed = Callable[[MalformedFrame, str], None]
+
+_CLOSE_S = 2.5  # for a polite goodbye
+_CUT_S = 1.0  # for the threads to notice that the line is cut
+
+
+class StreamState(StrEnum):
+    """Where a stream is."""
+
+    DISCONNECTED = "disconnected"  # not asked to connect
+    CONNECTING = "connecting"  # for the first time
+    CONNECTED = "connected"
+    RECONNECTING = "reconnecting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionState:
+    """A stream as it is now. Ages are seconds, None before the first message."""
+
+    state: StreamState
+    is_alive: bool
+    traffic_age_s: float | None  # since anything arrived, heartbeats included
+    data_age_s: float | None  # since a data frame arrived
+    disconnected_at: datetime | None
+    reconnects: int
+    rebuilds: int  # of them, those that took a new pybit object
+    received: int  # updates handed on
+    malformed: int  # frames
+    callback_errors: int
+    rejected_topics: dict[str, str]  # topic -> the exchange's words
+    auth_error: str | None
+
+
+class StreamClient:
+    """What both streams share. Use PublicWebSocketClient or PrivateWebSocketClient."""
+
+    _watches_silence = False
+
+    def __init__(
+        self,
+        url: str,
+        topics: Iterable[str],
+        on_event: OnEvent,
+        on_disconnect: OnDisconnect | None,
+        on_reconnect: OnReconnect | None,
+        on_malformed: OnMalformed | None,
+        *,
+        keys: Keys | None,
+        tags: Tags,
+        timing: StreamTiming,
+        clock: Clock,
+        random: Random | None,
+    ) -> None:
+        self._url = url
+        self._topics = list(dict.fromkeys(topics))
+        self._on_event = on_event
+        self._on_disconnect = on_disconnect
+        self._on_reconnect = on_reconnect
+        self._on_malformed = on_malformed
+        self._keys = keys
+        self._tags = tags
+        self._timing = timing
+        self._clock = clock
+        self._random = random or Random()  # noqa: S311 -- jitter, no secret
+        self._lock = threading.Lock()  # never held while a callback runs or a thread is waited for
+        self._session: StreamSession | None = None
+        self._ready = threading.Event()
+        self._stop = threading.Event()
+        self._watchdog: threading.Thread | None = None
+        self._has_been_ready = False
+        self._lost_at: datetime | None = None
+        self._reconnects = 0
+        self._rebuilds = 0
+        self._received = 0
+        self._callback_errors = 0
+        self._malformed: Counter[tuple[str, str]] = Counter()
+
+    def connect(self, timeout_s: float = 10.0) -> bool:
+        """Begin, and wait for the subscriptions to be answered; True when they are in time.
+
+        After False it goes on trying in the background, for ever. A second call only waits.
+        """
+        with self._lock:
+            if self._session is None:
+                self._stop = threading.Event()
+                self._ready.clear()
+                self._has_been_ready = False
+                self._lost_at = None
+                self._begin_session()
+                self._watchdog = threading.Thread(
+                    target=self._watch, args=(self._stop,), name="bybit-stream-watch", daemon=True
+                )
+                self._watchdog.start()
+        return self._ready.wait(timeout_s)
+
+    def disconnect(self) -> None:
+        """End the stream; returns within 5 s even when pybit hangs. Calls no callback.
+
+        May be called from a callback: then nothing is waited for. `connect` begins anew.
+        """
+        with self._lock:
+            session, self._session = self._session, None
+            watchdog, self._watchdog = self._watchdog, None
+            self._stop.set()
+            self._ready.clear()
+        if session is None:
+            return
+        closer = session.retire()
+        current = threading.current_thread()
+        if session.is_own_thread() or current is watchdog:
+            return
+        closer.join(_CLOSE_S)
+        if closer.is_alive():
+            session.cut()
+            closer.join(_CUT_S)
+        if watchdog is not None:
+            watchdog.join(_CUT_S)
+
+    def reset(self) -> None:
+        """Replace the connection by a new one; on_disconnect and on_reconnect tell of it."""
+        self._rebuild(self._session, "reset was asked for")
+
+    def is_connected(self) -> bool:
+        """Tell whether the stream is really alive: subscribed, socket open, recent traffic."""
+        session = self._session
+        if session is None or not session.is_ready or not session.is_socket_open():
+            return False
+        if session.is_busy:
+            return True
+        age = self._age(session.last_traffic)
+        return age is not None and age <= self._timing.dead_after_s
+
+    def get_connection_state(self) -> ConnectionState:
+        """Return everything that is known of the connection."""
+        session = self._session
+        if session is None:
+            state = StreamState.DISCONNECTED
+        elif session.is_ready:
+            state = StreamState.CONNECTED
+        else:
+            state = StreamState.RECONNECTING if self._has_been_ready else StreamState.CONNECTING
+        return ConnectionState(
+            state=state,
+            is_alive=self.is_connected(),
+            traffic_age_s=None if session is None else self._age(session.last_traffic),
+            data_age_s=None if session is None else self._age(session.last_data),
+            disconnected_at=self._lost_at,
+            reconnects=self._reconnects,
+            rebuilds=self._rebuilds,
+            received=self._received,
+            malformed=self._malformed.total(),
+            callback_errors=self._callback_errors,
+            rejected_topics={} if session is None else dict(session.rejected),
+            auth_error=None if session is None else session.auth_error,
+        )
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """What is subscribed to, also across reconnects."""
+        return tuple(self._topics)
+
+    def _subscribe(self, topics: Iterable[str]) -> None:
+        with self._lock:
+            fresh = [topic for topic in topics if topic not in self._topics]
+            self._topics += fresh
+            session = self._session
+        if session is not None:
+            for topic in fresh:
+                session.add_topic(topic)
+
+    def _begin_session(self) -> None:
+        self._session = StreamSession(
+            self._url,
+            self._keys,
+            self._topics,
+            self._tags,
+            self,
+            self._timing,
+            self._clock,
+            self._random,
+        )
+        self._session.start()
+
+    # What the session tells, on pybit's threads.
+
+    def session_ready(self, session: StreamSession) -> None:
+        with self._lock:
+            if session is not self._session:
+                return
+            lost_at, self._lost_at = self._lost_at, None
+            self._has_been_ready = True
+            self._reconnects += lost_at is not None
+        now = self._clock.now()
+        if lost_at is not None and self._on_reconnect is not None:
+            reconnect = self._on_reconnect
+            self._guarded(lambda: reconnect(lost_at, now))
+        self._ready.set()
+
+    def session_lost(self, session: StreamSession, reason: str) -> None:
+        if session is self._session:
+            self._note_loss(session, reason)
+
+    def session_frame(self, session: StreamSession, text: str | bytes, frame: Any) -> None:
+        if session is not self._session:
+            return
+        try:
+            updates = session.normalizer.normalize(frame, self._clock.now())
+        except MalformedFrame as error:
+            self._note_malformed(error, text)
+            updates = list(error.fitting)
+        for update in updates:
+            self._received += 1
+            self._guarded(lambda update=update: self._on_event(update))  # type: ignore[misc]  # a bound default
+
+    def _note_loss(self, session: StreamSession, reason: str) -> None:
+        """Call on_disconnect, once per outage, with the time of the last sign of life."""
+        with self._lock:
+            if not self._has_been_ready or self._lost_at is not None:
+                return
+            age = self._age(session.last_traffic) or 0.0
+            lost_at = self._lost_at = self._clock.now() - timedelta(seconds=age)
+            self._ready.clear()
+        log.warning("%s: connection lost: %s", self._url, reason)
+        if self._on_disconnect is not None:
+            disconnect = self._on_disconnect
+            self._guarded(lambda: disconnect(lost_at))
+
+    def _note_malformed(self, error: MalformedFrame, text: str | bytes) -> None:
+        kind = (error.topic, error.field)
+        self._malformed[kind] += 1
+        shown = text if isinstance(text, str) else text.decode("utf-8", "replace")
+        if self._malformed[kind] == 1:
+            log.error("malformed frame, the stream goes on: %s; frame %.500s", error, shown)
+        if self._on_malformed is not None:
+            malformed = self._on_malformed
+            self._guarded(lambda: malformed(error, shown))
+
+    def _guarded(self, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception:
+            self._callback_errors += 1
+            log.exception("%s: a callback failed", self._url)
+
+    # The watchdogs.
+
+    def _watch(self, stop: threading.Event) -> None:
+        while not stop.wait(self._timing.socket_check_s):
+            session = self._session
+            if session is None or stop.is_set():
+                return
+            reason = self._fault(session)
+            if reason is not None:
+                self._rebuild(session, reason)
+
+    def _fault(self, session: StreamSession) -> str | None:
+        """Return what is wrong with a session that will not heal by itself, None if nothing."""
+        timing = self._timing
+        if session.is_busy:
+            return None
+        if not session.is_ready:
+            stuck = self._age(session.last_progress) or 0.0
+            if stuck <= timing.attempt_s:
+                return None
+            unanswered = ", ".join(session.unanswered[:3])
+            return f"no connection for {stuck:.0f} s (auth {session.auth_error}, {unanswered})"
+        if not session.is_socket_open():
+            return "the socket is closed and nobody reconnects"
+        age = self._age(session.last_traffic) or 0.0
+        if age > timing.dead_after_s:
+            return f"no heartbeat for {age:.0f} s"
+        silence = self._age(session.last_data) or 0.0
+        if self._watches_silence and silence > timing.silence_s:
+            return f"no data for {silence:.0f} s"
+        return None
+
+    def _rebuild(self, session: StreamSession | None, reason: str) -> None:
+        with self._lock:
+            if session is None or session is not self._session:
+                return
+        self._note_loss(session, reason)
+        with self._lock:
+            if session is not self._session:
+                return
+            self._rebuilds += 1
+            failures = session.failures
+            self._begin_session()
+            self._session.failures = failures
+        closer = session.retire()
+        if not session.is_own_thread():
+            closer.join(_CLOSE_S)
+        if closer.is_alive():
+            session.cut()
+
+    def _age(self, moment: float | None) -> float | None:
+        return None if moment is None else max(0.0, self._clock.monotonic() - moment)

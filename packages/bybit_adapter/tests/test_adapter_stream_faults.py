@@ -1,0 +1,137 @@
+"""A stream under random faults, and its way into an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from datetime import datetime
+from random import Random
+from typing import Any
+
+import pytest
+
+from bybit_adapter import (
+    Environment,
+    EventQueue,
+    PublicWebSocketClient,
+    StreamTiming,
+    StreamUpdate,
+    ticker_symbol,
+)
+
+PUBLIC = "/v5/public/linear"
+MS = 1762199126022
+FAST = StreamTiming(
+    ping_interval_s=0.5,
+    ping_timeout_s=0.25,
+    socket_check_s=0.1,
+    silence_s=30,
+    attempt_s=1.0,
+    steady_s=0.1,
+    first_pause_s=0.02,
+    longest_pause_s=0.2,
+)
+
+
+def trade(number: int) -> dict[str, Any]:
+    row = {"T": MS + number, "s": "X", "S": "Buy", "v": "1", "p": "5", "i": f"t{number}"}
+    return {"topic": "publicTrade.X", "type": "snapshot", "ts": MS, "data": [row]}
+
+
+def ticker(number: int) -> dict[str, Any]:
+    data = {"symbol": "X", "lastPrice": str(number)}
+    return {"topic": "tickers.X", "type": "snapshot", "ts": MS + number, "cs": number, "data": data}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_after_any_faults_one_connection_lives_and_every_gap_is_told(
+    exchange: Any, seed: int
+) -> None:
+    random = Random(seed)
+    story: list[str] = []
+    seen: list[str] = []
+    lock = threading.Lock()
+
+    def on_event(update: StreamUpdate) -> None:
+        with lock:
+            seen.append(update.record.trade_id)  # type: ignore[union-attr]  # a trade
+
+    def on_disconnect(ts: datetime) -> None:
+        story.append("lost")
+
+    def on_reconnect(disconnected_at: datetime, reconnected_at: datetime) -> None:
+        assert disconnected_at <= reconnected_at
+        story.append("back")
+
+    client = PublicWebSocketClient(
+        Environment.local(exchange.port),
+        trade_symbols=["X"],
+        on_event=on_event,
+        on_disconnect=on_disconnect,
+        on_reconnect=on_reconnect,
+        timing=FAST,
+        random=random,
+    )
+    assert client.connect()
+    usual = exchange.acks
+    for number in range(12):
+        match random.randrange(6):
+            case 0:
+                exchange.close_streams(PUBLIC)
+            case 1:
+                exchange.close_streams(PUBLIC, abort=True)
+            case 2:
+                exchange.is_silent = not exchange.is_silent
+            case 3:
+                exchange.refuses_streams = not exchange.refuses_streams
+            case 4:
+                client.reset()
+            case _:  # the connection breaks while it subscribes
+                exchange.acks = lambda path, asked: exchange.close_soon(path)
+        time.sleep(random.random() * 0.4)
+        exchange.acks = usual
+        exchange.push(PUBLIC, trade(number))
+    exchange.is_silent = exchange.refuses_streams = False
+    deadline = time.monotonic() + 15
+    while not (client.is_connected() and len(exchange.sockets[PUBLIC]) == 1):
+        assert time.monotonic() < deadline, client.get_connection_state()
+        time.sleep(0.02)
+    exchange.push(PUBLIC, trade(1000))
+    while "t1000" not in seen:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    client.disconnect()
+    assert seen == sorted(seen, key=lambda name: int(name[1:]))
+    assert len(seen) == len(set(seen))
+    assert story == ["lost", "back"] * (len(story) // 2)
+
+
+async def test_events_reach_the_loop_in_order_of_arrival(exchange: Any) -> None:
+    queue: EventQueue[StreamUpdate] = EventQueue(ticker_symbol)
+    client = PublicWebSocketClient(
+        Environment.local(exchange.port),
+        ticker_symbols=["X"],
+        trade_symbols=["X"],
+        on_event=queue.put,
+        timing=FAST,
+    )
+    assert await asyncio.to_thread(client.connect)
+    frames = [frame for n in range(1, 501) for frame in (ticker(n), trade(n))]
+    sending = asyncio.create_task(asyncio.to_thread(exchange.push, PUBLIC, *frames))
+    found: list[StreamUpdate] = []
+    while (
+        not found or found[-1].symbol != "X" or getattr(found[-1].record, "trade_id", "") != "t500"
+    ):
+        update = await asyncio.wait_for(queue.get(), 10)
+        assert update is not None
+        found.append(update)
+    await sending
+    trades = [u.record.trade_id for u in found if ticker_symbol(u) is None]  # type: ignore[union-attr]  # trades
+    assert trades == [f"t{n}" for n in range(1, 501)]
+    prices = [u.event.last_price for u in found if ticker_symbol(u)]  # type: ignore[union-attr]  # tickers
+    assert prices == sorted(prices)
+    assert prices[-1] == 500
+    await asyncio.to_thread(client.disconnect)
+    queue.close()
+    assert await queue.get() is None
