@@ -9,9 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from bybit_adapter.account_records import CoinBalance, Execution, Order, Position, Wallet
-from bybit_adapter.market_records import Ticker, Trade
-from bybit_adapter.normalizer import Record, StreamKind, StreamUpdate
+from bybit_adapter import (
+    CoinBalance,
+    Execution,
+    Order,
+    Position,
+    StreamKind,
+    StreamUpdate,
+    Ticker,
+    Trade,
+    Wallet,
+)
+from bybit_adapter.normalizer import Record
 from event_saver.owner import Owner
 from grid_db import (
     OrderRecord,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bybit_adapter.normalizer import StreamUpdate
+from bybit_adapter import StreamUpdate
 from event_saver import rows as kinds
 from event_saver.owner import Owner
 from event_saver.rows import Batch, RowKind

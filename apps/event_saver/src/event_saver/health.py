@@ -1,0 +1,131 @@
+"""What the daemon says of itself: counters for JSON, one line a minute, and whether it is well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from event_saver.collectors import CollectorStatus
+from event_saver.ledger import count_open
+from event_saver.loop_lag import LoopLag
+from event_saver.reconciler import GapReconciler
+from event_saver.spool import Spool
+from event_saver.writers import DatabaseState, WriterStats
+
+DOWN_ALARM_S = 60.0
+SPOOL_ALARM = 0.5  # of its bound
+LAG_ALARM_S = 0.5
+
+
+def saver_stats(
+    *,
+    uptime_s: float,
+    writers: Mapping[str, WriterStats],
+    spool: Spool,
+    database: DatabaseState,
+    is_writing: bool,
+    streams: Sequence[CollectorStatus],
+    reconciler: GapReconciler,
+    lag: LoopLag,
+) -> dict[str, Any]:
+    """Return everything that is known, ready for JSON."""
+    stats: dict[str, Any] = {
+        "uptime_s": round(uptime_s, 1),
+        "writers": {name: asdict(one) for name, one in writers.items()},
+        "spool": {
+            "bytes": spool.size,
+            "max_bytes": spool.max_bytes,
+            "batches": spool.batches,
+            "corrupt_lines": spool.corrupt_lines,
+            "rejected_rows": spool.rejected_rows,
+        },
+        "database": asdict(database),
+        "is_writing": is_writing,
+        "streams": {
+            one.name: {
+                "is_connected": one.is_connected,
+                "down_s": round(one.down_s, 1),
+                "lag_s": round(one.lag_s, 4),
+                "waiting": one.waiting,
+                "conflated": one.conflated,
+                "ignored": one.ignored,
+                "received": one.connection.received,
+                "malformed": one.connection.malformed,
+                "reconnects": one.connection.reconnects,
+                "auth_error": one.connection.auth_error,
+                "rejected_topics": sorted(one.connection.rejected_topics),
+            }
+            for one in streams
+        },
+        "gaps": {
+            "closed": reconciler.closed,
+            "noted": reconciler.noted,
+            "open": count_open(reconciler.open_gaps),
+        },
+        "loop_lag_s": round(lag.worst_s, 4),
+    }
+    stats["alarms"] = alarms(stats)
+    stats["is_healthy"] = not any(is_grave for is_grave, _ in stats["alarms"])
+    return stats
+
+
+def alarms(stats: Mapping[str, Any]) -> list[tuple[bool, str]]:
+    """Return (is_grave, sentence) of what somebody should look at; docs/event_saver.md explains.
+
+    Grave is what loses data or has stopped; the rest is handled and may pass by itself.
+    """
+    found: list[tuple[bool, str]] = []
+    if not stats["is_writing"]:
+        found.append((True, "writer_stopped: the writing thread has ended"))
+    database, spool = stats["database"], stats["spool"]
+    if database["error"] is not None:
+        grave = database["down_s"] > DOWN_ALARM_S
+        found.append((grave, f"database_down: for {database['down_s']:.0f} s"))
+    if spool["bytes"] > SPOOL_ALARM * spool["max_bytes"]:
+        found.append((True, f"spool_filling: {spool['bytes']} of {spool['max_bytes']} bytes"))
+    if spool["corrupt_lines"]:
+        found.append((False, f"spool_corrupt: {spool['corrupt_lines']} lines could not be read"))
+    dropped = sum(one["dropped"] for one in stats["writers"].values())
+    if dropped:
+        found.append((True, f"rows_dropped: {dropped} rows found no room"))
+    failed = sum(one["failed"] for one in stats["writers"].values())
+    if failed:
+        found.append((False, f"rows_refused: {failed} rows are in rejected.lines"))
+    for name, stream in stats["streams"].items():
+        found += _stream_alarms(name, stream)
+    if stats["gaps"]["open"]:
+        found.append((False, f"gaps_open: {stats['gaps']['open']}"))
+    if stats["loop_lag_s"] > LAG_ALARM_S:
+        found.append((False, f"loop_late: {stats['loop_lag_s']:.2f} s"))
+    return found
+
+
+def _stream_alarms(name: str, stream: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
+    if stream["auth_error"]:
+        yield True, f"auth_refused: {name}: {stream['auth_error']}"
+    elif stream["down_s"] > DOWN_ALARM_S:
+        yield True, f"stream_down: {name} for {stream['down_s']:.0f} s"
+    if stream["rejected_topics"]:
+        yield True, f"topic_refused: {name}: {', '.join(stream['rejected_topics'])}"
+    if stream["malformed"]:
+        yield False, f"malformed_frames: {name}: {stream['malformed']}"
+
+
+def summary(stats: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of the line that is logged once a minute."""
+    fields: dict[str, Any] = {
+        name: f"{one['received']} received, {one['written']} written, {one['duplicate']} known"
+        for name, one in stats["writers"].items()
+    }
+    streams = stats["streams"].values()
+    return {
+        **fields,
+        "buffered": sum(one["buffered"] for one in stats["writers"].values()),
+        "spool_bytes": stats["spool"]["bytes"],
+        "connected": f"{sum(one['is_connected'] for one in streams)} of {len(streams)}",
+        "reconnects": sum(one["reconnects"] for one in streams),
+        "gaps_noted": stats["gaps"]["noted"],
+        "loop_lag_ms": round(stats["loop_lag_s"] * 1000, 1),
+        "alarms": [sentence for _, sentence in stats["alarms"]],
+    }

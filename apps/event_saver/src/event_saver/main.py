@@ -1,0 +1,127 @@
+"""Command line: capture market and private streams into the database.
+
+    EVENTSAVER_SYMBOLS=BTCUSDT,ETHUSDT python -m event_saver.main
+    python -m event_saver.main --config event_saver.env
+
+Settings: environment variables EVENTSAVER_..., or a file of NAME=value lines; see
+conf/event_saver.env.example. Exit codes: 0 stopped by a signal; 1 the settings cannot work (one
+sentence says what to change), or the end was not orderly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bybit_adapter import BybitError, BybitRestClient, SettingRefused
+from event_saver.accounts import AccountContext, check_key, end_runs, find_accounts
+from event_saver.config import ConfigError, EventSaverConfig, load_config
+from event_saver.endpoint import EndpointError
+from event_saver.logs import configure_logs
+from event_saver.saver import EventSaver
+from event_saver.spool import SpoolError
+from grid_db import DatabaseFactory, DatabaseSettings, GridDbError, SchemaError
+
+__all__ = ["AccountContext", "EventSaver", "EventSaverConfig", "main"]
+
+log = logging.getLogger(__name__)
+
+DONE, WRONG = 0, 1
+# The writing thread computes while frames arrive; shorter turns keep the event loop prompt.
+SWITCH_INTERVAL_S = 0.001
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def capture(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="File of NAME=value lines; the environment wins over it."),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Log more.")] = False,
+) -> None:
+    """Capture until SIGTERM or Ctrl-C.
+
+    Exit codes: 0 stopped by a signal; 1 the settings cannot work, or the end was not orderly.
+    """
+    configure_logs(logging.DEBUG if debug else logging.INFO)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    settings = load_config(config)
+    symbols = settings.get_symbols()
+    with open_database(settings) as database:
+        check_symbols(settings, symbols)
+        accounts = find_accounts(settings, database)
+        for name, context in accounts:
+            doubt = check_key(name, context)
+            if doubt is not None:
+                log.warning("%s", doubt)
+        contexts = [context for _, context in accounts]
+        log.info(
+            "capturing %s of %s into %s, %d accounts",
+            ",".join(symbols),
+            settings.get_environment().name,
+            database.redacted_url,
+            len(contexts),
+        )
+        asyncio.run(_run(settings, database, contexts))
+        try:
+            end_runs(database, contexts)
+        except GridDbError as error:
+            log.warning("the runs could not be ended: %s", error)
+
+
+async def _run(
+    settings: EventSaverConfig, database: DatabaseFactory, contexts: Sequence[AccountContext]
+) -> None:
+    saver = EventSaver(settings, database)
+    for context in contexts:
+        await saver.add_account(context)
+    await saver.run_until_shutdown()
+
+
+def open_database(settings: EventSaverConfig) -> DatabaseFactory:
+    """Return the database with its tables, made if it has none. Raises GridDbError."""
+    database = DatabaseFactory(DatabaseSettings(database_url=settings.database_url))
+    try:
+        database.check_schema()
+    except SchemaError:
+        database.create_tables()
+    return database
+
+
+def check_symbols(settings: EventSaverConfig, symbols: Sequence[str]) -> None:
+    """Ask the exchange whether it lists the symbols. Raises ConfigError if it does not."""
+    with BybitRestClient(environment=settings.get_environment()) as client:
+        for symbol in symbols:
+            try:
+                client.get_instrument(symbol)
+            except SettingRefused as error:
+                raise ConfigError(
+                    f"EVENTSAVER_SYMBOLS: {client.environment.name} says: {error.message}"
+                ) from None
+            except BybitError as error:
+                log.warning("the symbols could not be checked: %s", error.message)
+                return
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    try:
+        app(args=None if argv is None else list(argv), prog_name="event_saver")
+    except (ConfigError, GridDbError, SpoolError, EndpointError) as error:
+        print(f"event_saver: {error}", file=sys.stderr)  # noqa: T201 - a command says why it ends
+        return WRONG
+    except SystemExit as stopped:
+        return DONE if stopped.code in (DONE, None) else WRONG
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""Private facts that the stream did not bring, over REST with the account's own keys."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from bybit_adapter import (
+    BybitAsyncClient,
+    BybitError,
+    Execution,
+    ExecutionKind,
+    OrderKey,
+    StreamKind,
+)
+from bybit_adapter.normalizer import Record
+from event_saver.background import in_thread
+from event_saver.owner import Owner
+from event_saver.writers import WriterSet
+from event_saver.writers.records import as_update
+from grid_db import DatabaseFactory, TenantScope
+
+log = logging.getLogger(__name__)
+
+OVERLAP = timedelta(seconds=10)
+AHEAD = timedelta(minutes=1)  # the exchange's clock may be before this machine's
+MOST_ROUNDS = 100  # of 20,000 executions each
+MOST_LOOKUPS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFeed:
+    """One account as the reconciler sees it."""
+
+    owner: Owner
+    symbols: frozenset[str]
+    client: BybitAsyncClient
+
+
+class AccountSource:
+    """Fetches one account's facts and hands them to the writers, which know the duplicates."""
+
+    def __init__(self, database: DatabaseFactory, writers: WriterSet) -> None:
+        self._database = database
+        self._writers = writers
+
+    async def fetch_executions(self, feed: AccountFeed, start: datetime) -> list[Execution]:
+        """Fetch all executions since `start`, all pages; return them. Raises BybitError."""
+        found: list[Execution] = []
+        begin = start - OVERLAP
+        for _ in range(MOST_ROUNDS):
+            listing = await feed.client.get_executions_all(
+                start=begin, end=max(begin, datetime.now(UTC)) + AHEAD
+            )
+            found += [one for one in listing if one.symbol in feed.symbols]
+            if not listing.is_truncated or not listing.rows:
+                break
+            begin = listing.rows[-1].time
+        found = await self._with_closed_pnl(feed, found, start - OVERLAP)
+        self._add(StreamKind.EXECUTION, found, feed)
+        return found
+
+    async def _with_closed_pnl(
+        self, feed: AccountFeed, executions: list[Execution], start: datetime
+    ) -> list[Execution]:
+        """Add the realised profit, which the list of executions leaves out, from the ledger."""
+        if not any(one.closed_size and one.closed_pnl is None for one in executions):
+            return executions
+        try:
+            entries = await feed.client.get_transaction_log(
+                start=start, end=datetime.now(UTC) + AHEAD, entry_type="TRADE"
+            )
+        except BybitError:
+            return executions  # a figure that reports can do without
+        profits = {entry.trade_id: entry.cash_flow for entry in entries if entry.trade_id}
+        return [
+            replace(one, closed_pnl=profits.get(one.exec_id))
+            if one.closed_size and one.closed_pnl is None and one.kind is ExecutionKind.TRADE
+            else one
+            for one in executions
+        ]
+
+    async def fetch_orders(
+        self, feed: AccountFeed, start: datetime, executions: Iterable[Execution] = ()
+    ) -> None:
+        """Fetch the present state of every order that may have changed since `start`.
+
+        Those that are open, those created since, those that the database believes open, and
+        those of `executions`. The exchange tells the last state of an order only. Raises
+        BybitError and GridDbError.
+        """
+        orders = {one.order_id: one for one in await feed.client.get_open_orders()}
+        history = await feed.client.get_order_history(
+            start=start - OVERLAP, end=datetime.now(UTC) + AHEAD
+        )
+        orders |= {one.order_id: one for one in history}
+        wanted = await in_thread(lambda: self._believed_open(feed))
+        wanted |= {(one.symbol, one.order_id) for one in executions if one.order_id}
+        unknown = sorted(key for key in wanted if key[1] not in orders)
+        if len(unknown) > MOST_LOOKUPS:
+            log.warning("%d orders to look up; the rest follows later", len(unknown))
+        for symbol, order_id in unknown[:MOST_LOOKUPS]:
+            order = await feed.client.find_order(OrderKey(symbol=symbol, order_id=order_id))
+            if order is not None:
+                orders[order_id] = order
+        self._add(
+            StreamKind.ORDER,
+            [one for one in orders.values() if one.symbol in feed.symbols],
+            feed,
+        )
+
+    def _believed_open(self, feed: AccountFeed) -> set[tuple[str, str]]:
+        with self._database.get_session() as session:
+            scope = TenantScope(session, feed.owner.user_id)
+            return {
+                (one.symbol, one.order_id)
+                for one in scope.orders.get_open_orders(feed.owner.account_id)
+                if one.symbol in feed.symbols
+            }
+
+    async def fetch_states(self, feed: AccountFeed) -> None:
+        """Read positions and wallet as they are now. Raises BybitError."""
+        for symbol in sorted(feed.symbols):
+            listing = await feed.client.get_positions(symbol)
+            self._add(StreamKind.POSITION, listing.rows, feed)
+        self._add(StreamKind.WALLET, [await feed.client.get_wallet_balance()], feed)
+
+    async def last_execution(self, feed: AccountFeed) -> datetime | None:
+        """Return the time of the newest execution in the database. Raises GridDbError."""
+
+        def look() -> datetime | None:
+            with self._database.get_session() as session:
+                scope = TenantScope(session, feed.owner.user_id)
+                return scope.executions.get_last_execution_ts(feed.owner.account_id)
+
+        return await in_thread(look)
+
+    def _add(self, kind: StreamKind, records: Iterable[Record], feed: AccountFeed) -> None:
+        now = datetime.now(UTC)
+        writer = {
+            StreamKind.EXECUTION: self._writers.executions,
+            StreamKind.ORDER: self._writers.orders,
+            StreamKind.POSITION: self._writers.positions,
+            StreamKind.WALLET: self._writers.wallets,
+        }[kind]
+        writer.add([as_update(kind, record, now) for record in records], feed.owner)

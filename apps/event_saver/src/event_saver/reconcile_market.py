@@ -1,0 +1,112 @@
+"""Public trades that the stream did not bring: the last 1,000 over REST, older ones from files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+
+from bybit_adapter import BybitAsyncClient, StreamKind
+from event_saver import archive
+from event_saver.background import in_thread
+from event_saver.writers import TradeWriter, WriteLoop
+from event_saver.writers.records import as_update
+from grid_db import DatabaseFactory, PublicTradeRepository
+
+RECENT_TRADES = 1_000  # the exchange gives no more
+OVERLAP = timedelta(seconds=5)
+_CHUNK = 5_000
+_MOST_WAITING = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class MissingTrades:
+    """What REST could not give of a stretch: [start, end), and why."""
+
+    start: datetime
+    end: datetime
+    reason: str
+
+
+class TradeSource:
+    """Fetches trades and hands them to the writer, which knows the duplicates."""
+
+    def __init__(
+        self,
+        client: BybitAsyncClient,
+        database: DatabaseFactory,
+        writer: TradeWriter,
+        loop: WriteLoop,
+        archive_url: str | None,
+    ) -> None:
+        self._client = client
+        self._database = database
+        self._writer = writer
+        self._write_loop = loop
+        self._archive_url = archive_url
+
+    @property
+    def has_archive(self) -> bool:
+        """Whether there are daily files for what is out of REST's reach."""
+        return self._archive_url is not None
+
+    async def fetch_recent(
+        self, symbol: str, start: datetime, end: datetime
+    ) -> MissingTrades | None:
+        """Fetch what REST still has from `start` on; None when nothing of [start, end] is missing.
+
+        Raises BybitError.
+        """
+        trades = await self._client.get_recent_trades(symbol, RECENT_TRADES)
+        now = datetime.now(UTC)
+        wanted = [trade for trade in trades if trade.time >= start - OVERLAP]
+        self._writer.add([as_update(StreamKind.PUBLIC_TRADE, trade, now) for trade in wanted])
+        if len(trades) < RECENT_TRADES or trades[0].time < start:
+            return None
+        oldest = trades[0]
+        if await self._is_stored_before(symbol, oldest.trade_id, start, oldest.time):
+            return None
+        if oldest.time >= end:
+            return MissingTrades(start, end, "out of reach of the last 1,000 trades")
+        return MissingTrades(
+            start, oldest.time, "only the last 1,000 trades can be asked for afterwards"
+        )
+
+    async def _is_stored_before(
+        self, symbol: str, trade_id: str, start: datetime, moment: datetime
+    ) -> bool:
+        """Tell whether the stream had brought that trade itself, before the break."""
+        if moment > start + OVERLAP:
+            return False  # it came after the break, so it is stored because it was just fetched
+
+        def look() -> bool:
+            with self._database.get_session() as session:
+                return PublicTradeRepository(session).exists_by_trade_id(symbol, trade_id)
+
+        return await in_thread(look)
+
+    async def last_stored(self, symbol: str) -> datetime | None:
+        """Return the time of the newest trade in the database. Raises GridDbError."""
+
+        def look() -> datetime | None:
+            with self._database.get_session() as session:
+                return PublicTradeRepository(session).get_last_trade_ts(symbol)
+
+        return await in_thread(look)
+
+    async def fetch_archive(self, symbol: str, start: datetime, end: datetime) -> int:
+        """Fetch a stretch from the daily files; return how many trades it had.
+
+        Raises ArchiveError, NotPublishedError while a file is not there yet.
+        """
+        url = self._archive_url
+        if url is None:
+            raise archive.ArchiveError("there is no archive for this environment")
+        trades = archive.read_trades(url, symbol, start, end)
+        count = 0
+        while chunk := await in_thread(lambda: list(islice(trades, _CHUNK))):
+            self._writer.add_records(chunk)
+            count += len(chunk)
+            if self._writer.buffered > _MOST_WAITING:
+                await self._write_loop.durable()
+        return count

@@ -1,0 +1,266 @@
+"""Closes gaps: fetches what is missing, and writes down what stays missing.
+
+A stretch that REST gives in full leaves no trace. What it cannot give stands in the gap ledger
+with times and reason: as open while there is something left to try (an exchange that does not
+answer, a daily file that is not there yet), as missing when no source has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from bybit_adapter import BybitError
+from event_saver.archive import ArchiveError, NotPublishedError
+from event_saver.background import in_thread
+from event_saver.ledger import STATES, WHY_LOST, OpenGap, find_open, gap_record, note_attempt
+from event_saver.reconcile_account import AccountFeed, AccountSource
+from event_saver.reconcile_market import MissingTrades, TradeSource
+from event_saver.writers import WriteLoop, WriterSet
+from grid_db import ALL_SYMBOLS, CaptureStream, DatabaseFactory, GapStatus, GridDbError
+
+log = logging.getLogger(__name__)
+
+# REST may lag behind the stream, and the stream's own rows, which say more, are to come first.
+SETTLE_S = 1.5
+PAUSES_S = (1.0, 4.0, 15.0)
+ARCHIVE_PATIENCE = timedelta(days=10)
+T = TypeVar("T")
+_TROUBLE = (BybitError, GridDbError, ArchiveError)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """From when until when something was not received, and what happened."""
+
+    start: datetime
+    end: datetime
+    cause: str  # disconnected, restarted ...
+
+    @property
+    def length(self) -> timedelta:
+        """How long it is."""
+        return self.end - self.start
+
+
+class GapReconciler:
+    """Works on one gap of each source at a time; sources do not wait for each other.
+
+    `threshold_s`: a shorter hole of a stream of states is not noted.
+    """
+
+    def __init__(
+        self,
+        database: DatabaseFactory,
+        writers: WriterSet,
+        loop: WriteLoop,
+        trades: TradeSource,
+        *,
+        threshold_s: float = 5.0,
+        settle_s: float = SETTLE_S,
+        pauses_s: Iterable[float] = PAUSES_S,
+    ) -> None:
+        self._database = database
+        self._writers = writers
+        self._write_loop = loop
+        self._trades = trades
+        self._accounts = AccountSource(database, writers)
+        self._threshold = timedelta(seconds=threshold_s)
+        self._settle_s = settle_s
+        self._pauses_s = tuple(pauses_s)
+        self._locks: dict[str, asyncio.Lock] = {}
+        self.closed = 0  # stretches that were fetched in full
+        self.noted = 0  # entries of the ledger
+        self.open_gaps: list[OpenGap] = []  # as of the last look
+
+    # market data
+
+    async def close_market(self, symbols: Iterable[str], stretch: Stretch) -> None:
+        """Fetch the trades of a stretch and note what is lost; returns when that is safe."""
+        await asyncio.sleep(self._settle_s)
+        for symbol in symbols:
+            async with self._lock(symbol):
+                await self._close_trades(symbol, stretch)
+                self._note_state(CaptureStream.TICKERS, symbol, None, None, stretch)
+        await self._safe()
+
+    async def _close_trades(self, symbol: str, stretch: Stretch) -> None:
+        async def fetch() -> MissingTrades | None:
+            return await self._trades.fetch_recent(symbol, stretch.start, stretch.end)
+
+        missing, trouble = await self._tried(fetch)
+        if trouble is not None:
+            missing = MissingTrades(stretch.start, stretch.end, trouble)
+        if missing is None:
+            self.closed += 1
+            return
+        is_final = trouble is None and not self._trades.has_archive
+        reason = f"{stretch.cause}; {missing.reason}"
+        record = gap_record(
+            CaptureStream.TRADES,
+            symbol,
+            None,
+            missing.start,
+            missing.end,
+            reason,
+            is_final=is_final,
+        )
+        self._writers.gaps.note(record, None)
+        self.noted += 1
+        log.warning("trades of %s from %s to %s: %s", symbol, missing.start, missing.end, reason)
+
+    # accounts
+
+    async def close_account(self, feed: AccountFeed, stretch: Stretch) -> None:
+        """Fetch what an account did in a stretch, and how it stands; returns when that is safe."""
+        await asyncio.sleep(self._settle_s)
+        owner = feed.owner
+        async with self._lock(owner.account_id):
+            if owner.run_id is not None:
+                _, trouble = await self._tried(lambda: self._fetch_since(feed, stretch.start))
+                self._note_trouble(feed, stretch, trouble)
+            _, trouble = await self._tried(lambda: self._accounts.fetch_states(feed))
+            if trouble is not None:
+                log.warning("account %s: %s", owner.account_id, trouble)
+            for stream in (CaptureStream.POSITIONS, CaptureStream.WALLET):
+                self._note_state(stream, ALL_SYMBOLS, owner.account_id, owner.user_id, stretch)
+        await self._safe()
+
+    async def audit_account(self, feed: AccountFeed, since: datetime) -> None:
+        """Ask again for what the stream should have brought; a failure is left to the next time."""
+        if feed.owner.run_id is None:
+            return
+        async with self._lock(feed.owner.account_id):
+            try:
+                await self._fetch_run(feed, since)
+            except _TROUBLE as error:
+                log.warning("account %s was not audited: %s", feed.owner.account_id, error)
+
+    async def _fetch_since(self, feed: AccountFeed, start: datetime) -> None:
+        # an earlier process may have left less than it says: its newest row counts too
+        last = await self._accounts.last_execution(feed)
+        await self._fetch_run(feed, start if last is None else min(start, last))
+
+    async def _fetch_run(self, feed: AccountFeed, start: datetime) -> None:
+        executions = await self._accounts.fetch_executions(feed, start)
+        await self._accounts.fetch_orders(feed, start, executions)
+
+    def _note_trouble(self, feed: AccountFeed, stretch: Stretch, trouble: str | None) -> None:
+        if trouble is None:
+            self.closed += 1
+            return
+        for stream in (CaptureStream.EXECUTIONS, CaptureStream.ORDERS):
+            record = gap_record(
+                stream,
+                ALL_SYMBOLS,
+                feed.owner.account_id,
+                stretch.start,
+                stretch.end,
+                f"{stretch.cause}; {trouble}",
+                is_final=False,
+            )
+            self._writers.gaps.note(record, feed.owner.user_id)
+            self.noted += 1
+        log.error("account %s: %s", feed.owner.account_id, trouble)
+
+    # both
+
+    def _note_state(
+        self,
+        stream: CaptureStream,
+        symbol: str,
+        account_id: str | None,
+        user_id: str | None,
+        stretch: Stretch,
+    ) -> None:
+        if stretch.length <= self._threshold:
+            return
+        reason = f"{stretch.cause}; {WHY_LOST[stream]}"
+        self._writers.gaps.note(
+            gap_record(
+                stream, symbol, account_id, stretch.start, stretch.end, reason, is_final=True
+            ),
+            user_id,
+        )
+        self.noted += 1
+
+    async def _tried(self, work: Callable[[], Awaitable[T]]) -> tuple[T | None, str | None]:
+        """Return the result of work, or the trouble that was left after some attempts."""
+        for pause in (*self._pauses_s, None):
+            try:
+                return await work(), None
+            except _TROUBLE as error:
+                if pause is None:
+                    return None, str(error)
+                await asyncio.sleep(pause)
+        raise AssertionError("the last attempt returns")
+
+    async def _safe(self) -> None:
+        """Wait until a crash cannot take what was fetched and noted."""
+        while not await self._write_loop.durable():
+            log.warning("rows have been waiting for a minute to be written")
+
+    def _lock(self, source: str) -> asyncio.Lock:
+        return self._locks.setdefault(source, asyncio.Lock())
+
+    # what is left
+
+    async def retry(self, feeds: Iterable[AccountFeed], *, force: bool = False) -> int:
+        """Try again what the ledger has as open; return how many gaps were filled.
+
+        Only those that are due, unless forced. Raises GridDbError.
+        """
+        by_account = {feed.owner.account_id: feed for feed in feeds}
+        users = {feed.owner.user_id for feed in by_account.values()}
+        self.open_gaps = await in_thread(lambda: find_open(self._database, users))
+        now = datetime.now(UTC)
+        filled = 0
+        for one in self.open_gaps:
+            if not force and not one.is_due(now):
+                continue
+            status, reason = await self._retry_one(one, by_account)
+            await self._safe()
+            await in_thread(
+                lambda one=one, status=status, reason=reason: note_attempt(  # type: ignore[misc]  # bound defaults
+                    self._database, one, status, reason, datetime.now(UTC)
+                )
+            )
+            filled += status is GapStatus.FILLED
+        return filled
+
+    async def _retry_one(
+        self, one: OpenGap, feeds: dict[str, AccountFeed]
+    ) -> tuple[GapStatus, str]:
+        gap = one.gap
+        try:
+            if gap.stream is CaptureStream.TRADES:
+                return await self._retry_trades(one)
+            feed = feeds.get(gap.account_id or "")
+            if gap.stream in STATES or feed is None:
+                return gap.status, gap.reason
+            async with self._lock(feed.owner.account_id):
+                executions = await self._accounts.fetch_executions(feed, gap.gap_start)
+                if gap.stream is CaptureStream.ORDERS:
+                    await self._accounts.fetch_orders(feed, gap.gap_start, executions)
+        except _TROUBLE as error:
+            return gap.status, f"{gap.reason.partition('; ')[0]}; {error}"
+        return GapStatus.FILLED, f"{gap.reason.partition('; ')[0]}; fetched later"
+
+    async def _retry_trades(self, one: OpenGap) -> tuple[GapStatus, str]:
+        gap, cause = one.gap, one.gap.reason.partition("; ")[0]
+        missing = await self._trades.fetch_recent(gap.symbol, gap.gap_start, gap.gap_end)
+        if missing is None:
+            return GapStatus.FILLED, f"{cause}; fetched later"
+        if not self._trades.has_archive:
+            return GapStatus.MISSING, f"{cause}; {missing.reason}"
+        try:
+            count = await self._trades.fetch_archive(gap.symbol, gap.gap_start, gap.gap_end)
+        except NotPublishedError as error:
+            if datetime.now(UTC) - gap.gap_end > ARCHIVE_PATIENCE:
+                return GapStatus.MISSING, f"{cause}; {error}"
+            return GapStatus.OPEN, f"{cause}; {error}"
+        return GapStatus.FILLED, f"{cause}; {count} trades from the archive"

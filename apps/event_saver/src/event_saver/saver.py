@@ -1,0 +1,397 @@
+"""The capture daemon as an object: connections, writers, reconciliation, and their upkeep."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bybit_adapter import BybitAsyncClient, BybitRestClient, RateLimiter, StreamTiming
+from event_saver.accounts import AccountContext, beat
+from event_saver.background import in_thread
+from event_saver.collectors import PrivateCollector, PublicCollector, StreamCollector
+from event_saver.config import EventSaverConfig
+from event_saver.endpoint import Endpoint
+from event_saver.health import saver_stats, summary
+from event_saver.ledger import lost_rows
+from event_saver.loop_lag import LoopLag
+from event_saver.progress import Progress, StreamKey
+from event_saver.reconcile_account import AccountFeed
+from event_saver.reconcile_market import TradeSource
+from event_saver.reconciler import GapReconciler, Stretch
+from event_saver.rows import Batch
+from event_saver.spool import Spool
+from event_saver.writers import WriteLoop, WriterSet
+from grid_db import CaptureStream, DatabaseFactory, GridDbError
+
+log = logging.getLogger(__name__)
+
+STOP_S = 9.5  # an ordered end takes less; after that the process ends all the same
+MINUTE_S = 60.0
+DOUBT_S = 10.0
+
+
+class EventSaver:
+    """Captures market and private streams of any number of accounts into one database.
+
+        saver = EventSaver(config, database)
+        await saver.add_account(context)
+        await saver.run_until_shutdown()
+
+    Lives on one event loop, which is never blocked. Accounts may come and go at any time. Raises
+    ConfigError for wrong settings; `start` raises SpoolError and EndpointError.
+    """
+
+    def __init__(
+        self,
+        config: EventSaverConfig,
+        db: DatabaseFactory,
+        *,
+        timing: StreamTiming | None = None,
+    ) -> None:
+        self._config = config
+        self._database = db
+        self._timing = timing
+        self._symbols = config.get_symbols()
+        self._environment = config.get_environment()
+        self._contexts: dict[str, AccountContext] = {}
+        self._feeds: dict[str, AccountFeed] = {}
+        self._collectors: dict[str, StreamCollector] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_running = False
+        self._started = 0.0
+        self._doubts: dict[str, datetime] = {}
+        self.lag = LoopLag()
+        self.writers = WriterSet()
+
+    # accounts
+
+    async def add_account(self, context: AccountContext) -> None:
+        """Capture one more account, at once if the daemon runs. Its id must be new."""
+        account_id = str(context.account_id)
+        if account_id in self._contexts:
+            raise ValueError(f"account {account_id} is captured already; remove it first")
+        if not context.symbols:
+            raise ValueError(f"account {account_id} has no symbols; name those to be captured")
+        owner = context.owner
+        if owner.run_id is None:
+            log.warning(
+                "account %s has no run: positions and wallet are captured, executions and orders"
+                " are not",
+                account_id,
+            )
+        self._contexts[account_id] = context
+        if self._is_running:
+            await self._begin_account(context)
+
+    async def remove_account(self, account_id: object) -> bool:
+        """Stop capturing an account; False if it was not captured."""
+        name = str(account_id)
+        if self._contexts.pop(name, None) is None:
+            return False
+        collector, feed = self._collectors.pop(name, None), self._feeds.pop(name, None)
+        if collector is not None:
+            await self._end_collector(collector)
+        if feed is not None:
+            feed.client.close()
+        return True
+
+    async def _begin_account(self, context: AccountContext) -> None:
+        name = str(context.account_id)
+        limiter = RateLimiter()
+        rest = BybitRestClient(context.api_key, context.api_secret, context.place, limiter=limiter)
+        feed = AccountFeed(context.owner, frozenset(context.symbols), BybitAsyncClient(rest))
+        self._feeds[name] = feed
+
+        async def close(stretch: Stretch) -> None:
+            await self._reconciler.close_account(feed, stretch)
+
+        collector = PrivateCollector(
+            context,
+            self.writers,
+            self._progress,
+            on_gap=lambda lost, back: self._close_gap(
+                collector, close, Stretch(lost, back, "disconnected")
+            ),
+            on_doubt=lambda: self._doubt(feed),
+            timing=self._timing,
+        )
+        await self._begin_collector(name, collector, close)
+
+    # start and stop
+
+    async def start(self) -> None:
+        """Open spool and progress, connect everything, close what an earlier end left open."""
+        config = self._config
+        self._spool = Spool(config.spool_dir, config.spool_max_mb << 20)
+        self._progress = Progress(config.spool_dir)
+        self._loop = asyncio.get_running_loop()
+        self._write_loop = WriteLoop(
+            self._database,
+            self._spool,
+            self.writers.all,
+            config.get_limits(),
+            on_loss=self._on_loss,
+        )
+        self._market_client = BybitAsyncClient(BybitRestClient(environment=self._environment))
+        self._trades = TradeSource(
+            self._market_client,
+            self._database,
+            self.writers.trades,
+            self._write_loop,
+            config.get_archive_url(),
+        )
+        self._reconciler = GapReconciler(
+            self._database,
+            self.writers,
+            self._write_loop,
+            self._trades,
+            threshold_s=config.gap_threshold_seconds,
+        )
+        self._endpoint = None
+        if config.metrics_port is not None:
+            try:
+                self._endpoint = Endpoint(config.metrics_host, config.metrics_port, self.get_stats)
+            except BaseException:
+                self._spool.close()
+                raise
+        self._write_loop.start()
+        self._started = time.monotonic()
+        self._is_running = True
+        await self._begin_market()
+        for context in tuple(self._contexts.values()):
+            await self._begin_account(context)
+        for upkeep in (
+            self.lag.run(),
+            self._repeat(max(1.0, config.flush_interval), self._keep_progress),
+            self._repeat(MINUTE_S, self._every_minute),
+            self._repeat(config.audit_interval, self._audit),
+        ):
+            self._spawn(upkeep)
+
+    async def _begin_market(self) -> None:
+        starts = {symbol: await self._market_start(symbol) for symbol in self._symbols}
+
+        async def close(stretch: Stretch) -> None:
+            await self._reconciler.close_market(self._symbols, stretch)
+
+        async def close_start(stretch: Stretch) -> None:
+            # a symbol that was never captured has missed nothing
+            for symbol, start in starts.items():
+                if start is not None:
+                    missed = Stretch(min(start, stretch.end), stretch.end, stretch.cause)
+                    await self._reconciler.close_market([symbol], missed)
+
+        collector = PublicCollector(
+            self._environment,
+            self._symbols,
+            self.writers,
+            self._progress,
+            on_gap=lambda lost, back: self._close_gap(
+                collector, close, Stretch(lost, back, "disconnected")
+            ),
+            timing=self._timing,
+        )
+        await self._begin_collector("public", collector, close_start)
+
+    async def _market_start(self, symbol: str) -> datetime | None:
+        known = self._progress.of(StreamKey(CaptureStream.TRADES, symbol))
+        if known is not None:
+            return known
+        try:
+            return await self._trades.last_stored(symbol)
+        except GridDbError as error:
+            log.warning("%s: what is stored cannot be read now: %s", symbol, error)
+            return None
+
+    async def _begin_collector(
+        self, name: str, collector: StreamCollector, close: Callable[[Stretch], Awaitable[None]]
+    ) -> None:
+        """Connect, and fetch what was not received since the last process stood still."""
+        self._progress.hold(collector.keys)
+        now = datetime.now(UTC)
+        before = [self._progress.of(key) for key in collector.keys]
+        start = min((moment for moment in before if moment is not None), default=now)
+        for key in collector.keys:
+            self._progress.begin(key, now)
+        # a crash from here on is a stretch that the next start knows of
+        await in_thread(self._progress.save)
+        self._collectors[name] = collector
+        await collector.start()
+
+        async def close_start() -> None:
+            await collector.wait_connected()
+            end = datetime.now(UTC)
+            await close(Stretch(min(start, end), end, "not running"))
+            self._progress.release(collector.keys)
+
+        self._spawn(close_start())
+
+    async def stop(self) -> None:
+        """Disconnect, write everything down, note how far it went. Takes at most 9 s."""
+        if not self._is_running:
+            return
+        self._is_running = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        moments = self._moments()
+        await asyncio.gather(*(collector.stop() for collector in self._collectors.values()))
+        is_written = await in_thread(lambda: self._write_loop.stop(3.5))
+        for collector, moment in moments:
+            for key in collector.keys:
+                self._progress.advance(key, moment)
+        self._progress.save()
+        log.log(
+            logging.INFO if is_written else logging.WARNING,
+            "stopped; %s",
+            "all rows are in the database"
+            if is_written and self._spool.is_empty
+            else f"{self._spool.batches} batches wait on disk for the next start",
+        )
+        for feed in self._feeds.values():
+            feed.client.close()
+        self._market_client.close()
+        if self._endpoint is not None:
+            self._endpoint.close()
+        self._collectors.clear()
+        self._feeds.clear()
+        self._spool.close()
+
+    async def run_until_shutdown(self) -> None:
+        """Start, run until SIGTERM or SIGINT, stop. A second signal ends the process at once."""
+        stopping = asyncio.Event()
+
+        def on_signal() -> None:
+            if stopping.is_set():
+                log.critical("second signal: ending at once; the next start closes the gap")
+                os._exit(1)
+            log.info("signal received: stopping")
+            stopping.set()
+            guard = threading.Timer(STOP_S, os._exit, [1])
+            guard.daemon = True
+            guard.start()
+            self._guard = guard
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, on_signal)
+        try:
+            await self.start()
+            await stopping.wait()
+        finally:
+            await self.stop()
+            if stopping.is_set():
+                self._guard.cancel()
+
+    # gaps
+
+    def _close_gap(
+        self,
+        collector: StreamCollector,
+        close: Callable[[Stretch], Awaitable[None]],
+        stretch: Stretch,
+    ) -> None:
+        log.warning(
+            "%s: nothing received for %.1f s", collector.name, stretch.length.total_seconds()
+        )
+
+        async def work() -> None:
+            await close(stretch)
+            self._progress.release(collector.keys)
+
+        self._spawn(work())
+
+    def _doubt(self, feed: AccountFeed) -> None:
+        """A frame could not be read: ask REST soon what it may have said, once for many."""
+        name = feed.owner.account_id
+        now = datetime.now(UTC)
+        if name in self._doubts:
+            return
+        self._doubts[name] = now
+
+        async def ask() -> None:
+            await asyncio.sleep(DOUBT_S)
+            await self._reconciler.audit_account(feed, self._doubts.pop(name))
+
+        self._spawn(ask())
+
+    def _on_loss(self, batch: Batch, reason: str) -> None:
+        """Note rows that found no room; called on the writing thread."""
+        for gap in lost_rows(batch, reason, has_archive=self._trades.has_archive):
+            self.writers.gaps.note(gap, batch.user_id)
+
+    # upkeep
+
+    def _moments(self) -> list[tuple[StreamCollector, datetime]]:
+        moments = [(one, one.complete_until()) for one in self._collectors.values()]
+        return [(one, moment) for one, moment in moments if moment is not None]
+
+    async def _keep_progress(self) -> None:
+        moments = self._moments()
+        if not await self._write_loop.durable():
+            return
+        for collector, moment in moments:
+            for key in collector.keys:
+                self._progress.advance(key, moment)
+        await in_thread(self._progress.save)
+
+    async def _every_minute(self) -> None:
+        log.info("captured", extra={"fields": summary(self.get_stats())})
+        contexts = tuple(self._contexts.values())
+        try:
+            await in_thread(lambda: beat(self._database, contexts))
+            await self._reconciler.retry(self._feeds.values())
+        except GridDbError as error:
+            log.warning("the ledger was not read: %s", error)
+
+    async def _audit(self) -> None:
+        since = datetime.now(UTC) - timedelta(seconds=2 * self._config.audit_interval)
+        for feed in tuple(self._feeds.values()):
+            await self._reconciler.audit_account(feed, since)
+
+    async def _repeat(self, interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(interval_s)
+            try:
+                await work()
+            except Exception:  # upkeep goes on, whatever one round meets
+                log.exception("upkeep failed this time")
+
+    async def _end_collector(self, collector: StreamCollector) -> None:
+        moment = collector.complete_until()
+        await collector.stop()
+        if await self._write_loop.durable() and moment is not None:
+            for key in collector.keys:
+                self._progress.advance(key, moment)
+        await in_thread(self._progress.save)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            # its streams stay held, so the next start looks at the stretch once more
+            log.error("a task failed", exc_info=task.exception())
+
+    def get_stats(self) -> dict[str, Any]:
+        """Return all counters and states, ready for JSON. From any thread, once started."""
+        return saver_stats(
+            uptime_s=time.monotonic() - self._started if self._started else 0.0,
+            writers=self.writers.stats(),
+            spool=self._spool,
+            database=self._write_loop.database_state(),
+            is_writing=self._write_loop.is_alive,
+            streams=[one.status() for one in tuple(self._collectors.values())],
+            reconciler=self._reconciler,
+            lag=self.lag,
+        )
