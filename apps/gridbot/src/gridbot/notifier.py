@@ -1,0 +1,250 @@
+"""Tells people what happened, from a thread of its own: whoever raises an alert never waits."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+from grid_db import AlertSeverity
+from gridbot.alerts import LONGEST_MESSAGE, Alert, AlertKind, AlertThrottle, usual_severity
+from gridbot.redaction import Redactor
+from gridbot.settings import TelegramSettings
+from gridbot.telegram_api import (
+    LONGEST_TEXT,
+    TelegramApi,
+    TelegramBusyError,
+    TelegramError,
+    TelegramRefusedError,
+)
+
+log = logging.getLogger(__name__)
+
+FIRST_BACKOFF_S = 1.0
+LONGEST_BACKOFF_S = 60.0
+WAITING_ALERTS = 200
+_LEVELS = {
+    AlertSeverity.INFO: logging.INFO,
+    AlertSeverity.WARNING: logging.WARNING,
+    AlertSeverity.CRITICAL: logging.ERROR,
+}
+
+
+class AlertSender(Protocol):
+    """Brings a text to people. Blocking; raises TelegramError."""
+
+    def send(self, text: str) -> None:
+        """Send one text."""
+
+
+class AlertJournal(Protocol):
+    """Keeps alerts. Called on the notifier's thread; what it raises is logged."""
+
+    def add(self, alert: Alert) -> int | None:
+        """Keep an alert; return its number there, if it has one."""
+
+    def mark_delivered(self, number: int, at: datetime) -> None:
+        """Note that somebody was told."""
+
+
+class TelegramChat:
+    """The one configured chat."""
+
+    def __init__(self, api: TelegramApi, chat_id: int) -> None:
+        self.api = api
+        self.chat_id = chat_id
+
+    def send(self, text: str) -> None:
+        """Send one text. Raises TelegramError."""
+        self.api.send(self.chat_id, text)
+
+
+def telegram_chat(settings: TelegramSettings) -> TelegramChat | None:
+    """Return the configured chat, None without a token: alerts are only logged then.
+
+    Raises TelegramRefusedError for a token of the wrong form. Nothing is sent.
+    """
+    token = settings.bot_token
+    if token is None or not token.get_secret_value() or settings.chat_id is None:
+        return None
+    return TelegramChat(TelegramApi(token, settings.api_url), settings.chat_id)
+
+
+class Notifier:
+    """Alerts: logged at once, sent in the background, one of a key in a minute.
+
+    What waits is bounded: when it is full the oldest goes, and the number that went is told.
+    """
+
+    def __init__(
+        self,
+        sender: AlertSender | None = None,
+        *,
+        redactor: Redactor | None = None,
+        journal: AlertJournal | None = None,
+        throttle: AlertThrottle | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        most_waiting: int = WAITING_ALERTS,
+    ) -> None:
+        self._sender = sender
+        self._journal = journal
+        self._redactor = redactor or Redactor()
+        self._throttle = throttle or AlertThrottle()
+        self._clock = clock
+        self._waiting: deque[Alert] = deque()
+        self._most_waiting = most_waiting
+        self._changed = threading.Condition()
+        self._is_closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.sent = self.dropped = self.suppressed = 0
+        self._untold_drops = 0
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
+        self._thread.start()
+
+    def alert(
+        self,
+        kind: AlertKind,
+        message: str,
+        *,
+        subject: str = "",
+        account: str | None = None,
+        strat_id: str | None = None,
+        severity: AlertSeverity | None = None,
+    ) -> None:
+        """Tell of something. Never blocks, never raises; callable from any thread.
+
+        subject (by default strat_id, else account) and kind make the key of the throttle.
+        """
+        alert = Alert(
+            kind=kind,
+            message=self._redactor.clean(message)[:LONGEST_MESSAGE],
+            severity=severity or usual_severity(kind),
+            raised_at=datetime.now(UTC),
+            subject=subject or strat_id or account or "",
+            account=account,
+            strat_id=strat_id,
+        )
+        with self._changed:
+            admitted = self._throttle.admit(alert, self._clock())
+            if admitted is None:
+                self.suppressed += 1
+            else:
+                self._push(admitted)
+            self._changed.notify()
+        level = logging.DEBUG if admitted is None else _LEVELS[alert.severity]
+        log.log(level, "alert %s", alert.text(), extra={"alert_key": alert.key})
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Send what waits, for at most so long, and end."""
+        with self._changed:
+            for alert in self._throttle.flush():
+                self._push(alert)
+            self._is_closing.set()
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            self._thread = None
+        if self._waiting:
+            log.warning("%d alerts could not be sent before the end", len(self._waiting))
+
+    def _push(self, alert: Alert) -> None:
+        self._waiting.append(alert)
+        if len(self._waiting) > self._most_waiting:
+            self._waiting.popleft()
+            self.dropped += 1
+            self._untold_drops += 1
+
+    # on the thread
+
+    def _run(self) -> None:
+        backoff_s = FIRST_BACKOFF_S
+        while True:
+            batch = self._next_batch()
+            if not batch:
+                return
+            numbers = self._keep(batch)
+            wait_s = self._deliver(batch, numbers, backoff_s)
+            while wait_s is not None:
+                # a closing process does not wait for a server that is away
+                if self._is_closing.is_set() or self._is_closing.wait(wait_s):
+                    log.warning("%d alerts were not delivered", len(batch))
+                    return
+                backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
+                wait_s = self._deliver(batch, numbers, backoff_s)
+            backoff_s = FIRST_BACKOFF_S
+
+    def _next_batch(self) -> list[Alert]:
+        """Return alerts that fit into one message, at least one; none at the end."""
+        with self._changed:
+            while True:
+                for alert in self._throttle.due(self._clock()):
+                    self._push(alert)
+                if self._waiting:
+                    break
+                if self._is_closing.is_set():
+                    return []
+                due = self._throttle.next_due
+                self._changed.wait(None if due is None else max(0.05, due - self._clock()))
+            batch, length = [self._waiting.popleft()], 0
+            while self._waiting:
+                length += len(batch[-1].text()) + 2
+                if length + len(self._waiting[0].text()) > LONGEST_TEXT - 100:
+                    break
+                batch.append(self._waiting.popleft())
+            return batch
+
+    def _keep(self, batch: list[Alert]) -> list[int]:
+        if self._journal is None:
+            return []
+        numbers = []
+        for alert in batch:
+            try:
+                number = self._journal.add(alert)
+            except Exception:
+                log.warning("an alert could not be stored", exc_info=True)
+                continue
+            if number is not None:
+                numbers.append(number)
+        return numbers
+
+    def _deliver(self, batch: list[Alert], numbers: list[int], backoff_s: float) -> float | None:
+        """Send once; return how long to wait before the next try, None when done with it."""
+        if self._sender is None:
+            return None
+        with self._changed:
+            drops = self._untold_drops
+        text = "\n\n".join(alert.text() for alert in batch)
+        if drops:
+            text += f"\n\n({drops} older alerts were dropped, the log has them)"
+        try:
+            self._sender.send(self._redactor.clean(text))
+        except TelegramBusyError as error:
+            log.info("Telegram asks to wait %.0f s", error.retry_after_s)
+            return error.retry_after_s
+        except TelegramRefusedError as error:
+            log.error("Telegram does not take the alerts, they are only logged: %s", error)
+            return None
+        except TelegramError as error:
+            log.warning("Telegram: %s; next try in %.0f s", error, backoff_s)
+            return backoff_s
+        with self._changed:
+            self._untold_drops -= drops
+        self.sent += len(batch)
+        self._note_delivered(numbers)
+        return None
+
+    def _note_delivered(self, numbers: list[int]) -> None:
+        now = datetime.now(UTC)
+        for number in numbers:
+            try:
+                if self._journal is not None:
+                    self._journal.mark_delivered(number, now)
+            except Exception:
+                log.warning("the delivery of an alert could not be stored", exc_info=True)

@@ -1,0 +1,143 @@
+"""Snapshots in words, for Telegram and for the end of a run. Plain text, no markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+
+from gridbot.snapshot import (
+    AccountSnapshot,
+    BotSnapshot,
+    Health,
+    LegSnapshot,
+    OrderSnapshot,
+    StrategySnapshot,
+)
+from gridcore import DirectionType
+
+CENT = Decimal("0.01")
+UNKNOWN = "–"
+MOST_ORDERS = 60  # of one strategy; a phone is small
+
+
+def usdt(value: Decimal | None, *, signed: bool = False) -> str:
+    """Return an amount of USDT to the cent, "–" for an unknown one."""
+    if value is None:
+        return UNKNOWN
+    rounded = value.quantize(CENT)
+    rounded = rounded or abs(rounded)  # no negative zero
+    return f"{rounded:+,}" if signed else f"{rounded:,}"
+
+
+def number(value: Decimal | None) -> str:
+    """Return a price or a size as it is, without zeros at the end and without exponent."""
+    if value is None:
+        return UNKNOWN
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def age(seconds: float | None) -> str:
+    """Return how long ago something was."""
+    if seconds is None:
+        return "never"
+    if seconds < 120:
+        return f"{max(0.0, seconds):.0f} s"
+    if seconds < 7_200:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 172_800:
+        return f"{seconds / 3_600:.1f} h"
+    return f"{seconds / 86_400:.1f} d"
+
+
+def status_text(snapshot: BotSnapshot, now: datetime) -> str:
+    """Return accounts and strategies with their health; `now` gives the ages."""
+    lines = [f"running for {age((now - snapshot.started_at).total_seconds())}"]
+    if snapshot.is_stopping:
+        lines.append("stopping")
+    for account in snapshot.accounts:
+        lines += ["", _account_line(account)]
+        lines += [_status_line(one, now) for one in snapshot.strategies_of(account.name)]
+    return "\n".join(lines)
+
+
+def _account_line(account: AccountSnapshot) -> str:
+    stream = "connected" if account.is_connected else "NOT CONNECTED"
+    return (
+        f"{account.name} ({account.environment}), {stream}: wallet"
+        f" {usdt(account.wallet_balance)}, available {usdt(account.available_balance)},"
+        f" equity {usdt(account.equity)} USDT"
+    )
+
+
+def _status_line(one: StrategySnapshot, now: datetime) -> str:
+    health = one.health if one.health is Health.HEALTHY else one.health.upper()
+    paused = ", paused" if one.is_paused else ""
+    reasons = f": {'; '.join(one.reasons)}" if one.reasons else ""
+    return (
+        f"• {one.strat_id} {one.symbol} ({one.run_type}): {health}{paused}{reasons}\n"
+        f"  {number(one.last_price)} USDT, tick {age(one.tick_age_s(now))} ago,"
+        f" {len(one.orders)} orders, {one.counts.fills} fills, net"
+        f" {usdt(one.pnl.net, signed=True)} USDT"
+    )
+
+
+def positions_text(snapshot: BotSnapshot) -> str:
+    """Return both legs of every strategy."""
+    lines = []
+    for one in snapshot.strategies:
+        lines.append(f"{one.strat_id} {one.symbol} at {number(one.last_price)}")
+        lines += [_leg_line(leg) for leg in (one.long, one.short)]
+    return "\n".join(lines) or "no strategies"
+
+
+def _leg_line(leg: LegSnapshot) -> str:
+    if not leg.size:
+        return f"  {leg.direction}: nothing"
+    ratio = UNKNOWN if leg.margin_ratio is None else f"{leg.margin_ratio:.2f}"
+    return (
+        f"  {leg.direction}: {number(leg.size)} at {number(leg.entry_price)}, PnL"
+        f" {usdt(leg.unrealised_pnl, signed=True)} USDT, liquidation"
+        f" {number(leg.liquidation_price)}, value/wallet {ratio}"
+    )
+
+
+def orders_text(snapshot: BotSnapshot) -> str:
+    """Return the open orders of every strategy, highest price first."""
+    lines = []
+    for one in snapshot.strategies:
+        lines.append(f"{one.strat_id} {one.symbol}: {len(one.orders)} orders")
+        ordered = sorted(one.orders, key=lambda order: order.price, reverse=True)
+        lines += [_order_line(order) for order in ordered[:MOST_ORDERS]]
+        if len(ordered) > MOST_ORDERS:
+            lines.append(f"  and {len(ordered) - MOST_ORDERS} more")
+    return "\n".join(lines) or "no strategies"
+
+
+def _order_line(order: OrderSnapshot) -> str:
+    leg = "L" if order.direction is DirectionType.LONG else "S"
+    does = "closes" if order.reduce_only else "opens"
+    part = "" if order.leaves_qty == order.qty else f" of {number(order.qty)}"
+    return f"  {number(order.price)} {order.side} {number(order.leaves_qty)}{part} {does} {leg}"
+
+
+def pnl_text(snapshot: BotSnapshot) -> str:
+    """Return profit by strategy and in all, since the start."""
+    lines = []
+    for one in snapshot.strategies:
+        pnl = one.pnl
+        lines.append(
+            f"{one.strat_id} {one.symbol}: net {usdt(pnl.net, signed=True)} USDT"
+            f" (realised {usdt(pnl.realised, signed=True)}, unrealised"
+            f" {usdt(pnl.unrealised, signed=True)}, fees {usdt(pnl.fees)}, funding"
+            f" {usdt(pnl.funding)}), {one.counts.fills} fills"
+        )
+    if len(snapshot.strategies) > 1:
+        lines.append(f"all: net {usdt(net_of(snapshot.strategies), signed=True)} USDT")
+    return "\n".join(lines) or "no strategies"
+
+
+def net_of(strategies: Iterable[StrategySnapshot]) -> Decimal:
+    """Return the net profit of several strategies, USDT."""
+    return sum((one.pnl.net for one in strategies), Decimal(0))

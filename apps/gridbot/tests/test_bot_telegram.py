@@ -1,0 +1,584 @@
+"""Alerts and commands by the real pyTelegramBotAPI, against a server of Telegram's protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+from pydantic import SecretStr
+
+from gridbot.alerts import AlertKind
+from gridbot.notifier import Notifier, TelegramChat, telegram_chat
+from gridbot.redaction import Redactor
+from gridbot.settings import TelegramSettings
+from gridbot.telegram_api import (
+    TelegramApi,
+    TelegramBusyError,
+    TelegramDownError,
+    TelegramRefusedError,
+    parts_of,
+)
+from gridbot.telegram_commands import CommandDesk
+from gridbot.telegram_listener import ControlOnLoop, TelegramListener
+
+TOKEN = "123456789:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bc"
+CHAT, STRANGER = 4711, 666
+
+
+class TelegramServer:
+    """getMe, getUpdates with long polling and sendMessage, on a port of this machine."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[int, str]] = []
+        self.replies: list[tuple[int, dict[str, Any] | str]] = []  # next answers of sendMessage
+        self.hits = 0
+        self.polls = 0
+        self._updates: list[dict[str, Any]] = []
+        self._next_id = 100
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._runner: web.AppRunner | None = None
+        self.port = 0
+        self._thread.start()
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+
+    def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
+
+    def close(self) -> None:
+        self.stop()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    async def _start(self) -> None:
+        app = web.Application()
+        app.router.add_route("*", "/bot{token}/{method}", self._handle)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def _stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        self.hits += 1
+        if request.match_info["token"] != TOKEN:
+            return _fault(401, "Unauthorized")
+        values = dict(request.query) | dict(await request.post())
+        match request.match_info["method"]:
+            case "getMe":
+                me = {"id": 123456789, "is_bot": True, "first_name": "b", "username": "grid_bot"}
+                return _result(me)
+            case "getUpdates":
+                return _result(await self._poll(values))
+            case "sendMessage":
+                return self._send(values)
+        return _fault(404, "Not Found")
+
+    async def _poll(self, values: dict[str, Any]) -> list[dict[str, Any]]:
+        self.polls += 1
+        offset, until = int(values.get("offset", 0)), time.monotonic() + float(values["timeout"])
+        if offset < 0:
+            self._updates = self._updates[offset:]
+            return self._updates
+        self._updates = [one for one in self._updates if one["update_id"] >= offset]
+        while not self._updates and time.monotonic() < until:  # noqa: ASYNC110 - long polling
+            await asyncio.sleep(0.01)
+        return self._updates
+
+    def _send(self, values: dict[str, Any]) -> web.Response:
+        if self.replies:
+            status, body = self.replies.pop(0)
+            if isinstance(body, str):
+                return web.Response(status=status, text=body)
+            return web.json_response(body, status=status)
+        chat = int(values["chat_id"])
+        if chat != CHAT:
+            return _fault(400, "Bad Request: chat not found")
+        self.sent.append((chat, str(values["text"])))
+        return _result(_message(1, chat, "ok"))
+
+    def write(self, text: str, chat: int = CHAT) -> None:
+        """Let somebody write a message to the bot."""
+        self._next_id += 1
+        update = {"update_id": self._next_id, "message": _message(self._next_id, chat, text)}
+        self._loop.call_soon_threadsafe(self._updates.append, update)
+
+    @property
+    def texts(self) -> list[str]:
+        return [text for _, text in self.sent]
+
+
+def _message(number: int, chat: int, text: str) -> dict[str, Any]:
+    return {
+        "message_id": number,
+        "date": 1_785_000_000,
+        "chat": {"id": chat, "type": "private", "first_name": "t"},
+        "from": {"id": chat, "is_bot": False, "first_name": "t"},
+        "text": text,
+    }
+
+
+def _result(value: Any) -> web.Response:
+    return web.json_response({"ok": True, "result": value})
+
+
+def _fault(code: int, text: str, **more: Any) -> web.Response:
+    body = {"ok": False, "error_code": code, "description": text, **more}
+    return web.json_response(body, status=code)
+
+
+def busy(retry_after: int) -> tuple[int, dict[str, Any]]:
+    body = {"ok": False, "error_code": 429, "description": "Too Many Requests"}
+    return 429, body | {"parameters": {"retry_after": retry_after}}
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
+    limit = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < limit, "it did not happen"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def server() -> Iterator[TelegramServer]:
+    server = TelegramServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def api(server: TelegramServer) -> Iterator[TelegramApi]:
+    api = TelegramApi(SecretStr(TOKEN), server.url)
+    yield api
+    api.close()
+
+
+@pytest.fixture
+def chat(api: TelegramApi) -> TelegramChat:
+    return TelegramChat(api, CHAT)
+
+
+class RecordingControl:
+    """A bot that says what it was told, and on which thread."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.threads: set[str] = set()
+
+    def _note(self, call: str) -> str:
+        self.calls.append(call)
+        self.threads.add(threading.current_thread().name)
+        return call
+
+    def status_text(self) -> str:
+        return self._note("status")
+
+    def positions_text(self) -> str:
+        return self._note("positions")
+
+    def orders_text(self) -> str:
+        return self._note("orders")
+
+    def pnl_text(self) -> str:
+        raise RuntimeError(f"no figures, token {TOKEN}")
+
+    def pause(self, strat_id: str | None) -> str:
+        if strat_id == "nobody":
+            raise KeyError(strat_id)
+        return self._note(f"pause {strat_id}")
+
+    def resume(self, strat_id: str | None) -> str:
+        return self._note(f"resume {strat_id}")
+
+    def stop(self) -> str:
+        return self._note("stop")
+
+    def reset_same_order(self, strat_id: str | None) -> str:
+        return self._note(f"reset {strat_id}")
+
+
+# the API
+
+
+def test_the_name_of_the_bot_tells_that_the_token_works(api: TelegramApi) -> None:
+    assert api.user_name() == "grid_bot"
+    assert TOKEN not in repr(api)
+
+
+def test_a_long_text_goes_in_parts(api: TelegramApi, server: TelegramServer) -> None:
+    api.send(CHAT, "\n".join(f"line {number} {'x' * 90}" for number in range(100)))
+    assert len(server.sent) == 3
+    assert all(len(text) <= 4_000 and text.startswith("line") for text in server.texts)
+    assert parts_of("x" * 9_000) == ["x" * 4_000, "x" * 4_000, "x" * 1_000]
+    assert parts_of("\n\n") == []
+
+
+def test_failures_are_told_apart_and_hold_no_token(
+    api: TelegramApi, server: TelegramServer
+) -> None:
+    server.replies.append(busy(7))
+    with pytest.raises(TelegramBusyError) as waits:
+        api.send(CHAT, "x")
+    assert waits.value.retry_after_s == 7
+    server.replies.append((502, "<html>bad gateway</html>"))
+    with pytest.raises(TelegramDownError, match="HTTP 502"):
+        api.send(CHAT, "x")
+    server.replies.append((500, {"ok": False, "error_code": 500, "description": "Internal"}))
+    with pytest.raises(TelegramDownError, match="500: Internal"):
+        api.send(CHAT, "x")
+    server.replies.append((200, {"odd": 1}))
+    with pytest.raises(TelegramDownError, match="no known form"):
+        api.send(CHAT, "x")
+    with pytest.raises(TelegramRefusedError, match="chat not found"):
+        api.send(1, "x")
+    server.stop()
+    with pytest.raises(TelegramDownError, match="not reachable") as away:
+        api.send(CHAT, "x")
+    assert TOKEN not in str(away.value)
+    assert away.value.__suppress_context__
+
+
+def test_a_wrong_token_is_told(server: TelegramServer) -> None:
+    wrong = TelegramApi(SecretStr("1:nobody"), server.url)
+    with pytest.raises(TelegramRefusedError, match="the token is wrong or was revoked"):
+        wrong.user_name()
+    wrong.close()
+    for form in ("nothing", "a b:c"):
+        with pytest.raises(TelegramRefusedError, match="has not the form") as refusal:
+            TelegramApi(SecretStr(form), server.url)
+        assert form not in str(refusal.value)
+
+
+def test_one_process_talks_to_one_server(api: TelegramApi, server: TelegramServer) -> None:
+    with pytest.raises(ValueError, match="already"):
+        TelegramApi(SecretStr(TOKEN), "http://127.0.0.1:1")
+    second = TelegramApi(SecretStr(TOKEN), server.url)
+    assert second.user_name() == "grid_bot"
+    second.close()
+    second.close()
+    assert api.user_name() == "grid_bot"
+
+
+# alerts
+
+
+def test_an_alert_reaches_the_chat_without_secrets(
+    chat: TelegramChat, server: TelegramServer
+) -> None:
+    notifier = Notifier(chat, redactor=Redactor(["s3cr3t-key"]))
+    notifier.start()
+    notifier.alert(AlertKind.AUTH_ERROR, f"key s3cr3t-key of {TOKEN} refused", account="main")
+    until(lambda: bool(server.sent))
+    notifier.close()
+    assert server.texts == ["CRITICAL auth_error main: key *** of *** refused"]
+    assert notifier.sent == 1
+
+
+def test_of_one_key_there_is_one_message_in_a_minute(
+    chat: TelegramChat, server: TelegramServer
+) -> None:
+    now = [0.0]
+    notifier = Notifier(chat, clock=lambda: now[0])
+    notifier.start()
+    for number in range(1_000):
+        notifier.alert(AlertKind.ORDER_REJECTED, f"no. {number}", strat_id="btc")
+    notifier.alert(AlertKind.ORDER_REJECTED, "another strategy", strat_id="eth")
+    until(lambda: notifier.sent == 2)
+    now[0] = 61.0
+    notifier.alert(AlertKind.STREAM_DOWN, "wakes it up")
+    until(lambda: notifier.sent == 4)
+    notifier.close()
+    whole = "\n\n".join(server.texts)
+    assert "btc: no. 0\n" in whole
+    assert "btc: no. 999\n(and 998 more of these since)" in whole
+    assert notifier.suppressed == 999
+
+
+def test_an_outage_delays_alerts_and_loses_none(chat: TelegramChat, server: TelegramServer) -> None:
+    notifier = Notifier(chat)
+    notifier.start()
+    server.stop()
+    started = time.monotonic()
+    for number in range(5):
+        notifier.alert(AlertKind.STREAM_DOWN, "x", subject=f"a{number}")
+    assert time.monotonic() - started < 0.5  # raising one waits for nobody
+    time.sleep(0.3)
+    server.start()
+    until(lambda: notifier.sent == 5)
+    notifier.close()
+    whole = "\n".join(server.texts)
+    assert [f"a{number}:" in whole for number in range(5)] == [True] * 5
+
+
+def test_telegram_may_ask_to_wait(chat: TelegramChat, server: TelegramServer) -> None:
+    server.replies.append(busy(1))
+    notifier = Notifier(chat)
+    notifier.start()
+    started = time.monotonic()
+    notifier.alert(AlertKind.BOT_STARTED, "hello")
+    until(lambda: notifier.sent == 1)
+    assert time.monotonic() - started > 0.9
+    notifier.close()
+
+
+def test_what_waits_is_bounded_and_the_loss_is_told(
+    chat: TelegramChat, server: TelegramServer
+) -> None:
+    notifier = Notifier(chat, most_waiting=10)
+    for number in range(25):
+        notifier.alert(AlertKind.STREAM_DOWN, "x", subject=f"a{number}")
+    notifier.start()
+    until(lambda: notifier.sent == 10)
+    notifier.close()
+    assert notifier.dropped == 15
+    assert "(15 older alerts were dropped, the log has them)" in server.texts[0]
+    assert "a24" in server.texts[0]
+
+
+def test_a_refused_alert_is_logged_and_the_next_one_is_tried(
+    server: TelegramServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = TelegramApi(SecretStr("1:nobody"), server.url)
+    notifier = Notifier(TelegramChat(api, CHAT))
+    notifier.start()
+    notifier.alert(AlertKind.BOT_STARTED, "hello")
+    until(lambda: "does not take the alerts" in caplog.text)
+    notifier.close()
+    api.close()
+    assert notifier.sent == 0
+
+
+def test_closing_sends_what_waits_and_does_not_wait_for_a_dead_server(
+    chat: TelegramChat, server: TelegramServer
+) -> None:
+    notifier = Notifier(chat)
+    notifier.start()
+    notifier.alert(AlertKind.ORDER_REJECTED, "first")
+    until(lambda: notifier.sent == 1)
+    notifier.alert(AlertKind.ORDER_REJECTED, "second")
+    notifier.alert(AlertKind.BOT_STOPPED, "bye")
+    notifier.close()
+    assert "bye" in "".join(server.texts)
+    assert "second" in "".join(server.texts)
+    server.stop()
+    late = Notifier(chat)
+    late.start()
+    late.alert(AlertKind.BOT_STOPPED, "bye")
+    started = time.monotonic()
+    late.close()
+    assert time.monotonic() - started < 4
+
+
+def test_without_a_token_alerts_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert telegram_chat(TelegramSettings()) is None
+    assert telegram_chat(TelegramSettings(bot_token=SecretStr(""), chat_id=1)) is None
+    notifier = Notifier(None)
+    notifier.start()
+    notifier.alert(AlertKind.LIQUIDATION_OR_ADL, "gone", account="main")
+    notifier.close()
+    assert "alert CRITICAL liquidation_or_adl main: gone" in caplog.text
+
+
+def test_a_configured_chat_is_used(server: TelegramServer) -> None:
+    settings = TelegramSettings(bot_token=SecretStr(TOKEN), chat_id=CHAT, api_url=server.url)
+    chat = telegram_chat(settings)
+    assert chat is not None
+    chat.send("hello")
+    chat.api.close()
+    assert server.sent == [(CHAT, "hello")]
+
+
+# commands
+
+
+@pytest.fixture
+def control() -> RecordingControl:
+    return RecordingControl()
+
+
+@pytest.fixture
+def listener(chat: TelegramChat, control: RecordingControl) -> Iterator[TelegramListener]:
+    listener = TelegramListener(chat, CommandDesk(control, redactor=Redactor()), poll_s=1)
+    yield listener
+    listener.close(timeout_s=5)
+
+
+def test_commands_are_answered(
+    listener: TelegramListener, server: TelegramServer, control: RecordingControl
+) -> None:
+    listener.start()
+    until(lambda: server.polls > 1)
+    for text in ("/status", "/positions@grid_bot", "/ORDERS", "/status@other_bot", "hello"):
+        server.write(text)
+    until(lambda: len(server.sent) == 3)
+    assert server.texts == ["status", "positions", "orders"]
+    assert control.calls == ["status", "positions", "orders"]
+
+
+def test_a_change_needs_its_confirmation(
+    listener: TelegramListener, server: TelegramServer, control: RecordingControl
+) -> None:
+    listener.start()
+    until(lambda: server.polls > 1)
+    server.write("/pause btc")
+    until(lambda: len(server.sent) == 1)
+    question = server.texts[0]
+    assert question.startswith("pause btc? Answer /confirm ")
+    assert control.calls == []
+    server.write(question.split("Answer ")[1].split(" within")[0])
+    until(lambda: len(server.sent) == 2)
+    assert control.calls == ["pause btc"]
+
+
+def test_other_chats_are_not_heard(
+    listener: TelegramListener,
+    server: TelegramServer,
+    control: RecordingControl,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    listener.start()
+    until(lambda: server.polls > 1)
+    server.write("/status", chat=STRANGER)
+    server.write("/stop", chat=STRANGER)
+    server.write("/positions")
+    until(lambda: bool(server.sent))
+    assert control.calls == ["positions"]
+    assert caplog.text.count("chat 666 is not the configured one") == 1
+
+
+def test_what_was_written_before_the_start_is_passed_over(
+    listener: TelegramListener, server: TelegramServer, control: RecordingControl
+) -> None:
+    server.write("/status")
+    server.write("/orders")
+    listener.start()
+    until(lambda: server.polls > 1)
+    server.write("/positions")
+    until(lambda: bool(server.sent))
+    assert control.calls == ["positions"]
+
+
+def test_commands_are_heard_again_after_an_outage(
+    listener: TelegramListener, server: TelegramServer, control: RecordingControl
+) -> None:
+    listener.start()
+    until(lambda: server.polls > 1)
+    server.stop()
+    time.sleep(0.2)
+    server.start()
+    server.write("/status")
+    until(lambda: control.calls == ["status"])
+
+
+def test_a_wrong_token_leaves_the_bot_alone(
+    server: TelegramServer, control: RecordingControl, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = TelegramApi(SecretStr("1:nobody"), server.url)
+    listener = TelegramListener(TelegramChat(api, CHAT), CommandDesk(control))
+    listener.start()
+    until(lambda: "commands are not heard: 401" in caplog.text)
+    hits = server.hits
+    time.sleep(0.3)
+    assert server.hits == hits
+    listener.close(timeout_s=5)
+    api.close()
+
+
+def answers(desk: CommandDesk, *texts: str) -> list[str]:
+    return [desk.answer(text) or "" for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("command", "call"),
+    [
+        ("/pause", "pause None"),
+        ("/pause btc", "pause btc"),
+        ("/resume", "resume None"),
+        ("/stop", "stop"),
+        ("/reset_same_order eth", "reset eth"),
+    ],
+)
+def test_each_change_does_what_it_says(control: RecordingControl, command: str, call: str) -> None:
+    desk = CommandDesk(control)
+    (question,) = answers(desk, command)
+    code = question.split("/confirm ")[1].split()[0]
+    assert answers(desk, f"/confirm {code}") == [call]
+    assert answers(desk, f"/confirm {code}") == ["there is nothing to confirm"]
+    assert control.calls == [call]
+
+
+def test_a_confirmation_that_does_not_fit_does_nothing(control: RecordingControl) -> None:
+    now = [0.0]
+    desk = CommandDesk(control, clock=lambda: now[0])
+    (question,) = answers(desk, "/stop")
+    code = question.split("/confirm ")[1].split()[0]
+    assert "that is not the code" in answers(desk, f"/confirm {(int(code) + 1) % 10_000:04d}")[0]
+    assert answers(desk, f"/confirm {code}") == ["there is nothing to confirm"]
+    (question,) = answers(desk, "/stop")
+    code = question.split("/confirm ")[1].split()[0]
+    now[0] = 61
+    assert "too late" in answers(desk, f"/confirm {code}")[0]
+    (question,) = answers(desk, "/stop")
+    code = question.split("/confirm ")[1].split()[0]
+    assert answers(desk, "/status", f"/confirm {code}")[1] == "there is nothing to confirm"
+    assert control.calls == ["status"]
+
+
+def test_faults_are_answered(control: RecordingControl) -> None:
+    desk = CommandDesk(control)
+    assert answers(desk, "/pnl") == ["that failed: RuntimeError: no figures, token ***"]
+    assert "is no command" in answers(desk, "/sell_everything")[0]
+    assert answers(desk, "/help")[0].startswith("/status –")
+    assert answers(desk, "/pause a b") == ["too many words; write /pause or /pause STRATEGY"]
+    (question,) = answers(desk, "/pause nobody")
+    code = question.split("/confirm ")[1].split()[0]
+    assert answers(desk, f"/confirm {code}") == ["there is no strategy nobody"]
+
+
+async def test_commands_run_on_the_loop_of_the_bot(control: RecordingControl) -> None:
+    on_loop = ControlOnLoop(control, asyncio.get_running_loop(), timeout_s=5)
+    assert await asyncio.to_thread(on_loop.status_text) == "status"
+    assert await asyncio.to_thread(on_loop.pause, "btc") == "pause btc"
+    assert control.threads == {threading.current_thread().name}
+    with pytest.raises(RuntimeError, match="no figures"):
+        await asyncio.to_thread(on_loop.pnl_text)
+
+
+async def test_a_command_that_nobody_waits_for_does_not_happen_later(
+    control: RecordingControl,
+) -> None:
+    on_loop = ControlOnLoop(control, asyncio.get_running_loop(), timeout_s=0.1)
+    failure: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            on_loop.stop()
+        except TimeoutError as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join(5)  # the loop is busy: this test holds it
+    await asyncio.sleep(0.05)
+    assert "nothing was done" in str(failure[0])
+    assert control.calls == []
