@@ -102,6 +102,14 @@ def test_columns_of_files_are_exact_or_refused() -> None:
         of_column(pl.Series([0.1]), "x")
 
 
+def test_idle_places_are_dropped() -> None:
+    texts = pl.Series(["1.50000000000000000000", "-20.0", "0.00"])
+    column = of_texts(texts, "x")
+    assert column.places == 1
+    assert column.decimals() == [Decimal("1.5"), Decimal(-20), Decimal(0)]
+    assert of_texts(pl.Series(["100", None]), "x").places == 0
+
+
 def test_a_constant_repeats_and_more_places_are_refused() -> None:
     assert constant(Decimal("0.5"), 3).decimals() == [Decimal("0.5")] * 3
     with pytest.raises(ValueError, match="more than 1 places"):

@@ -49,7 +49,7 @@ def read_trades(path: Path) -> tuple[pl.DataFrame, dict[str, Exact]]:
     exact = {name: _numbers(frame[name], path.name, name) for name in NUMBERS}
     for name in ("price", "qty"):
         _require_positive(exact[name], path.name, name)
-    kind = frame["kind"] if "kind" in frame.columns else pl.Series([TradeKind.GRID.value])
+    kind = frame["kind"] if "kind" in frame.columns else pl.lit(TradeKind.GRID.value)
     order = frame["order_id"] if "order_id" in frame.columns else frame["client_order_id"]
     single = "order_id" not in frame.columns
     fills = frame.select(*NAMES).with_columns(

@@ -43,6 +43,17 @@ class Exact:
         self._require(factor * self.largest(), "a rescaled value")
         return Exact(self.units * whole(factor), places)
 
+    def narrow(self) -> Exact:
+        """Return the same values with as few places as hold them all.
+
+        Products of columns with many idle places would not fit.
+        """
+        units, places = self.units, self.places
+        for step in (16, 8, 4, 2, 1):
+            while places >= step and not (units % whole(10**step) != 0).any():
+                units, places = units // whole(10**step), places - step
+        return Exact(units, places)
+
     def largest(self) -> int:
         """Return the largest absolute value in units, 0 without any."""
         low, high = self.units.min(), self.units.max()
@@ -155,14 +166,14 @@ def of_texts(texts: pl.Series, what: str) -> Exact:
     units = plain.cast(pl.Decimal(38, places), strict=False).to_physical().alias("units")
     rows = (units.is_null() & texts.is_not_null()).arg_true().to_list()
     if not rows:
-        return Exact(units, places)
+        return Exact(units, places).narrow()
     # few in any sane file: exponents, and what is no number at all
     found = {row: _parsed(texts[row], what, row) for row in rows}
     more = max([places, *(_decimals(value) for value in found.values())])
     column = Exact(units, places).at(more).units.to_list()
     for row, value in found.items():
         column[row] = units_of(value, more)
-    return Exact(pl.Series("units", column, dtype=pl.Int128), more)
+    return Exact(pl.Series("units", column, dtype=pl.Int128), more).narrow()
 
 
 def of_decimals(values: Sequence[Decimal | None]) -> Exact:
@@ -175,7 +186,7 @@ def of_decimals(values: Sequence[Decimal | None]) -> Exact:
 def of_column(column: pl.Series, what: str) -> Exact:
     """Return a column of a file, text or decimal. Raises ComparatorError for another type."""
     if isinstance(column.dtype, pl.Decimal):
-        return Exact(column.to_physical(), column.dtype.scale)
+        return Exact(column.to_physical(), column.dtype.scale).narrow()
     if column.dtype.is_integer():
         return Exact(column.cast(pl.Int128), 0)
     if column.dtype == pl.String:

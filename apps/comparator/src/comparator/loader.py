@@ -9,6 +9,7 @@ from typing import Final
 import polars as pl
 from sqlalchemy.orm import Session
 
+from backtest.quality import utc_text
 from backtest.session import BacktestSession
 from backtest.time_range import TimeRange
 from backtest.trades import moment
@@ -218,8 +219,8 @@ def _live_funding(executions: pl.DataFrame) -> list[FundingPaid]:
     ):
         if fee is None:
             raise ComparatorError(
-                f"the funding of {row['symbol']} at {moment(row['ts_us']):%Y-%m-%d %H:%M:%S} was"
-                " recorded without its amount; repair the recording from its raw JSON"
+                f"the funding of {row['symbol']} at {utc_text(row['exchange_ts'])} was recorded"
+                " without its amount; repair the recording from its raw JSON"
             )
         # the row of a settlement carries the side of its leg
         leg = row["direction"] or (
