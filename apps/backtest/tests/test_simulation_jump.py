@@ -1,6 +1,7 @@
 """Jumping over quiet rows and walking every row make the same session, to the last digit."""
 
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,13 +12,24 @@ from hypothesis import strategies as st
 
 from backtest.config import DataSettings
 from backtest.data_provider import ArchiveDataProvider
+from backtest.funding import FundingSimulator
+from backtest.runner import BacktestRunner
+from backtest.simulated_account import SimulatedAccount
 from backtest.simulation import Simulation
 from backtest.sources import provider_of
 from backtest.synthetic import RandomWalk
 from backtest.ticks import FundingColumns, TickColumns, TickerColumns
+from backtest.timeline import Timeline
 from backtest.track import TrackedValues
-from gridcore import AmountSpec, GridConfig, SafetyCaps, StrategyConfig
-from testkit.backtests import instrument, simulate, strategy_config
+from gridcore import (
+    AmountSpec,
+    GridConfig,
+    GridStrategy,
+    RiskConfig,
+    SafetyCaps,
+    StrategyConfig,
+)
+from testkit.backtests import TIERS, fill_model, instrument, simulate, strategy_config
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "real"
 MODELS = ("strict_cross", "touch", "queue")
@@ -90,6 +102,53 @@ def test_random_settings(
     if two:
         configs.append(replace(first, strat_id="two", grid=GridConfig(10, 0.15)))
     assert_same(columns, configs, model=model, latency_us=latency_us, deposit=deposit)
+
+
+class Attentive(GridStrategy):
+    """Looks at every ticker as if it knew of no quiet band."""
+
+    def pass_quiet(self, price: Decimal, now: datetime) -> bool:
+        return False
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    deposit=st.sampled_from([60, 130, 10_000]),
+    amount=st.sampled_from(["x0.02", "x0.002", "b0.002", "8"]),
+    count=st.sampled_from([6, 20, 50]),
+    risk=st.sampled_from([RiskConfig(0.8, 1.2, 3, 0.15), RiskConfig(0.5, 2.0, 3, 20.0)]),
+    most_orders=st.sampled_from([None, 12]),
+)
+def test_whoever_looks_at_every_tick_decides_the_same(
+    seed: int, deposit: int, amount: str, count: int, risk: RiskConfig, most_orders: int | None
+) -> None:
+    """Walking every tick relies on the quiet band too, so this is the test of the band itself."""
+    columns = RandomWalk(trades_per_s=0.2, volatility=1.5).generate(1_500, seed)
+    config = strategy_config(
+        columns,
+        grid=GridConfig(count, 0.08),
+        amount=AmountSpec.parse(amount),
+        risk=risk,
+        safety_caps=SafetyCaps(max_open_orders=most_orders),
+    )
+    jumping = simulate(columns, [config], exact=False, deposit=deposit)
+    attentive = walk_attentively(columns, config, deposit)
+    for theirs, ours in zip(attentive.runners, jumping.runners, strict=True):
+        assert theirs.trades == ours.trades
+        assert theirs.strategy.snapshot() == ours.strategy.snapshot()
+        assert theirs.executor.placed == ours.executor.placed
+    assert attentive.track.states == jumping.track.states
+
+
+def walk_attentively(columns: TickColumns, config: StrategyConfig, deposit: int) -> Simulation:
+    account = SimulatedAccount(Decimal(deposit))
+    pair = account.add_pair(config.strat_id, config.symbol, config.leverage, TIERS)
+    runner = BacktestRunner(config, account, pair, fill_model("strict_cross"))
+    runner.strategy = Attentive(config)
+    simulation = Simulation(account, [runner], Timeline(columns), FundingSimulator(None))
+    simulation.run_exact()
+    return simulation
 
 
 def test_tickers_decide_while_trades_fill() -> None:

@@ -1,10 +1,13 @@
 """The position rules: every rule, every boundary, their order, and how the legs meet."""
 
 import logging
+from bisect import bisect_left
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gridcore import (
     ConfigError,
@@ -370,3 +373,59 @@ def test_at_exactly_the_boundary_the_risk_of_a_short_is_still_moderate() -> None
 def test_at_exactly_the_boundary_the_risk_of_a_long_is_still_moderate() -> None:
     rules = {at_the_boundary_of_high_risk(LONG, percent) for percent in range(50, 96)}
     assert rules == {MODERATE}
+
+
+# where a check comes to one result
+
+
+SIZES = st.sampled_from([Decimal(n) for n in (0, 1, 3, 6, 20)])
+PRICES = st.integers(500, 1500).map(Decimal)
+
+
+@st.composite
+def legs(draw: st.DrawFn, direction: DirectionType) -> PositionState:
+    size, entry = draw(SIZES), draw(PRICES)
+    return PositionState(
+        direction=direction,
+        size=size,
+        entry_price=entry if size else Decimal(0),
+        unrealized_pnl=Decimal(0),
+        margin=size * entry / Decimal(draw(st.sampled_from([5_000, 100_000]))),
+        liquidation_price=draw(st.none() | PRICES) if size else None,
+        leverage=Decimal(10),
+        position_value=size * entry,
+    )
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    long=legs(DirectionType.LONG),
+    short=legs(DirectionType.SHORT),
+    limits=st.sampled_from([(0.8, 1.2), (0.0, 0.0), (0.95, 1.05)]),
+    prices=st.lists(st.integers(4_000, 20_000).map(lambda n: Decimal(n) / 10), min_size=6),
+)
+def test_between_two_edges_a_check_comes_to_one_result(
+    long: PositionState,
+    short: PositionState,
+    limits: tuple[float, float],
+    prices: list[Decimal],
+) -> None:
+    long_leg, short_leg = Position.create_linked_pair(RiskConfig(*limits, 3, 0.15))
+    edges = sorted([*long_leg.edges(long, short), *short_leg.edges(short, long)])
+    found: dict[int, object] = {}
+    for price in prices:
+        if price not in edges:
+            trial = long_leg.trial(long, short, price)
+            assert found.setdefault(bisect_left(edges, price), trial) == trial
+
+
+@settings(max_examples=200, deadline=None)
+@given(legs(DirectionType.LONG), legs(DirectionType.SHORT), PRICES)
+def test_a_trial_says_what_a_check_would_set(
+    long: PositionState, short: PositionState, price: Decimal
+) -> None:
+    long_leg, short_leg = Position.create_linked_pair(RiskConfig(0.8, 1.2, 3, 0.15))
+    trial = long_leg.trial(long, short, price)
+    long_leg.calculate_amount_multiplier(long, short, price)
+    short_leg.calculate_amount_multiplier(short, long, price)
+    assert trial == (long_leg.get_amount_multiplier(), short_leg.get_amount_multiplier())

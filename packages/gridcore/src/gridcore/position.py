@@ -205,16 +205,19 @@ class Position:
                 found[direction][side] = mult
         return found[DirectionType.LONG], found[DirectionType.SHORT]
 
-    def edges(self, position: PositionState, opposite: PositionState) -> list[Decimal]:
+    def edges(
+        self, position: PositionState, opposite: PositionState | None = None
+    ) -> list[Decimal]:
         """Return the prices (USDT) at which a rule of this leg may begin or end to hold.
 
         Between two neighbouring edges of both legs a check comes to one result: every rule
-        compares the price with the liquidation price, or with the entry where the leg is small.
+        compares the price with the liquidation price or with the entry. The entry is left out
+        where the `opposite` leg shows that the rule about small legs cannot hold.
         """
         if not position.size:
             return []
         found = []
-        if opposite.size and self._is_small(position, opposite):
+        if opposite is None or (opposite.size and self._is_small(position, opposite)):
             found.append(position.entry_price)
         liquidation = position.liquidation_price
         if liquidation is not None and self._risky:
