@@ -156,6 +156,7 @@ class Reply:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None  # instead of the envelope
+    time_ms: int = 1786276800123
     delay_s: float = 0.0
     hang_up: bool = False  # close the connection without an answer
 
@@ -262,6 +263,15 @@ class ScriptedExchange:
         for socket in list(self.sockets.get(path, [])):
             self._transports[socket].abort()
 
+    def write_raw(self, path: str, data: bytes) -> None:
+        """Put bytes on the line that are no frame."""
+
+        async def write() -> None:
+            for socket in list(self.sockets.get(path, [])):
+                self._transports[socket].write(data)
+
+        self._run(write())
+
     def freeze(self) -> None:
         """Stop the whole server: the connections stay open and nobody answers."""
         self._frozen = threading.Event()
@@ -330,7 +340,7 @@ class ScriptedExchange:
             "retMsg": reply.message,
             "result": reply.result,
             "retExtInfo": reply.extra,
-            "time": 1786276800123,
+            "time": reply.time_ms,
         }
         body = json.dumps(envelope).encode() if reply.body is None else reply.body
         return web.Response(body=body, status=reply.status, headers=reply.headers)

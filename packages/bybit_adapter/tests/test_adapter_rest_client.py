@@ -249,8 +249,8 @@ def test_open_orders_of_all_pages(
     exchange.on(
         "/v5/order/realtime",
         exchange.rows(order_row, cursor=cursor),
-        exchange.rows(order_row | {"orderId": "2"}, cursor="b c|d"),
-        exchange.rows(order_row | {"orderId": "3"}),
+        exchange.rows(order_row | {"orderId": "2"}, cursor="b c|d", time_ms=1786276800999),
+        exchange.rows(order_row | {"orderId": "3"}, time_ms=1786276801999),
     )
     listing = client.get_open_orders("ETHUSDT")
     assert [found.order_id for found in listing] == ["5cf98598", "2", "3"]

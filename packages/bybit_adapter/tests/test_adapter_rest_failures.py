@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import threading
@@ -158,9 +159,24 @@ def test_what_never_left_is_not_ambiguous() -> None:
             client.get_server_time()
 
 
-@pytest.mark.parametrize("status", [401])
-def test_refused_access(exchange: Any, client: BybitRestClient, status: int) -> None:
-    exchange.on("/v5/order/create", exchange.reply(status=status))
+def test_a_connection_that_never_opens_is_not_ambiguous_either() -> None:
+    with socket.socket() as listener, contextlib.ExitStack() as waiting:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port = listener.getsockname()[1]
+        for _ in range(4):  # nobody accepts: soon the machine answers no further attempt
+            pending = waiting.enter_context(socket.socket())
+            pending.setblocking(False)
+            pending.connect_ex(("127.0.0.1", port))
+        with (
+            connect(port, order_timeout_s=0.3) as client,
+            pytest.raises(ExchangeUnavailable, match="was not sent"),
+        ):
+            client.place_order(ORDER)
+
+
+def test_refused_access(exchange: Any, client: BybitRestClient) -> None:
+    exchange.on("/v5/order/create", exchange.reply(status=401))
     with pytest.raises(AuthError):
         client.place_order(ORDER)
 
@@ -264,6 +280,18 @@ def test_a_ban_of_one_exchange_does_not_concern_another(exchange: Any) -> None:
         pytest.raises(ExchangeUnavailable),
     ):
         other.get_server_time()
+
+
+def test_a_proxy_of_the_surroundings_is_not_used_for_this_machine(
+    exchange: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "")
+    exchange.on("/v5/market/time", exchange.reply(SERVER_TIME))
+    with connect(exchange.port) as client:
+        assert client.get_server_time().year == 2023
 
 
 def test_many_threads_share_one_client(exchange: Any) -> None:

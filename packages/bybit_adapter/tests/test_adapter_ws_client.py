@@ -205,6 +205,46 @@ def test_a_lost_connection_comes_back_with_its_subscriptions(
     assert (state.reconnects, state.rebuilds) == (3, 0)
 
 
+@pytest.mark.parametrize("noise", [b"\xf3\x01x", b"\x81\x02\xc3\x28", b"\x83\x01x"])
+def test_a_broken_line_is_left_for_a_new_one(
+    exchange: Any, streams: Streams, witness: Witness, noise: bytes
+) -> None:
+    """pybit itself ends for good on an error of the protocol."""
+    client = streams.public()
+    assert client.connect()
+    exchange.write_raw(PUBLIC, noise)
+    eventually(lambda: witness.back)
+    assert client.is_connected()
+    assert client.get_connection_state().rebuilds == 0
+
+
+def test_half_a_frame_holds_pybit_up_and_the_watchdog_replaces_it(
+    exchange: Any, streams: Streams, witness: Witness
+) -> None:
+    client = streams.public()
+    assert client.connect()
+    exchange.write_raw(PUBLIC, b"\x81\x7f\x00\x00")
+    eventually(lambda: witness.back)
+    assert client.is_connected()
+    assert client.get_connection_state().rebuilds == 1
+
+
+def test_a_pause_between_attempts_is_no_standstill(exchange: Any, streams: Streams) -> None:
+    exchange.refuses_streams = True
+    client = streams.public(
+        timing=StreamTiming(
+            ping_interval_s=2,
+            ping_timeout_s=1,
+            socket_check_s=0.1,
+            attempt_s=0.4,
+            first_pause_s=2.0,
+            longest_pause_s=2.0,
+        )
+    )
+    assert not client.connect(timeout_s=0.9)
+    assert client.get_connection_state().rebuilds == 0
+
+
 def test_old_state_is_not_merged_into_a_new_connection(
     exchange: Any, streams: Streams, witness: Witness
 ) -> None:
@@ -453,6 +493,39 @@ def test_disconnect_is_quick_when_a_callback_hangs(exchange: Any, streams: Strea
     client.disconnect()
     assert time.monotonic() - started < 5
     release.set()
+
+
+def test_a_consumer_that_is_slow_does_not_look_like_a_dead_connection(
+    exchange: Any, streams: Streams
+) -> None:
+    release = threading.Event()
+    client = streams.public(on_event=lambda update: release.wait(20))
+    assert client.connect()
+    exchange.push(PUBLIC, trade(1))
+    time.sleep(FAST.dead_after_s + 0.5)
+    assert client.get_connection_state().rebuilds == 0
+    release.set()
+    eventually(client.is_connected)
+
+
+def test_disconnect_from_a_callback_waits_for_nothing(exchange: Any, streams: Streams) -> None:
+    took: list[float] = []
+    frozen = threading.Event()
+
+    def end(update: StreamUpdate) -> None:
+        frozen.wait(5)
+        started = time.monotonic()
+        client.disconnect()
+        took.append(time.monotonic() - started)
+
+    client = streams.public(on_event=end)
+    assert client.connect()
+    exchange.push(PUBLIC, trade(1))
+    exchange.freeze()
+    frozen.set()
+    eventually(lambda: took)
+    exchange.thaw()
+    assert took[0] < 0.5
 
 
 def test_disconnect_from_a_callback(exchange: Any, streams: Streams) -> None:

@@ -53,7 +53,7 @@ from bybit_adapter.market_records import (
     to_mm_tiers,
 )
 from bybit_adapter.normalizer import BybitNormalizer, StreamKind, StreamUpdate
-from bybit_adapter.order_requests import OrderAck, OrderKey, PlaceRequest
+from bybit_adapter.order_requests import BatchItem, OrderAck, OrderKey, PlaceRequest
 from bybit_adapter.rate_limiter import RateLimiter
 from bybit_adapter.rest_client import BybitRestClient
 from bybit_adapter.ws_client import (
@@ -71,6 +71,7 @@ __all__ = [
     "AccountInfo",
     "AmbiguousResult",
     "AuthError",
+    "BatchItem",
     "BybitAsyncClient",
     "BybitError",
     "BybitNormalizer",
