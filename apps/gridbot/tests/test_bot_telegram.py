@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
-from gridbot.alerts import AlertKind
+from gridbot.alerts import AlertKey
 from gridbot.notifier import Notifier, TelegramChat, telegram_chat
 from gridbot.redaction import Redactor
 from gridbot.settings import TelegramSettings
@@ -286,7 +286,7 @@ def test_an_alert_reaches_the_chat_without_secrets(
 ) -> None:
     notifier = Notifier(chat, redactor=Redactor(["s3cr3t-key"]))
     notifier.start()
-    notifier.alert(AlertKind.AUTH_ERROR, f"key s3cr3t-key of {TOKEN} refused", account="main")
+    notifier.alert(AlertKey.AUTH_ERROR, f"key s3cr3t-key of {TOKEN} refused", about="main")
     until(lambda: bool(server.sent))
     notifier.close()
     assert server.texts == ["CRITICAL auth_error main: key *** of *** refused"]
@@ -300,11 +300,11 @@ def test_of_one_key_there_is_one_message_in_a_minute(
     notifier = Notifier(chat, clock=lambda: now[0])
     notifier.start()
     for number in range(1_000):
-        notifier.alert(AlertKind.ORDER_REJECTED, f"no. {number}", strat_id="btc")
-    notifier.alert(AlertKind.ORDER_REJECTED, "another strategy", strat_id="eth")
+        notifier.alert(AlertKey.ORDER_REJECTED, f"no. {number}", about="btc")
+    notifier.alert(AlertKey.ORDER_REJECTED, "another strategy", about="eth")
     until(lambda: notifier.sent == 2)
     now[0] = 61.0
-    notifier.alert(AlertKind.STREAM_DOWN, "wakes it up")
+    notifier.alert(AlertKey.STREAM_DOWN, "wakes it up")
     until(lambda: notifier.sent == 4)
     notifier.close()
     whole = "\n\n".join(server.texts)
@@ -319,7 +319,7 @@ def test_an_outage_delays_alerts_and_loses_none(chat: TelegramChat, server: Tele
     server.stop()
     started = time.monotonic()
     for number in range(5):
-        notifier.alert(AlertKind.STREAM_DOWN, "x", subject=f"a{number}")
+        notifier.alert(AlertKey.STREAM_DOWN, "x", about=f"a{number}")
     assert time.monotonic() - started < 0.5  # raising one waits for nobody
     time.sleep(0.3)
     server.start()
@@ -334,7 +334,7 @@ def test_telegram_may_ask_to_wait(chat: TelegramChat, server: TelegramServer) ->
     notifier = Notifier(chat)
     notifier.start()
     started = time.monotonic()
-    notifier.alert(AlertKind.BOT_STARTED, "hello")
+    notifier.alert(AlertKey.BOT_STARTED, "hello")
     until(lambda: notifier.sent == 1)
     assert time.monotonic() - started > 0.9
     notifier.close()
@@ -345,7 +345,7 @@ def test_what_waits_is_bounded_and_the_loss_is_told(
 ) -> None:
     notifier = Notifier(chat, most_waiting=10)
     for number in range(25):
-        notifier.alert(AlertKind.STREAM_DOWN, "x", subject=f"a{number}")
+        notifier.alert(AlertKey.STREAM_DOWN, "x", about=f"a{number}")
     notifier.start()
     until(lambda: notifier.sent == 10)
     notifier.close()
@@ -360,7 +360,7 @@ def test_a_refused_alert_is_logged_and_the_next_one_is_tried(
     api = TelegramApi(SecretStr("1:nobody"), server.url)
     notifier = Notifier(TelegramChat(api, CHAT))
     notifier.start()
-    notifier.alert(AlertKind.BOT_STARTED, "hello")
+    notifier.alert(AlertKey.BOT_STARTED, "hello")
     until(lambda: "does not take the alerts" in caplog.text)
     notifier.close()
     api.close()
@@ -372,17 +372,17 @@ def test_closing_sends_what_waits_and_does_not_wait_for_a_dead_server(
 ) -> None:
     notifier = Notifier(chat)
     notifier.start()
-    notifier.alert(AlertKind.ORDER_REJECTED, "first")
+    notifier.alert(AlertKey.ORDER_REJECTED, "first")
     until(lambda: notifier.sent == 1)
-    notifier.alert(AlertKind.ORDER_REJECTED, "second")
-    notifier.alert(AlertKind.BOT_STOPPED, "bye")
+    notifier.alert(AlertKey.ORDER_REJECTED, "second")
+    notifier.alert(AlertKey.BOT_STOPPED, "bye")
     notifier.close()
     assert "bye" in "".join(server.texts)
     assert "second" in "".join(server.texts)
     server.stop()
     late = Notifier(chat)
     late.start()
-    late.alert(AlertKind.BOT_STOPPED, "bye")
+    late.alert(AlertKey.BOT_STOPPED, "bye")
     started = time.monotonic()
     late.close()
     assert time.monotonic() - started < 4
@@ -394,7 +394,7 @@ def test_without_a_token_alerts_are_logged(caplog: pytest.LogCaptureFixture) -> 
     assert telegram_chat(TelegramSettings(bot_token=SecretStr(""), chat_id=1)) is None
     notifier = Notifier(None)
     notifier.start()
-    notifier.alert(AlertKind.LIQUIDATION_OR_ADL, "gone", account="main")
+    notifier.alert(AlertKey.LIQUIDATION_OR_ADL, "gone", about="main")
     notifier.close()
     assert "alert CRITICAL liquidation_or_adl main: gone" in caplog.text
 

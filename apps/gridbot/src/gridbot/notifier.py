@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from grid_db import AlertSeverity
-from gridbot.alerts import LONGEST_MESSAGE, Alert, AlertKind, AlertThrottle, usual_severity
+from gridbot.alert_throttle import LONGEST_MESSAGE, Alert, AlertThrottle, usual_severity
+from gridbot.alerts import AlertKey
 from gridbot.redaction import Redactor
 from gridbot.settings import TelegramSettings
 from gridbot.telegram_api import (
@@ -75,7 +76,7 @@ def telegram_chat(settings: TelegramSettings) -> TelegramChat | None:
 
 
 class Notifier:
-    """Alerts: logged at once, sent in the background, one of a key in a minute.
+    """Alerts: logged at once, sent in the background, one of a topic in a minute.
 
     What waits is bounded: when it is full the oldest goes, and the number that went is told.
     """
@@ -110,26 +111,22 @@ class Notifier:
 
     def alert(
         self,
-        kind: AlertKind,
-        message: str,
+        key: AlertKey,
+        text: str,
         *,
-        subject: str = "",
-        account: str | None = None,
-        strat_id: str | None = None,
+        about: str = "",
         severity: AlertSeverity | None = None,
     ) -> None:
         """Tell of something. Never blocks, never raises; callable from any thread.
 
-        subject (by default strat_id, else account) and kind make the key of the throttle.
+        about is a strat_id or the name of an account; it and the key make the throttle's topic.
         """
         alert = Alert(
-            kind=kind,
-            message=self._redactor.clean(message)[:LONGEST_MESSAGE],
-            severity=severity or usual_severity(kind),
+            key=key,
+            message=self._redactor.clean(text)[:LONGEST_MESSAGE],
+            severity=severity or usual_severity(key),
             raised_at=datetime.now(UTC),
-            subject=subject or strat_id or account or "",
-            account=account,
-            strat_id=strat_id,
+            about=about,
         )
         with self._changed:
             admitted = self._throttle.admit(alert, self._clock())
@@ -139,7 +136,7 @@ class Notifier:
                 self._push(admitted)
             self._changed.notify()
         level = logging.DEBUG if admitted is None else _LEVELS[alert.severity]
-        log.log(level, "alert %s", alert.text(), extra={"alert_key": alert.key})
+        log.log(level, "alert %s", alert.text(), extra={"alert_key": alert.key, "about": about})
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Send what waits, for at most so long, and end."""

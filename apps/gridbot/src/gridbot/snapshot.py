@@ -98,6 +98,7 @@ class StrategySnapshot:
     last_price: Decimal | None = None
     mark_price: Decimal | None = None
     last_tick_at: datetime | None = None
+    queued_events: int = 0
     long: LegSnapshot
     short: LegSnapshot
     levels: tuple[LevelSnapshot, ...] = ()
@@ -127,12 +128,16 @@ class AccountSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BotSnapshot:
-    """The whole bot. taken_at is the heartbeat: whoever makes it runs on the bot's event loop."""
+    """The whole bot. taken_at is the heartbeat: whoever makes it runs on the bot's event loop.
+
+    is_stopped is said once, at the end of an orderly shutdown: it keeps the watchdog from acting.
+    """
 
     taken_at: datetime
     started_at: datetime
     pid: int
     is_stopping: bool = False
+    is_stopped: bool = False
     accounts: tuple[AccountSnapshot, ...] = ()
     strategies: tuple[StrategySnapshot, ...] = ()
 
