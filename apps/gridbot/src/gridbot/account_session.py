@@ -1,0 +1,434 @@
+"""One account: its streams, its strategies, what is done for them from time to time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from bybit_adapter import (
+    AuthError,
+    BybitError,
+    EventQueue,
+    Execution,
+    StreamKind,
+    StreamUpdate,
+    Wallet,
+    ticker_symbol,
+)
+from gridbot.alerts import AlertKey, Alerts
+from gridbot.executor import Placement
+from gridbot.ports import ExchangeClock, OpenPrivate, Rest, Stream
+from gridbot.reconciler import NotConfirmedError, Reconciler
+from gridbot.runner import StrategyRunner
+from gridbot.session_settings import SessionSettings
+from gridcore import AccountEvent, DirectionType, Intent
+
+log = logging.getLogger(__name__)
+
+STARTING = "starting"
+AUTH = "auth_error"
+STREAM_LOST = "stream_lost"
+MAINTENANCE = "exchange_maintenance"
+PAUSE_AFTER_MAINTENANCE_S = 30.0
+LARGEST_START_DRIFT = timedelta(seconds=5)
+
+
+class AccountSession:
+    """Runs the strategies of one account, at most one on a symbol."""
+
+    def __init__(
+        self,
+        name: str,
+        rest: Rest,
+        open_private: OpenPrivate,
+        runners: Iterable[StrategyRunner],
+        clock: ExchangeClock,
+        alerts: Alerts,
+        settings: SessionSettings,
+        on_update: Callable[[StreamUpdate], None] | None = None,
+    ) -> None:
+        self.name = name
+        self.rest = rest
+        self.runners: Mapping[str, StrategyRunner] = {one.symbol: one for one in runners}
+        self.clock = clock
+        self.reconciler = Reconciler(rest, clock, alerts, settings.wallet_interval_s)
+        self.wallet: Wallet | None = None
+        self.stopped_because: str | None = None
+        self.stream: Stream | None = None
+        self.disconnects = 0
+        self._open_private = open_private
+        self._alerts = alerts
+        self._settings = settings
+        self._on_update = on_update
+        self._queue: EventQueue[StreamUpdate | _StreamChange] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._lost_at: datetime | None = None
+        self._maintenance: asyncio.TimerHandle | None = None
+
+    # start and end
+
+    async def prepare(self) -> None:
+        """Confirm clock, account and every strategy over REST; nothing is sent but leverage.
+
+        Raises NotConfirmedError with a sentence.
+        """
+        try:
+            await self._measure_clock()
+            info = await self.rest.get_account_info()
+        except BybitError as error:
+            raise NotConfirmedError(f"account {self.name}: {error}") from error
+        if abs(self.clock.offset) > LARGEST_START_DRIFT:
+            raise NotConfirmedError(
+                f"account {self.name}: the clock of this machine differs from the exchange's by"
+                f" {self.clock.offset.total_seconds():+.1f} s; set it (NTP) and start again"
+            )
+        if not info.is_unified or not info.is_cross_margin:
+            raise NotConfirmedError(
+                f"account {self.name}: margin mode {info.margin_mode}, unified margin status"
+                f" {info.unified_margin_status}; it has to be a unified account in cross margin"
+            )
+        for runner in self.runners.values():
+            await self._prepare_runner(runner)
+
+    async def _prepare_runner(self, runner: StrategyRunner) -> None:
+        runner.strategy.hold(STARTING)
+        try:
+            positions = await self.rest.get_positions(runner.symbol)
+            if any(one.direction is None for one in positions):
+                raise NotConfirmedError(
+                    f"{runner.strat_id}: {runner.symbol} is in one-way mode; switch the account to"
+                    " hedge mode (position mode of the contract) and start again"
+                )
+            wanted = runner.strategy.config.leverage
+            if any(one.leverage != wanted for one in positions):
+                await self.rest.set_leverage(runner.symbol, wanted)
+        except BybitError as error:
+            raise NotConfirmedError(f"{runner.strat_id}: {error}") from error
+        await self.reconciler.confirm_at_start(runner)
+        if runner.stopped_because is not None:
+            raise NotConfirmedError(f"{runner.strat_id}: {runner.stopped_because}")
+
+    async def start(self) -> None:
+        """Begin to listen and to trade. Call `prepare` first."""
+        self._queue = EventQueue(_conflation_key)
+        for runner in self.runners.values():
+            self._spawn(runner.run())
+        self._spawn(self._pump())
+        self.stream = self._open_private(self)
+        connected = await self._settings.blocking(self.stream.connect)
+        if not connected:
+            self.on_disconnect(self.clock.local())
+        if self._settings.dcp_window_s:
+            await self._arm_dcp()
+        for runner in self.runners.values():
+            # what happened between the confirmation and the first frame of the stream
+            self.reconciler.request(runner, "the streams have begun")
+            runner.release(STARTING)
+        self._spawn(self._every(self._settings.sync_interval_s, self._sync))
+        self._spawn(self._every(self._settings.clock_interval_s, self._check_clock))
+        self._spawn(self._every(1.0, self._look_at_trips))
+
+    async def _arm_dcp(self) -> None:
+        try:
+            await self.rest.set_dcp(self._settings.dcp_window_s)
+        except BybitError as error:
+            log.warning("account %s: disconnect-cancel-all is not to be had: %s", self.name, error)
+
+    async def stop(self, timeout_s: float, *, cancel_orders: bool) -> None:
+        """Settle what is on its way and disconnect."""
+        await asyncio.gather(
+            *(one.finish(timeout_s, cancel_orders=cancel_orders) for one in self.runners.values())
+        )
+        await self.reconciler.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._maintenance is not None:
+            self._maintenance.cancel()
+        if self._queue is not None:
+            self._queue.close()
+        if self.stream is not None:
+            await self._settings.blocking(self.stream.disconnect)
+        self.rest.close()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(self._guarded(work)))
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:
+            # one supervisor per account: a task that dies takes the account with it, and says so
+            log.exception("account %s: failed", self.name)
+            self.fail("an unexpected error; see the log")
+
+    def fail(self, reason: str) -> None:
+        """Stop this account; others go on. Its orders stay as they are."""
+        if self.stopped_because is not None:
+            return
+        self.stopped_because = reason
+        for runner in self.runners.values():
+            runner.stop(f"account {self.name}: {reason}")
+
+    # the private stream; called on its threads
+
+    def on_event(self, update: StreamUpdate) -> None:
+        """Take an update of the private stream."""
+        if self._queue is not None:
+            self._queue.put(update)
+
+    def on_disconnect(self, ts: datetime) -> None:
+        """Take note that the private stream is gone."""
+        if self._queue is not None:
+            self._queue.put(_StreamChange(ts, None))
+
+    def on_reconnect(self, disconnected_at: datetime, reconnected_at: datetime) -> None:
+        """Take note that the private stream is back."""
+        if self._queue is not None:
+            self._queue.put(_StreamChange(disconnected_at, reconnected_at))
+
+    async def _pump(self) -> None:
+        queue = self._queue
+        if queue is None:
+            return
+        while (item := await queue.get()) is not None:
+            try:
+                if isinstance(item, _StreamChange):
+                    self._on_stream_change(item)
+                else:
+                    self._dispatch(item)
+            except Exception:
+                # a message that cannot be handled must not end the stream of all the others
+                log.exception("account %s: a message of the stream was not handled", self.name)
+
+    def _on_stream_change(self, change: _StreamChange) -> None:
+        if change.back_at is None:
+            self.disconnects += 1
+            self._lost_at = change.lost_at
+            log.warning("account %s: the private stream is gone since %s", self.name,
+                        change.lost_at)  # fmt: skip
+            for runner in self.runners.values():
+                runner.hold(STREAM_LOST)
+            return
+        self._lost_at = None
+        gap = (change.back_at - change.lost_at).total_seconds()
+        log.warning("account %s: the private stream is back after %.1f s", self.name, gap)
+        if gap > self._settings.stream_alert_s:
+            self._alerts.alert(
+                AlertKey.STREAM_DOWN,
+                f"account {self.name}: the private stream was gone for {gap:.0f} s",
+                about=self.name,
+            )
+        for runner in self.runners.values():
+            self.reconciler.missed_since(runner, change.lost_at)
+            runner.tell(runner.strategy.require_confirmation)
+            runner.release(STREAM_LOST)
+            self.reconciler.request(runner, "the private stream is back")
+
+    def _dispatch(self, update: StreamUpdate) -> None:
+        if self._on_update is not None:
+            self._on_update(update)
+        if update.kind is StreamKind.WALLET:
+            self._on_wallet(update)
+            return
+        runner = self.runners.get(update.symbol or "")
+        if runner is None:
+            return
+        record = update.record
+        if isinstance(record, Execution):
+            self._on_execution(runner, record)
+        if update.kind is StreamKind.POSITION and update.event is None:
+            self.reconciler.request(runner, "a position outside of hedge mode")
+        if update.event is not None:
+            runner.tell(update.event)
+
+    def _on_wallet(self, update: StreamUpdate) -> None:
+        record = update.record
+        if not isinstance(record, Wallet):
+            return
+        self.wallet = record
+        snapshot = record.snapshot
+        if snapshot is None:
+            return
+        for runner in self.runners.values():
+            runner.tell(
+                AccountEvent(
+                    symbol=runner.symbol,
+                    exchange_ts=record.as_of,
+                    local_ts=update.local_ts,
+                    wallet=snapshot,
+                )
+            )
+
+    def _on_execution(self, runner: StrategyRunner, execution: Execution) -> None:
+        if not execution.kind.is_forced:
+            if execution.kind.value == "Funding" and execution.fee is not None:
+                runner.tally.funding += execution.fee
+            return
+        self._alerts.alert(
+            AlertKey.LIQUIDATION_OR_ADL,
+            f"{runner.strat_id}: {execution.exec_type} of {execution.qty} {runner.symbol} at"
+            f" {execution.price}",
+            about=runner.strat_id,
+        )
+        runner.doubts["forced"] = f"the exchange closed {execution.qty} by {execution.exec_type}"
+        self.reconciler.request(runner, f"the exchange did a {execution.exec_type}")
+
+    # troubles of the executors
+
+    def troubles_of(self, runner: StrategyRunner) -> RunnerTroubles:
+        """Return who is told when commands of a strategy tell more than that they failed."""
+        return RunnerTroubles(self, runner, self._alerts)
+
+    def auth_failed(self, error: BybitError) -> None:
+        """Stop the account: no retry helps."""
+        self._alerts.alert(
+            AlertKey.AUTH_ERROR, f"account {self.name}: {error.message}", about=self.name
+        )
+        self.fail(f"the exchange refuses the key: {error.message}")
+
+    def trading_paused(self, error: BybitError) -> None:
+        """Hold all strategies for a while, then compare and go on."""
+        self._alerts.alert(
+            AlertKey.EXCHANGE_MAINTENANCE, f"account {self.name}: {error.message}", about=self.name
+        )
+        for runner in self.runners.values():
+            runner.hold(MAINTENANCE)
+        if self._maintenance is not None:
+            self._maintenance.cancel()
+        loop = asyncio.get_running_loop()
+        self._maintenance = loop.call_later(PAUSE_AFTER_MAINTENANCE_S, self._end_maintenance)
+
+    def _end_maintenance(self) -> None:
+        for runner in self.runners.values():
+            runner.release(MAINTENANCE)
+            self.reconciler.request(runner, "trading may be possible again")
+
+    # from time to time
+
+    async def _every(self, seconds: float, action: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if not seconds:
+            return
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await action()
+            except AuthError as error:
+                self.auth_failed(error)
+            except BybitError as error:
+                log.warning("account %s: %s", self.name, error)
+
+    async def _sync(self) -> None:
+        for runner in self.runners.values():
+            self.reconciler.request(runner, "in turn")
+        self._check_stream()
+
+    def _check_stream(self) -> None:
+        lost = self._lost_at
+        if lost is None:
+            return
+        seconds = (self.clock.local() - lost).total_seconds()
+        if seconds > self._settings.stream_alert_s:
+            self._alerts.alert(
+                AlertKey.STREAM_DOWN,
+                f"account {self.name}: the private stream is gone for {seconds:.0f} s; nothing is"
+                " decided until it is back",
+                about=self.name,
+            )
+
+    def _notice_first_connection(self) -> None:
+        """A stream that did not connect in time at the start tells nobody when it does."""
+        lost, stream = self._lost_at, self.stream
+        if lost is not None and stream is not None:
+            state = stream.get_connection_state()
+            if state.is_alive and state.disconnected_at is None:
+                self.on_reconnect(lost, self.clock.local())
+
+    async def _measure_clock(self) -> timedelta:
+        sent = self.clock.local()
+        server = await self.rest.get_server_time()
+        return self.clock.measured(sent, self.clock.local(), server)
+
+    async def _check_clock(self) -> None:
+        drift = await self._measure_clock()
+        if abs(drift.total_seconds()) > self._settings.max_drift_s:
+            self._alerts.alert(
+                AlertKey.CLOCK_DRIFT,
+                f"account {self.name}: the clock differs from the exchange's by"
+                f" {drift.total_seconds():+.2f} s",
+                about=self.name,
+            )
+
+    async def _look_at_trips(self) -> None:
+        self._notice_first_connection()
+        for runner in self.runners.values():
+            runner.look_at_trips()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the private stream is alive."""
+        return self.stream is not None and self.stream.get_connection_state().is_alive
+
+
+class _StreamChange:
+    """The private stream went, or came back, in its order among the events."""
+
+    def __init__(self, lost_at: datetime, back_at: datetime | None) -> None:
+        self.lost_at = lost_at
+        self.back_at = back_at
+
+
+def _conflation_key(item: StreamUpdate | _StreamChange) -> str | None:
+    return None if isinstance(item, _StreamChange) else ticker_symbol(item)
+
+
+class RunnerTroubles:
+    """Hands the troubles of one strategy's commands to its account."""
+
+    def __init__(self, session: AccountSession, runner: StrategyRunner, alerts: Alerts) -> None:
+        self._session = session
+        self._runner = runner
+        self._alerts = alerts
+
+    def auth_failed(self, error: BybitError) -> None:
+        """Stop the account."""
+        self._session.auth_failed(error)
+
+    def leg_in_doubt(self, direction: DirectionType) -> None:
+        """Ask for the size of a leg before the next closing order."""
+        self._session.reconciler.request(self._runner, f"the {direction} leg is in doubt")
+
+    def wallet_in_doubt(self) -> None:
+        """Ask for the wallet."""
+        self._session.reconciler.wallet_in_doubt()
+        self._session.reconciler.request(self._runner, "the balance is in doubt")
+
+    def trading_paused(self, error: BybitError) -> None:
+        """Hold the account's strategies."""
+        self._session.trading_paused(error)
+
+    def order_refused(self, intent: Intent, error: BybitError) -> None:
+        """Tell of an order that the exchange refuses, and look what is wrong."""
+        self._alerts.alert(
+            AlertKey.ORDER_REJECTED,
+            f"{self._runner.strat_id}: {intent.side.value} at {intent.price}: {error.message}",
+            about=self._runner.strat_id,
+        )
+        self.orders_in_doubt()
+
+    def unresolved(self, placement: Placement, seconds: float) -> None:
+        """Tell of an order of which nobody knows whether it exists."""
+        self._alerts.alert(
+            AlertKey.AMBIGUOUS_UNRESOLVED,
+            f"{self._runner.strat_id}: whether {placement.intent.side.value} at"
+            f" {placement.intent.price} exists is not known for {seconds:.0f} s; its place stays"
+            " taken until the exchange answers",
+            about=self._runner.strat_id,
+        )
+
+    def orders_in_doubt(self) -> None:
+        """Compare the orders."""
+        self._session.reconciler.request(self._runner, "orders are in doubt")

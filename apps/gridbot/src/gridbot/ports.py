@@ -1,0 +1,116 @@
+"""What the trading core needs of the world around it, and nothing of who provides it.
+
+The bot hands in Bybit over sockets and the machine's clock, simulations an exchange in process and
+virtual time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Protocol
+
+from bybit_adapter import (
+    AccountInfo,
+    BybitError,
+    ConnectionState,
+    Execution,
+    Instrument,
+    Listing,
+    Order,
+    OrderAck,
+    OrderKey,
+    PlaceRequest,
+    Position,
+    StreamUpdate,
+    Wallet,
+)
+
+Outcomes = list[OrderAck | BybitError]
+
+
+class Rest(Protocol):
+    """Calls of one account as coroutines; see `bybit_adapter.BybitRestClient` for what they do."""
+
+    async def place_order(self, order: PlaceRequest, /) -> OrderAck: ...
+    async def place_batch(self, orders: Sequence[PlaceRequest], /) -> Outcomes: ...
+    async def cancel_order(self, key: OrderKey, /) -> OrderAck: ...
+    async def cancel_batch(self, keys: Sequence[OrderKey], /) -> Outcomes: ...
+    async def find_order(self, key: OrderKey, /) -> Order | None: ...
+    async def get_open_orders(self, symbol: str, /) -> Listing[Order]: ...
+    async def get_positions(self, symbol: str, /) -> Listing[Position]: ...
+    async def get_wallet_balance(self) -> Wallet: ...
+    async def get_executions_all(
+        self, symbol: str, /, *, start: datetime | None = None
+    ) -> Listing[Execution]: ...
+    async def get_instrument(self, symbol: str, /) -> Instrument: ...
+    async def get_server_time(self) -> datetime: ...
+    async def get_account_info(self) -> AccountInfo: ...
+    async def set_leverage(self, symbol: str, leverage: Decimal, /) -> None: ...
+    async def set_dcp(self, time_window_s: int, /) -> None: ...
+    def close(self) -> None: ...
+
+
+class Stream(Protocol):
+    """One connection of an account or of the market, kept alive by itself."""
+
+    def connect(self, timeout_s: float = 10.0) -> bool:
+        """Begin; True when subscriptions are in force in time. Blocks."""
+
+    def disconnect(self) -> None:
+        """End. Blocks for 5 s at most."""
+
+    def get_connection_state(self) -> ConnectionState:
+        """Return how it is."""
+
+
+class StreamCallbacks(Protocol):
+    """What a stream calls, on threads of its own."""
+
+    def on_event(self, update: StreamUpdate) -> None: ...
+    def on_disconnect(self, ts: datetime) -> None: ...
+    def on_reconnect(self, disconnected_at: datetime, reconnected_at: datetime) -> None: ...
+
+
+OpenPrivate = Callable[[StreamCallbacks], Stream]
+OpenPublic = Callable[[Sequence[str], StreamCallbacks], Stream]
+
+
+class Now(Protocol):
+    """Where the time comes from."""
+
+    def now(self) -> datetime:
+        """Return the moment, aware UTC."""
+
+
+class MachineTime:
+    """The clock of this machine."""
+
+    def now(self) -> datetime:
+        """Return the moment, aware UTC."""
+        return datetime.now(UTC)
+
+
+class ExchangeClock:
+    """The exchange's time as far as it has been measured: the machine's, with the difference.
+
+    `offset` is what the exchange is ahead of the machine.
+    """
+
+    def __init__(self, source: Now) -> None:
+        self._source = source
+        self.offset = timedelta(0)
+
+    def now(self) -> datetime:
+        """Return the exchange's time, aware UTC."""
+        return self._source.now() + self.offset
+
+    def local(self) -> datetime:
+        """Return the machine's time, aware UTC."""
+        return self._source.now()
+
+    def measured(self, sent: datetime, received: datetime, server: datetime) -> timedelta:
+        """Take in an answer of the exchange's clock; return how far it is ahead of the machine."""
+        self.offset = server - (sent + (received - sent) / 2)
+        return self.offset

@@ -1,0 +1,178 @@
+"""Asks the exchange what is the case, and hands it to the strategies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from bybit_adapter import AuthError, BybitError, Position, Wallet
+from gridbot.alerts import AlertKey, Alerts
+from gridbot.ports import ExchangeClock, Rest
+from gridbot.runner import Confirmation, StrategyRunner
+
+log = logging.getLogger(__name__)
+
+OVERLAP = timedelta(seconds=60)  # executions are read again from this long before the last one
+START_RETRIES_S = (2.0, 5.0, 10.0)
+LAST_RETRY_S = 15.0
+
+
+class NotConfirmedError(Exception):
+    """The account could not be confirmed; nothing may be placed. The text says why."""
+
+
+class Reconciler:
+    """Confirms the strategies of one account over REST, one confirmation of each at a time."""
+
+    def __init__(
+        self,
+        rest: Rest,
+        clock: ExchangeClock,
+        alerts: Alerts,
+        wallet_interval_s: float,
+    ) -> None:
+        self._rest = rest
+        self._clock = clock
+        self._alerts = alerts
+        self._wallet_interval = timedelta(seconds=wallet_interval_s)
+        self._wallet_at: datetime | None = None
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+        self._since: dict[str, datetime] = {}
+        self.count = 0
+        self.failures = 0
+
+    def missed_since(self, runner: StrategyRunner, moment: datetime) -> None:
+        """Note that executions from a moment on may have been missed."""
+        known = self._since.get(runner.strat_id)
+        if known is None or moment < known:
+            self._since[runner.strat_id] = moment
+
+    def request(self, runner: StrategyRunner, reason: str) -> None:
+        """Confirm a strategy soon; what is asked for meanwhile leads to one more confirmation."""
+        if runner.stopped_because is not None:
+            return
+        if runner.strat_id in self._busy:
+            self._again.add(runner.strat_id)
+            return
+        log.info("%s: comparing with the exchange: %s", runner.strat_id, reason)
+        task = asyncio.get_running_loop().create_task(self._until_confirmed(runner))
+        self._busy[runner.strat_id] = task
+        task.add_done_callback(lambda done: self._done(runner, done))
+
+    def _done(self, runner: StrategyRunner, task: asyncio.Task[None]) -> None:
+        self._busy.pop(runner.strat_id, None)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("%s: comparing failed", runner.strat_id, exc_info=task.exception())
+            runner.stop(f"comparing with the exchange failed: {task.exception()}")
+        elif not task.cancelled() and runner.strat_id in self._again:
+            self._again.discard(runner.strat_id)
+            self.request(runner, "asked for again meanwhile")
+
+    async def _until_confirmed(self, runner: StrategyRunner) -> None:
+        """Try until it succeeds: as long as a strategy is unconfirmed it decides nothing."""
+        for attempt in range(1_000_000):
+            try:
+                runner.tell(await self.look(runner))
+                return
+            except AuthError:
+                raise
+            except BybitError as error:
+                self.failures += 1
+                log.warning("%s: cannot be compared yet: %s", runner.strat_id, error)
+                delay = START_RETRIES_S[attempt] if attempt < 3 else LAST_RETRY_S
+                await asyncio.sleep(delay)
+            if runner.stopped_because is not None:
+                return
+
+    async def confirm_at_start(self, runner: StrategyRunner) -> None:
+        """Confirm a strategy before it trades. Raises NotConfirmedError after four attempts."""
+        for delay in (*START_RETRIES_S, None):
+            try:
+                runner.handle(await self.look(runner, with_wallet=True))
+                return
+            except AuthError as error:
+                raise NotConfirmedError(str(error)) from error
+            except BybitError as error:
+                if delay is None:
+                    raise NotConfirmedError(str(error)) from error
+                log.warning("%s: %s; trying again in %g s", runner.strat_id, error, delay)
+                await asyncio.sleep(delay)
+
+    async def look(self, runner: StrategyRunner, *, with_wallet: bool = False) -> Confirmation:
+        """Return what REST says of a strategy's symbol. Raises BybitError.
+
+        Fills are read first, so that what they explain is explained when the sizes come.
+        """
+        self.count += 1
+        symbol = runner.symbol
+        since = self._since.get(runner.strat_id, runner.started_at)
+        last = runner.last_execution_at
+        start = since if last is None else min(since, last)
+        asked = self._clock.now()
+        executions = await self._rest.get_executions_all(symbol, start=start - OVERLAP)
+        orders = await self._rest.get_open_orders(symbol)
+        positions = await self._rest.get_positions(symbol)
+        wallet = await self._wallet(force=with_wallet or not runner.strategy.account.is_known)
+        await self._check_contract(runner, tuple(positions))
+        # what came before this look is seen; the overlap covers lists that lag
+        self._since[runner.strat_id] = asked
+        return Confirmation(
+            executions=tuple(executions),
+            orders=tuple(orders),
+            orders_as_of=orders.as_of,
+            positions=tuple(positions),
+            wallet=wallet,
+        )
+
+    async def _wallet(self, *, force: bool) -> Wallet | None:
+        now = self._clock.local()
+        last, interval = self._wallet_at, self._wallet_interval
+        if not force and last is not None and (not interval or now - last < interval):
+            return None
+        self._wallet_at = now
+        return await self._rest.get_wallet_balance()
+
+    def wallet_in_doubt(self) -> None:
+        """Read the wallet at the next look."""
+        self._wallet_at = None
+
+    async def _check_contract(self, runner: StrategyRunner, positions: Sequence[Position]) -> None:
+        """Stop a strategy whose contract is not what it was started with."""
+        if any(one.direction is None for one in positions):
+            text = f"{runner.symbol} is not in hedge mode any more"
+            self._alerts.alert(AlertKey.HEDGE_MODE_OFF, text, about=runner.strat_id)
+            runner.stop(text)
+            return
+        for one in positions:
+            self._check_leverage(runner, one)
+        instrument = await self._rest.get_instrument(runner.symbol)
+        rules = runner.strategy.config.instrument
+        if instrument.rules.tick_size != rules.tick_size:
+            text = (
+                f"the tick size of {runner.symbol} is {instrument.rules.tick_size} now, it was"
+                f" {rules.tick_size}; start again to build the grid on it"
+            )
+            self._alerts.alert(AlertKey.TICK_SIZE_CHANGED, text, about=runner.strat_id)
+            runner.stop(text)
+        elif not instrument.is_trading:
+            runner.doubts["contract"] = f"{runner.symbol} is {instrument.status}"
+
+    def _check_leverage(self, runner: StrategyRunner, position: Position) -> None:
+        wanted: Decimal = runner.strategy.config.leverage
+        if position.leverage is None or position.leverage == wanted:
+            return
+        text = f"the leverage of {runner.symbol} is {position.leverage}, not {wanted}"
+        if runner.doubts.get("leverage") != text:
+            self._alerts.alert(AlertKey.LEVERAGE_CHANGED, text, about=runner.strat_id)
+        runner.doubts["leverage"] = text
+
+    async def close(self) -> None:
+        """Stop comparing."""
+        tasks = tuple(self._busy.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

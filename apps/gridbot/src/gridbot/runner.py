@@ -1,0 +1,437 @@
+"""The actor around one `GridStrategy`: one queue in, intents out, nobody else touches it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Protocol
+
+from bybit_adapter import Execution, Order, Position, Wallet
+from gridbot.alerts import AlertKey, Alerts
+from gridbot.ports import ExchangeClock
+from gridbot.snapshot import Health
+from gridbot.state_store import StateStore
+from gridcore import (
+    AccountEvent,
+    DirectionType,
+    Event,
+    ExecutionEvent,
+    GridStrategy,
+    Intent,
+    LimitOrder,
+    PlaceLimitIntent,
+    PlaceOutcome,
+    PlaceResultEvent,
+    RejectReason,
+    SnapshotError,
+    TickerEvent,
+)
+from gridcore.intents import CancelReason
+
+log = logging.getLogger(__name__)
+ZERO = Decimal(0)
+BUSY_EVENTS = 200  # handled before others get a turn
+QUIET_BEFORE_COMPARING = timedelta(seconds=5)
+TRIP_ALERTS = {
+    "same_order_error": AlertKey.SAME_ORDER_ERROR,
+    "reduce_only_long": AlertKey.REDUCE_ONLY_BREAKER,
+    "reduce_only_short": AlertKey.REDUCE_ONLY_BREAKER,
+}
+QUIET_TRIPS = ("account_unknown",)
+
+
+class Executor(Protocol):
+    """Carries intents out and tells the outcomes."""
+
+    def submit(self, intents: list[Intent], /) -> None: ...
+    def close(self) -> None: ...
+    async def settle(self, timeout_s: float, /) -> bool: ...
+    def abandon(self) -> None: ...
+
+
+class RunnerObserver(Protocol):
+    """Learns what a runner does, for records and metrics. Quick, and never raises."""
+
+    def decided(self, runner: StrategyRunner, event: Event, intents: list[Intent]) -> None: ...
+    def ended(self, runner: StrategyRunner, reason: str) -> None: ...
+
+
+class NobodyObserves:
+    """The observer of who needs none."""
+
+    def decided(self, runner: StrategyRunner, event: Event, intents: list[Intent]) -> None:
+        """Ignore it."""
+
+    def ended(self, runner: StrategyRunner, reason: str) -> None:
+        """Ignore it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """What REST says of one symbol, as one message: first the fills that may have been missed.
+
+    `orders_as_of` and the positions' own times are the exchange's.
+    """
+
+    executions: tuple[Execution, ...]
+    orders: tuple[Order, ...]
+    orders_as_of: datetime
+    positions: tuple[Position, ...]
+    wallet: Wallet | None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a strategy brought since the start of the run, USDT."""
+
+    realised: Decimal = ZERO
+    fees: Decimal = ZERO
+    funding: Decimal = ZERO
+    fills: int = 0
+    rejected: int = 0
+
+
+Message = Event | Confirmation | Callable[[], None]
+
+
+class StrategyRunner:
+    """Feeds one strategy in order. `tell` may be called on the event loop's thread only."""
+
+    def __init__(
+        self,
+        strategy: GridStrategy,
+        account: str,
+        clock: ExchangeClock,
+        alerts: Alerts,
+        observer: RunnerObserver | None = None,
+        store: StateStore | None = None,
+        *,
+        is_shadow: bool = False,
+    ) -> None:
+        self.strategy = strategy
+        self.account = account
+        self.strat_id = strategy.config.strat_id
+        self.symbol = strategy.config.symbol
+        self.is_shadow = is_shadow
+        self.started_at = clock.local()
+        self.tally = Tally()
+        self.stopped_because: str | None = None
+        self.last_ticker: TickerEvent | None = None
+        self.last_execution_at: datetime | None = None
+        self.conflated = 0
+        self.doubts: dict[str, str] = {}  # degraded, by kind
+        self._clock = clock
+        self._alerts = alerts
+        self._observer = observer or NobodyObserves()
+        self._store = store
+        self._kept: tuple[int, int] | None = None
+        self._executor: Executor | None = None
+        self._inbox: deque[Message] = deque()
+        self._filled = asyncio.Event()
+        self._known_trips: set[str] = set()
+
+    def use(self, executor: Executor) -> None:
+        """Set who carries the intents out, before the first event."""
+        self._executor = executor
+
+    # in
+
+    def tell(self, message: Message) -> None:
+        """Put a message into the queue; a ticker replaces one that is still the last in it."""
+        inbox = self._inbox
+        if isinstance(message, TickerEvent) and inbox and isinstance(inbox[-1], TickerEvent):
+            inbox[-1] = message
+            self.conflated += 1
+            return
+        inbox.append(message)
+        self._filled.set()
+
+    def hold(self, name: str) -> None:
+        """Let the strategy place nothing until `release(name)`; takes its turn in the queue."""
+        self.tell(partial(self.strategy.hold, name))
+
+    def release(self, name: str) -> None:
+        """End one hold."""
+        self.tell(partial(self.strategy.release, name))
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait."""
+        return len(self._inbox)
+
+    async def run(self) -> None:
+        """Handle messages for ever. A strategy that raises is stopped; this returns."""
+        while self.stopped_because is None:
+            handled = 0
+            while self._inbox and self.stopped_because is None:
+                self.handle(self._inbox.popleft())
+                handled += 1
+                if handled >= BUSY_EVENTS:
+                    await asyncio.sleep(0)
+                    handled = 0
+            self._filled.clear()
+            if not self._inbox and self.stopped_because is None:
+                await self._filled.wait()
+
+    def handle(self, message: Message) -> None:
+        """Handle one message now."""
+        try:
+            if isinstance(message, Event):
+                self._on_event(message)
+            elif isinstance(message, Confirmation):
+                self._confirm(message)
+            else:
+                message()
+        except Exception as error:
+            log.exception("%s: failed", self.strat_id)
+            self.stop(f"{type(error).__name__}: {error}")
+
+    def stop(self, reason: str) -> None:
+        """Stop this strategy for good; its orders stay as they are."""
+        if self.stopped_because is not None:
+            return
+        self.stopped_because = reason
+        if self._executor is not None:
+            self._executor.close()
+        self._filled.set()
+        self._alerts.alert(
+            AlertKey.STRATEGY_STOPPED, f"{self.strat_id} is stopped: {reason}", about=self.strat_id
+        )
+        self._observer.ended(self, reason)
+
+    async def finish(self, timeout_s: float, *, cancel_orders: bool) -> None:
+        """Decide nothing more, settle what is on its way, cancel the orders if that is wanted."""
+        self.strategy.hold("shutdown")
+        executor = self._executor
+        if executor is None:
+            return
+        if cancel_orders and self.stopped_because is None:
+            self._submit(self.strategy.cancel_all(CancelReason.SHUTDOWN))
+        executor.close()
+        await executor.settle(timeout_s)
+        executor.abandon()
+        # outcomes that came while settling still belong to the books
+        while self._inbox and self.stopped_because is None:
+            self.handle(self._inbox.popleft())
+
+    # one event
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, TickerEvent):
+            self.last_ticker = event
+        elif isinstance(event, ExecutionEvent):
+            self._on_fill(event)
+            return
+        elif isinstance(event, PlaceResultEvent):
+            self._note_result(event)
+        intents = self.strategy.on_event(event)
+        # what the intents rest on is kept before they leave: a later start must know the same grid
+        self._keep_if_changed()
+        self._observer.decided(self, event, intents)
+        if intents:
+            self._submit(intents)
+
+    def _keep_if_changed(self) -> None:
+        state = self.strategy.engine.grid.version, self.tally.fills
+        if state != self._kept:
+            self._kept = state
+            self.keep()
+
+    def keep(self) -> None:
+        """Keep what a later start needs. A store that fails is told of, and trading goes on."""
+        if self._store is None:
+            return
+        try:
+            self._store.save(self.strat_id, self._clock.now(), self.strategy.snapshot())
+            self.doubts.pop("state", None)
+        except OSError as error:
+            self.doubts["state"] = f"the state cannot be kept: {error}"
+            log.error("%s: the state cannot be kept: %s", self.strat_id, error)
+
+    def restore(self) -> bool:
+        """Take over what an earlier start kept; False when there is none that fits."""
+        kept = None if self._store is None else self._store.load(self.strat_id)
+        if kept is None:
+            return False
+        saved_at, snapshot = kept
+        try:
+            self.strategy.restore(snapshot)
+        except SnapshotError as error:
+            log.warning("%s: begins afresh: %s", self.strat_id, error)
+            return False
+        self.started_at = min(self.started_at, saved_at)
+        return True
+
+    def _submit(self, intents: list[Intent]) -> None:
+        for intent in intents:
+            log.info("%s: %s", self.strat_id, describe(intent))
+        if self._executor is not None and intents:
+            self._executor.submit(intents)
+
+    def _on_fill(self, event: ExecutionEvent) -> None:
+        strategy = self.strategy
+        entry = strategy.account.legs[event.direction].entry_price
+        duplicates = strategy.duplicate_executions
+        intents = strategy.on_event(event)
+        self._observer.decided(self, event, intents)
+        if strategy.duplicate_executions == duplicates:
+            self._count_fill(event, entry)
+            self._keep_if_changed()
+
+    def _count_fill(self, event: ExecutionEvent, entry: Decimal | None) -> None:
+        if self.last_execution_at is None or event.exchange_ts > self.last_execution_at:
+            self.last_execution_at = event.exchange_ts
+        self.tally.fills += 1
+        self.tally.fees += event.fee
+        if event.closed_pnl is not None:
+            self.tally.realised += event.closed_pnl
+        elif event.closed_size and entry is not None:
+            # REST does not tell the profit of an execution
+            move = event.price - entry
+            is_long = event.direction is DirectionType.LONG
+            self.tally.realised += event.closed_size * (move if is_long else -move)
+        log.info(
+            "%s: filled %s %s at %s (%s)", self.strat_id, event.side.value, event.qty, event.price,
+            event.direction,
+        )  # fmt: skip
+
+    def _note_result(self, event: PlaceResultEvent) -> None:
+        if event.outcome is PlaceOutcome.ACCEPTED:
+            return
+        self.tally.rejected += 1
+        log.warning(
+            "%s: %s %s: %s", self.strat_id, event.client_order_id, event.outcome.value,
+            event.message,
+        )  # fmt: skip
+        if event.reject_reason is RejectReason.INSUFFICIENT_BALANCE:
+            self._alerts.alert(
+                AlertKey.BALANCE_INSUFFICIENT,
+                f"{self.strat_id}: the balance does not carry further opening orders",
+                about=self.strat_id,
+            )
+
+    def still_wants(self, intent: PlaceLimitIntent) -> bool:
+        """Tell whether an order that has not reached the exchange is still wished for."""
+        if self.stopped_because is not None or self.strategy.admission.holds:
+            return False
+        if not self.strategy.account.is_known:
+            return False
+        if self.strategy.book.unacknowledged(intent.client_order_id) is None:
+            return False
+        return any(
+            level["price"] == intent.price and level["side"].value == intent.side.value
+            for level in self.strategy.engine.grid.grid
+        )
+
+    # confirmation over REST
+
+    def _confirm(self, found: Confirmation) -> None:
+        """Take over what REST says, and tell of what it says differently than the books."""
+        local = self._clock.local()
+        strategy = self.strategy
+        was_known = strategy.account.is_known
+        for execution in found.executions:
+            event = execution.to_event(local)
+            if event is not None:
+                self._on_event(event)
+        if was_known:
+            self._compare_legs(found)
+        report = strategy.adopt_orders(self._limit_orders(found.orders), found.orders_as_of)
+        for account_event in self._account_events(found, local):
+            self._on_event(account_event)
+        if was_known and (report.closed or report.adopted):
+            self._alerts.alert(
+                AlertKey.RECONCILE_DIFFERENCE,
+                f"{self.strat_id}: {len(report.closed)} orders were gone and"
+                f" {len(report.adopted)} unknown ones were there",
+                about=self.strat_id,
+            )
+        self._report_foreign(report.foreign)
+
+    def _limit_orders(self, orders: tuple[Order, ...]) -> list[LimitOrder]:
+        tick = self.strategy.config.instrument.tick_size
+        return [one.to_limit_order(tick) for one in orders if one.is_resting_limit]
+
+    def _account_events(self, found: Confirmation, local: datetime) -> list[AccountEvent]:
+        events = [event for one in found.positions if (event := one.to_event(local)) is not None]
+        snapshot = None if found.wallet is None else found.wallet.snapshot
+        if found.wallet is not None and snapshot is not None:
+            events.append(
+                AccountEvent(
+                    symbol=self.symbol,
+                    exchange_ts=found.wallet.as_of,
+                    local_ts=local,
+                    wallet=snapshot,
+                )
+            )
+        return events
+
+    def _compare_legs(self, found: Confirmation) -> None:
+        """Tell of a leg that the mirror shows otherwise, unless fills explain it in a moment."""
+        for position in found.positions:
+            if position.direction is None:
+                continue
+            mirror = self.strategy.account.legs[position.direction]
+            last = self.last_execution_at
+            busy = last is not None and position.as_of - last < QUIET_BEFORE_COMPARING
+            if busy or not mirror.is_known or mirror.unsettled_closing_qty:
+                continue
+            if position.size != mirror.size:
+                self._alerts.alert(
+                    AlertKey.POSITION_MISMATCH,
+                    f"{self.strat_id}: the {position.direction} leg holds {position.size} on the"
+                    f" exchange, {mirror.size} here; the exchange's size counts",
+                    about=self.strat_id,
+                )
+                mirror.accept_unexplained()
+
+    def _report_foreign(self, foreign: tuple[str, ...]) -> None:
+        if not foreign:
+            self.doubts.pop("foreign_orders", None)
+            return
+        text = f"{len(foreign)} orders on {self.symbol} are not of this strategy"
+        self.doubts["foreign_orders"] = text
+        self._alerts.alert(AlertKey.FOREIGN_ORDERS, f"{self.strat_id}: {text}", about=self.strat_id)
+
+    # how it is
+
+    @property
+    def health(self) -> tuple[Health, tuple[str, ...]]:
+        """How the strategy is, and why."""
+        if self.stopped_because is not None:
+            return Health.STOPPED, (self.stopped_because,)
+        trips = self.strategy.trips
+        if trips:
+            return Health.BLOCKED, tuple(trips.values())
+        if self.doubts:
+            return Health.DEGRADED, tuple(self.doubts.values())
+        return Health.HEALTHY, ()
+
+    def look_at_trips(self) -> None:
+        """Alert what blocks the strategy since the last look."""
+        if self.stopped_because is not None:
+            return
+        trips = self.strategy.trips
+        for name in trips.keys() - self._known_trips - set(QUIET_TRIPS):
+            key = TRIP_ALERTS.get(name, AlertKey.STRATEGY_BLOCKED)
+            self._alerts.alert(key, f"{self.strat_id}: {trips[name]}", about=self.strat_id)
+        for name in self._known_trips - trips.keys():
+            log.info("%s: no longer blocked by %s", self.strat_id, name)
+        self._known_trips = set(trips)
+
+
+def describe(intent: Intent) -> str:
+    """Return an intent in one line."""
+    if isinstance(intent, PlaceLimitIntent):
+        closing = ", closing" if intent.reduce_only else ""
+        return (
+            f"place {intent.side.value} {intent.qty} at {intent.price}"
+            f" ({intent.direction} leg{closing}) {intent.client_order_id}"
+        )
+    return f"cancel {intent.order_id} at {intent.price}: {intent.reason.value}"

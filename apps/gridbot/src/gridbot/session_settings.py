@@ -1,0 +1,26 @@
+"""Intervals of an account's session, and how it calls what blocks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+def in_thread(call: Callable[[], Any]) -> Awaitable[Any]:
+    """Run a blocking call in a thread of its own."""
+    return asyncio.to_thread(call)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """Seconds; 0 switches an interval off."""
+
+    sync_interval_s: float = 61.0
+    wallet_interval_s: float = 300.0
+    clock_interval_s: float = 300.0
+    max_drift_s: float = 1.0
+    stream_alert_s: float = 30.0
+    dcp_window_s: int = 0
+    blocking: Callable[[Callable[[], Any]], Awaitable[Any]] = in_thread
