@@ -445,6 +445,9 @@ def test_rules_of_a_contract(exchange: Any, client: BybitRestClient) -> None:
     assert "x-bapi-sign" not in exchange.calls[0].headers
     with pytest.raises(SettingRefused, match="NOPEUSDT is not listed"):
         client.get_instrument("NOPEUSDT")
+    exchange.on(path, exchange.reply(code=10001, message="params error: symbol invalid"))
+    with pytest.raises(SettingRefused, match="symbol invalid"):
+        client.get_instrument("NOPEUSDT")
     bad = instrument_row()
     bad["lotSizeFilter"]["minOrderQty"] = "0.0015"
     exchange.on(path, exchange.rows(bad))

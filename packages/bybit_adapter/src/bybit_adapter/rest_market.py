@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from bybit_adapter import endpoints
 from bybit_adapter.caller import Caller
-from bybit_adapter.errors import SettingRefused
+from bybit_adapter.errors import OrderRejected, SettingRefused
 from bybit_adapter.market_records import (
     FundingRate,
     Instrument,
@@ -47,20 +47,19 @@ class MarketCalls:
 
     def get_instrument(self, symbol: str) -> Instrument:
         """Return one contract's rules. Raises SettingRefused when it is not listed."""
-        listing = self._caller.pages(
-            endpoints.INSTRUMENTS,
-            {"category": CATEGORY, "symbol": symbol},
-            lambda row, _: parse_instrument(row),
-            max_pages=1,
-        )
+        try:
+            listing = self._caller.pages(
+                endpoints.INSTRUMENTS,
+                {"category": CATEGORY, "symbol": symbol},
+                lambda row, _: parse_instrument(row),
+                max_pages=1,
+            )
+        except OrderRejected as error:  # 10001: the exchange may refuse a name or list nothing
+            raise _unlisted(symbol, error.message) from error
         for instrument in listing:
             if instrument.symbol == symbol:
                 return instrument
-        raise SettingRefused(
-            f"{symbol} is not listed; check the name and the environment",
-            endpoint=str(endpoints.INSTRUMENTS),
-            request={"symbol": symbol},
-        )
+        raise _unlisted(symbol, "no such contract")
 
     def get_tickers(self, symbol: str | None = None) -> list[Ticker]:
         """Return the state of one market, or of all."""
@@ -146,6 +145,14 @@ class MarketCalls:
         return sorted(
             (tier for tier in listing if tier.symbol == symbol), key=lambda tier: tier.limit
         )
+
+
+def _unlisted(symbol: str, problem: str) -> SettingRefused:
+    return SettingRefused(
+        f"{symbol} is not listed; check the name and the environment ({problem})",
+        endpoint=str(endpoints.INSTRUMENTS),
+        request={"symbol": symbol},
+    )
 
 
 def _ms(moment: datetime | None) -> int | None:
