@@ -106,8 +106,9 @@ class GridbotConfig(Settings):
         default=Path("var/gridbot/status.json"), description="state and heartbeat"
     )
     status_interval: Seconds = Field(default=10.0, description="between heartbeats")
-    grid_path: Path = Field(
-        default=Path("db/grid_anchor.json"), description="grids between two starts"
+    state_path: Path = Field(
+        default=Path("var/gridbot/state"),
+        description="folder of what strategies remember between two starts",
     )
     metrics_port: Port | None = Field(
         default=None, description="of /metrics and /healthz; 0: any free one; left out: none"

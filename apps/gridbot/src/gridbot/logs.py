@@ -6,6 +6,7 @@ included.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
@@ -146,7 +147,8 @@ class _Background(logging.Handler):
             self._changed.notify()
         self._thread.join(5)
         for target in self._targets:
-            target.close()
+            with contextlib.suppress(OSError):  # of a full disk, said already
+                target.close()
         super().close()
 
 

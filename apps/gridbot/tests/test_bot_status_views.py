@@ -1,0 +1,383 @@
+"""One snapshot, seen through the status file, the texts, the live view and the metrics."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import socket
+import threading
+import urllib.error
+import urllib.request
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Console
+
+from grid_db import Environment, RunType
+from gridbot.live_view import LiveView, render, summary_text
+from gridbot.metrics import BotMetrics
+from gridbot.metrics_server import MetricsServer, PortTakenError
+from gridbot.snapshot import (
+    AccountSnapshot,
+    BotSnapshot,
+    Health,
+    LegSnapshot,
+    LevelSnapshot,
+    OrderCounts,
+    OrderSnapshot,
+    PnlSnapshot,
+    StrategySnapshot,
+)
+from gridbot.status import StatusError, StatusFile
+from gridbot.texts import age, number, orders_text, pnl_text, positions_text, status_text, usdt
+from gridcore import DirectionType, GridSideType, SideType
+
+NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+
+
+def order(price: int, side: SideType, *, closing: bool = False) -> OrderSnapshot:
+    is_long = (side is SideType.BUY) is not closing
+    return OrderSnapshot(
+        direction=DirectionType.LONG if is_long else DirectionType.SHORT,
+        side=side,
+        price=Decimal(price),
+        qty=Decimal("0.0020"),
+        leaves_qty=Decimal("0.001"),
+        reduce_only=closing,
+    )
+
+
+def snapshot(at: datetime = NOW) -> BotSnapshot:
+    strategy = StrategySnapshot(
+        strat_id="btc",
+        account="main",
+        symbol="BTCUSDT",
+        run_type=RunType.LIVE,
+        health=Health.BLOCKED,
+        reasons=("held by pause",),
+        is_paused=True,
+        last_price=Decimal("60000.10"),
+        last_tick_at=at - timedelta(seconds=3),
+        long=LegSnapshot(
+            direction=DirectionType.LONG,
+            size=Decimal("0.010"),
+            entry_price=Decimal("59000"),
+            unrealised_pnl=Decimal("10.001"),
+            liquidation_price=Decimal("30000"),
+            margin_ratio=Decimal("0.059"),
+        ),
+        short=LegSnapshot(direction=DirectionType.SHORT, size=Decimal(0)),
+        levels=tuple(
+            LevelSnapshot(
+                price=Decimal(60000 + 100 * step),
+                side=GridSideType.WAIT
+                if not step
+                else GridSideType.SELL
+                if step > 0
+                else GridSideType.BUY,
+            )
+            for step in range(-8, 9)
+        ),
+        orders=(
+            order(59900, SideType.BUY),
+            order(60100, SideType.SELL),
+            order(60200, SideType.SELL, closing=True),
+        ),
+        counts=OrderCounts(placed=12, cancelled=3, rejected=1, fills=6),
+        pnl=PnlSnapshot(
+            realised=Decimal("5.5"),
+            unrealised=Decimal("10.001"),
+            fees=Decimal("1.25"),
+            funding=Decimal("-0.25"),
+        ),
+    )
+    second = replace(
+        strategy, strat_id="eth", symbol="ETHUSDT", health=Health.HEALTHY, reasons=(),
+        is_paused=False, last_price=None, last_tick_at=None, orders=(), levels=(),
+        pnl=PnlSnapshot(realised=Decimal(-1)),
+    )  # fmt: skip
+    account = AccountSnapshot(
+        name="main",
+        environment=Environment.PAPER,
+        is_connected=True,
+        wallet_balance=Decimal("10005.5"),
+        equity=Decimal("10015.501"),
+        clock_drift_s=0.02,
+        reconnects=2,
+    )
+    return BotSnapshot(
+        taken_at=at,
+        started_at=at - timedelta(hours=3),
+        pid=77,
+        accounts=(account,),
+        strategies=(strategy, second),
+    )
+
+
+# the status file
+
+
+def test_the_status_file_says_what_the_bot_does(tmp_path: Path) -> None:
+    file = StatusFile(tmp_path / "new" / "status.json")
+    file.write(snapshot())
+    found = file.read()
+    assert found["version"] == 1
+    assert found["state"] == "running"
+    first = found["strategies"][0]
+    assert (first["health"], first["reasons"]) == ("blocked", ["held by pause"])
+    assert first["long"]["size"] == "0.010"
+    assert first["open_orders"] == 3
+    assert first["last_tick_age_s"] == 3
+    assert first["pnl"]["net"] == "14.501"
+    assert found["strategies"][1]["last_tick_age_s"] is None
+    beat = file.heartbeat()
+    assert beat.at == NOW
+    assert beat.pid == 77
+    assert not beat.is_stopped
+    assert beat.age_s(NOW + timedelta(seconds=9)) == 9
+    file.write(replace(snapshot(), is_stopped=True))
+    assert file.heartbeat().is_stopped
+    assert [path.name for path in file.path.parent.iterdir()] == ["status.json"]
+
+
+def test_a_reader_never_sees_a_part(tmp_path: Path) -> None:
+    file = StatusFile(tmp_path / "status.json")
+    file.write(snapshot())
+    is_done = threading.Event()
+    faults: list[Exception] = []
+
+    def look() -> None:
+        while not is_done.is_set():
+            try:
+                file.heartbeat()
+            except StatusError as error:
+                faults.append(error)
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    for step in range(200):
+        file.write(snapshot(NOW + timedelta(seconds=step)))
+    is_done.set()
+    reader.join()
+    assert faults == []
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (None, "does not exist; has the bot ever run"),
+        ("{", "is no JSON"),
+        (b"\xff\xfe", "is no JSON"),
+        ("[]", "of version None, this program reads 1"),
+        ('{"version": 2}', "of version 2, this program reads 1"),
+        ('{"version": 1}', "no usable heartbeat"),
+        (
+            '{"version": 1, "heartbeat_at": "2026-01-01T00:00:00", "started_at": 1, "pid": 1}',
+            "no time zone",
+        ),
+    ],
+)
+def test_what_is_no_status_is_told(tmp_path: Path, content: str | bytes | None, fault: str) -> None:
+    path = tmp_path / "status.json"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(StatusError, match=fault):
+        StatusFile(path).heartbeat()
+
+
+def test_a_status_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    file = StatusFile(tmp_path / "status.json")
+    file.write(snapshot())
+    before = file.path.read_text()
+    broken = replace(snapshot(), pid=b"no JSON")  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        file.write(broken)
+    assert file.path.read_text() == before
+    with pytest.raises(OSError, match="Not a directory"):
+        StatusFile(file.path / "below" / "s.json").write(snapshot())
+
+
+# words
+
+
+def test_amounts_read_well() -> None:
+    assert usdt(Decimal("1234567.891")) == "1,234,567.89"
+    assert usdt(Decimal("-0.001"), signed=True) == "+0.00"
+    assert usdt(None) == "–"
+    assert number(Decimal("60000.10")) == "60000.1"
+    assert number(Decimal("1E+2")) == "100"
+    assert number(None) == "–"
+    assert [age(s) for s in (None, -1, 5, 600, 8_000, 864_000)] == [
+        "never", "0 s", "5 s", "10 min", "2.2 h", "10.0 d",
+    ]  # fmt: skip
+
+
+def test_the_texts_of_the_commands() -> None:
+    told = status_text(snapshot(), NOW)
+    assert "running for 3.0 h" in told
+    assert "main (paper), connected: wallet 10,005.50, available –, equity 10,015.50 USDT" in told
+    assert "• btc BTCUSDT (live): BLOCKED, paused: held by pause" in told
+    assert "60000.1 USDT, tick 3 s ago, 3 orders, 6 fills, net +14.50 USDT" in told
+    assert "• eth ETHUSDT (live): healthy" in told
+    assert "tick never ago" in told
+    legs = positions_text(snapshot())
+    assert "long: 0.01 at 59000, PnL +10.00 USDT, liquidation 30000, value/wallet 0.06" in legs
+    assert "short: nothing" in legs
+    orders = orders_text(snapshot()).splitlines()
+    assert orders[0] == "btc BTCUSDT: 3 orders"
+    assert orders[1] == "  60200 Sell 0.001 of 0.002 closes L"
+    assert orders[2] == "  60100 Sell 0.001 of 0.002 opens S"
+    profit = pnl_text(snapshot())
+    assert "btc BTCUSDT: net +14.50 USDT (realised +5.50, unrealised +10.00, fees 1.25" in profit
+    assert profit.endswith("all: net +13.50 USDT")
+    many = replace(snapshot().strategies[0], orders=(order(5, SideType.BUY),) * 100)
+    assert "and 40 more" in orders_text(replace(snapshot(), strategies=(many,)))
+    empty = replace(snapshot(), strategies=(), is_stopping=True)
+    assert orders_text(empty) == positions_text(empty) == pnl_text(empty) == "no strategies"
+    assert "stopping" in status_text(empty, NOW)
+
+
+def drawn(shown: BotSnapshot, around: int = 5) -> str:
+    console = Console(file=io.StringIO(), width=140, record=True)
+    console.print(render(shown, NOW, around))
+    return console.export_text()
+
+
+def test_the_live_view_shows_the_grid_around_the_price() -> None:
+    text = drawn(snapshot(), around=3)
+    rows = [line for line in text.splitlines() if "Sell" in line or "Buy" in line or "▶" in line]
+    assert len([row for row in rows if re.search(r"\b60[1-3]00\b", row)]) == 3
+    assert not any("60400" in row for row in rows)
+    market = next(index for index, row in enumerate(rows) if "▶ 60000.1" in row)
+    assert "60100" in rows[market - 1]
+    assert "Sell 0.001 opens" in rows[market - 1]
+    assert "Sell 0.001 closes" in rows[market - 2]
+    assert "blocked (paused)" in text
+    assert "held by pause" in text
+    assert "+14.50" in text
+
+
+def test_the_live_view_draws_over_itself() -> None:
+    out = io.StringIO()
+    with LiveView(Console(file=out, force_terminal=True, width=120, height=60)) as view:
+        view.show(snapshot(), NOW)
+        view.show(replace(snapshot(), accounts=()), NOW)
+    assert "BTCUSDT" in out.getvalue()
+    assert drawn(replace(snapshot(), strategies=()))
+
+
+def test_the_summary_ties_to_the_figures() -> None:
+    text = summary_text(snapshot(), NOW)
+    assert "ran for 3.0 h" in text
+    assert "orders 12 placed, 3 cancelled, 1 rejected, 3 resting; 6 fills" in text
+    assert "realised +5.50, unrealised +10.00, fees 1.25, funding -0.25, net +14.50 USDT" in text
+    assert "main: wallet 10,005.50, equity 10,015.50 USDT" in text
+    assert "net of all: +13.50 USDT" in text
+
+
+# metrics
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+Labels = tuple[str, frozenset[str]]
+
+
+def at(name: str, *labels: str) -> Labels:
+    return name, frozenset(labels)
+
+
+def samples(text: str) -> dict[Labels, float]:
+    return {
+        at(one.name, *one.labels.values()): one.value
+        for family in text_string_to_metric_families(text)
+        for one in family.samples
+    }
+
+
+def test_metrics_show_what_a_trader_asks() -> None:
+    metrics = BotMetrics()
+    server = MetricsServer(metrics.registry, lambda: metrics.snapshot, port=0)
+    server.start()
+    try:
+        assert get(server.port, "/healthz") == (503, '{"state": "starting"}\n')
+        metrics.show(snapshot(datetime.now(UTC)))
+        metrics.rest_seconds.labels("place_order", "ok").observe(0.02)
+        metrics.alerts.labels("stream_down").inc()
+        metrics.exceptions.labels("stream").inc()
+        metrics.refusals.labels("btc", "balance").inc()
+        metrics.retries.labels("btc").inc()
+        metrics.decision_seconds.labels("btc").observe(0.001)
+        status, text = get(server.port, "/metrics")
+        assert status == 200
+        found = samples(text)
+        btc = ("main", "btc", "BTCUSDT")
+        assert found[at("gridbot_health", *btc, "blocked")] == 1
+        assert found[at("gridbot_health", *btc, "healthy")] == 0
+        assert found[at("gridbot_paused", *btc)] == 1
+        assert found[at("gridbot_open_orders", *btc, "close")] == 1
+        assert found[at("gridbot_open_orders", *btc, "open")] == 2
+        assert found[at("gridbot_orders_total", *btc, "fills")] == 6
+        assert found[at("gridbot_pnl_usdt", *btc, "net")] == 14.501
+        assert found[at("gridbot_position_size", *btc, "long")] == 0.01
+        assert found[at("gridbot_wallet_usdt", "main", "equity")] == 10015.501
+        assert at("gridbot_wallet_usdt", "main", "available_balance") not in found
+        assert at("gridbot_last_price_usdt", "main", "eth", "ETHUSDT") not in found
+        assert found[at("gridbot_reconnects_total", "main")] == 2
+        assert found[at("gridbot_rest_seconds_count", "place_order", "ok")] == 1
+        assert found[at("gridbot_alerts_total", "stream_down")] == 1
+        assert 2.9 < found[at("gridbot_tick_age_seconds", *btc)] < 30
+        assert get(server.port, "/elsewhere")[0] == 404
+    finally:
+        server.close()
+    server.close()
+    assert server.port == 0
+
+
+def test_health_follows_the_heartbeat() -> None:
+    shown = [snapshot(datetime.now(UTC))]
+    server = MetricsServer(BotMetrics().registry, lambda: shown[0], port=0, stale_after_s=30)
+    server.start()
+    try:
+        status, text = get(server.port, "/healthz")
+        assert status == 200
+        assert json.loads(text)["strategies"] == {"btc": "blocked", "eth": "healthy"}
+        old = snapshot(datetime.now(UTC) - timedelta(seconds=31))
+        shown[0] = old
+        status, text = get(server.port, "/healthz")
+        assert (status, json.loads(text)["state"]) == (503, "stale")
+        stopped = snapshot(datetime.now(UTC))
+        ended = tuple(replace(one, health=Health.STOPPED) for one in stopped.strategies)
+        shown[0] = replace(stopped, strategies=ended)
+        status, text = get(server.port, "/healthz")
+        assert (status, json.loads(text)["state"]) == (503, "stopped")
+    finally:
+        server.close()
+
+
+def test_readers_that_say_nothing_do_not_keep_others_out() -> None:
+    metrics = BotMetrics()
+    server = MetricsServer(metrics.registry, lambda: snapshot(datetime.now(UTC)), port=0)
+    server.start()
+    silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(5)]
+    try:
+        assert get(server.port, "/healthz")[0] == 200
+        other = MetricsServer(metrics.registry, lambda: None, port=server.port)
+        with pytest.raises(PortTakenError, match="set another metrics_port"):
+            other.start()
+    finally:
+        for one in silent:
+            one.close()
+        server.close()
