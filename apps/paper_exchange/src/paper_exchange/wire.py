@@ -9,7 +9,7 @@ from typing import Any
 
 Row = dict[str, Any]
 
-MONEY_STEP = Decimal("1E-12")
+MONEY_STEP = Decimal("1E-18")
 
 
 def plain(value: Decimal) -> str:
@@ -21,9 +21,9 @@ def plain(value: Decimal) -> str:
 
 
 def money(value: Decimal) -> str:
-    """Return an amount in USDT, exact to twelve places."""
+    """Return an amount in USDT, exact to eighteen places."""
     exponent = value.as_tuple().exponent
-    if isinstance(exponent, int) and exponent < -12:
+    if isinstance(exponent, int) and exponent < -18:
         value = value.quantize(MONEY_STEP, ROUND_HALF_EVEN)
     return plain(value)
 

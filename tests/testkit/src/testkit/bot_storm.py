@@ -1,0 +1,245 @@
+"""Seeded storms over a simulated bot: what goes wrong, when, and what has to hold all the while."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from gridbot.reconciler import NotConfirmedError
+from gridbot.runner import StrategyRunner
+from paper_exchange.control import ACTION
+from paper_exchange.faults import FaultKind, FaultRule
+from paper_exchange.feeds import SyntheticFeed, SyntheticSettings, merged
+from testkit.bot_world import BotWorld, StrategySpec
+from testkit.paper import paper_account, paper_listing, paper_market
+
+WIRE_FAULTS: tuple[tuple[FaultKind, dict[str, Any]], ...] = (
+    (FaultKind.TIMEOUT, {"match": "order/", "executed": True}),
+    (FaultKind.TIMEOUT, {"match": "order/", "executed": False}),
+    (FaultKind.TIMEOUT, {"match": "create", "executed": True}),
+    (FaultKind.HTTP_ERROR, {"executed": True}),
+    (FaultKind.HTTP_ERROR, {"executed": False}),
+    (FaultKind.RET_CODE, {"code": 10016, "executed": True}),
+    (FaultKind.RET_CODE, {"code": 10016, "executed": False}),
+    (FaultKind.RATE_LIMIT, {}),
+    (FaultKind.LOSE, {"channel": "private"}),
+    (FaultKind.LOSE, {"channel": "private", "match": "execution"}),
+    (FaultKind.LOSE, {"channel": "private", "match": "order"}),
+    (FaultKind.DUPLICATE, {"channel": "private"}),
+    (FaultKind.REORDER, {"channel": "private"}),
+    (FaultKind.DELAY, {"channel": "private", "delay_ms": 3_000}),
+    (FaultKind.LOSE, {"channel": "public"}),
+    (FaultKind.DELAY, {"channel": "public", "delay_ms": 2_000}),
+)
+
+
+@dataclass(slots=True)
+class StormReport:
+    """What a storm brought."""
+
+    seed: int
+    faults: list[str] = field(default_factory=list)
+    fills: int = 0
+    starts: int = 0
+    hours: float = 0.0
+    problems: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    digest: str = ""
+
+
+class Storm:
+    """One seeded session: a market, a bot, faults for a while, then quiet, then judgement."""
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        minutes: float = 20.0,
+        kills: bool = True,
+        symbols: tuple[str, ...] = ("BTCUSDT",),
+    ) -> None:
+        self.chance = random.Random(seed)
+        self.report = StormReport(seed)
+        self._minutes = minutes
+        self._kills = kills
+        self.world = BotWorld(
+            [paper_market(symbol) for symbol in symbols],
+            [paper_account(deposit=str(self.chance.choice([2_000, 10_000])))],
+            [
+                StrategySpec(
+                    symbol=symbol,
+                    strat_id=f"grid_{symbol.lower()}",
+                    amount="b0.002" if symbol == "BTCUSDT" else "b0.05",
+                    grid_step=self.chance.choice(["0.05", "0.1", "0.2"]),
+                )
+                for symbol in symbols
+            ],
+            seed=seed,
+        )
+        prices = {"BTCUSDT": Decimal(60_000), "ETHUSDT": Decimal(3_000)}
+        self._feeds = [
+            SyntheticFeed(
+                paper_listing(symbol).instrument,
+                SyntheticSettings(
+                    start_price=prices[symbol],
+                    kind=self.chance.choice(["mean_reversion", "gbm", "gbm+jumps", "sine"]),
+                    volatility=self.chance.choice([0.8, 2.0, 4.0]),
+                    trades_per_s=1.0,
+                    jumps_per_day=200,
+                    jump_ratio=0.004,
+                    seed=seed,
+                ),
+            )
+            for symbol in symbols
+        ]
+
+    async def run(self) -> StormReport:
+        """Run it."""
+
+        world = self.world
+        loop = asyncio.get_running_loop()
+        quiet_s = 100.0
+        end = world.exchange.now_ms + int((self._minutes * 60 + quiet_s) * 1000)
+        player = loop.create_task(world.play(merged(self._feeds), end), name="world market")
+        await asyncio.sleep(1)
+        await world.start()
+        watcher = loop.create_task(self._watch(), name="world watch")
+        await self._weather(self._minutes * 60)
+        await self._heal()
+        await player
+        # the last orders of the bot are on their way for a moment
+        await asyncio.sleep(5)
+        watcher.cancel()
+        self._judge()
+        if world.session is not None:
+            await world.stop()
+        self.report.fills = len(world.paper.account.executions)
+        self.report.starts = world.starts
+        self.report.hours = self._minutes / 60
+        return self.report
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(0.25)
+            for problem in self.world.broken_promises():
+                self._problem(problem)
+
+    def _problem(self, text: str) -> None:
+        if text not in self.report.problems:
+            self.report.problems.append(text)
+
+    async def _weather(self, seconds: float) -> None:
+        passed = 0.0
+        while passed < seconds:
+            wait = min(self.chance.expovariate(1 / 25), seconds - passed)
+            await asyncio.sleep(wait)
+            passed += wait
+            await self._strike()
+
+    async def _strike(self) -> None:
+        world, chance = self.world, self.chance
+        kind = chance.random()
+        if kind < 0.5:
+            fault, options = chance.choice(WIRE_FAULTS)
+            rule = FaultRule(
+                kind=fault,
+                probability=chance.choice([0.2, 0.6, 1.0]),
+                duration_s=chance.choice([2.0, 10.0, 40.0]),
+                **options,
+            )
+            world.paper.parts.faults.add(rule)
+            self._note(f"{fault.value} {options} {rule.probability} for {rule.duration_s} s")
+        elif kind < 0.65 and world.private is not None:
+            for_s = chance.choice([None, 5.0, 45.0])
+            self._note(f"private stream gone for {for_s}")
+            world.private.cut(for_s=for_s)
+        elif kind < 0.72 and world.public is not None:
+            self._note("public stream gone")
+            world.public.cut(for_s=chance.choice([None, 20.0]))
+        elif kind < 0.78:
+            seconds = chance.choice([3.0, 20.0])
+            self._note(f"no connection for {seconds} s")
+            world.transport.is_cut = True
+            asyncio.get_running_loop().call_later(seconds, self._reconnect)
+        elif kind < 0.9:
+            self._market_event()
+        elif self._kills and world.session is not None:
+            await self._restart()
+
+    def _reconnect(self) -> None:
+        self.world.transport.is_cut = False
+
+    def _market_event(self) -> None:
+        chance = self.chance
+        symbol = chance.choice(list(self.world.exchange.markets))
+        actions = [
+            {"do": "jump_price", "symbol": symbol, "percent": str(chance.uniform(-1.5, 1.5))[:6]},
+            {"do": "adl", "account": "one", "symbol": symbol,
+             "direction": chance.choice(["long", "short"]), "qty": "0.003"},
+            {"do": "cancel_orders", "account": "one", "symbol": symbol},
+        ]  # fmt: skip
+        chosen = chance.choice(actions)
+        self._note(str(chosen))
+        self.world.paper.control.run(ACTION.validate_python(chosen))
+
+    async def _restart(self) -> None:
+        world, chance = self.world, self.chance
+        if chance.random() < 0.6:
+            self._note("killed")
+            world.kill()
+        else:
+            self._note("stopped in order")
+            await world.stop()
+        await asyncio.sleep(chance.choice([0.5, 5.0, 60.0]))
+        await self._start()
+
+    async def _start(self) -> None:
+        """Start as a supervisor of processes would: again until it succeeds."""
+
+        for _ in range(100):
+            try:
+                await self.world.start()
+            except NotConfirmedError as error:
+                self._note(f"start refused: {error}"[:120])
+                self.world.kill()
+                await asyncio.sleep(10)
+            else:
+                return
+
+    async def _heal(self) -> None:
+        self._note("quiet from here")
+        self.world.paper.parts.faults.remove()
+        self._reconnect()
+        for stream in (self.world.private, self.world.public):
+            if stream is not None and stream.get_connection_state().disconnected_at is not None:
+                self._note("a stream is still coming back")
+
+    def _judge(self) -> None:
+        world = self.world
+        if world.session is None:
+            self._problem("the bot does not run any more")
+            return
+        if world.session.stopped_because is not None:
+            self.report.stopped.append(world.session.stopped_because)
+        runners = list(world.session.runners.values())
+        self.report.stopped += [
+            runner.stopped_because for runner in runners if runner.stopped_because is not None
+        ]
+        if self.report.stopped:
+            return
+        for text in world.disagreements():
+            self._problem(f"after the storm: {text}")
+        for runner in runners:
+            self._judge_runner(runner)
+
+    def _judge_runner(self, runner: StrategyRunner) -> None:
+        trips = runner.strategy.trips
+        if "account_unknown" in trips or "stream_lost" in trips or "starting" in trips:
+            self._problem(f"{runner.strat_id} is still blocked: {trips}")
+
+    def _note(self, text: str) -> None:
+        seconds = asyncio.get_running_loop().time()
+        self.report.faults.append(f"{seconds:.1f} s: {text}")
