@@ -14,11 +14,13 @@ from backtest.trades import to_us
 from comparator.errors import ComparatorError
 from comparator.exact import of_decimals
 from comparator.grouping import KEY, trades_of_fills
+from comparator.live_fills import client_order_prefixes
 from comparator.loader import LiveTradeLoader, Side
 from comparator.trades import Source
 from grid_db import DatabaseFactory, PrivateExecutionRecord, TenantScope
 from grid_db.testing_rows import NOW, Tenant, after
 from gridcore import DirectionType, SideType
+from gridcore.intents import extract_client_order_prefix
 
 LONG, SHORT = DirectionType.LONG, DirectionType.SHORT
 BUY, SELL = SideType.BUY, SideType.SELL
@@ -242,6 +244,19 @@ def test_microseconds_and_long_decimals_survive_both_databases(database: Databas
     assert trade.price == Decimal("0.00000001")
     assert trade.qty == Decimal("12345678.000000001")
     assert trade.fee == Decimal("-0.123456789012345678")
+
+
+link_ids = st.one_of(
+    st.none(),
+    st.text(alphabet="0123456789abcdefgA-_ \n", max_size=24),
+    st.from_regex(r"[0-9a-f]{16}(-[A-Za-z0-9_-]*)?", fullmatch=True),
+)
+
+
+@given(st.lists(link_ids))
+def test_prefixes_by_the_column_are_those_of_gridcore(links: list[str | None]) -> None:
+    found = client_order_prefixes(pl.Series(links, dtype=pl.String))
+    assert found.to_list() == [extract_client_order_prefix(link) for link in links]
 
 
 fills = st.lists(

@@ -24,6 +24,13 @@ NUMBERS: Final = ("price", "qty", "fee", "realized_pnl")
 TIMES: Final = ("ts_us", "ts", "timestamp")
 SIDES: Final = tuple(side.value for side in SideType)
 LEGS: Final = tuple(leg.value for leg in DirectionType)
+USED: Final = frozenset(
+    {
+        *(*NAMES, *NUMBERS, *TIMES),
+        *("realised_pnl", "kind", "order_id", "strat_id"),
+        *("mark_price", "rate", "paid", "equity"),
+    }
+)
 _OFFSET: Final = r"(Z|z|[+-]\d{2}:?\d{2})$"
 
 
@@ -141,7 +148,10 @@ def _read(path: Path) -> pl.DataFrame:
     try:
         if path.suffix == ".parquet":
             return pl.read_parquet(path)
-        return pl.read_csv(path, infer_schema=False)
+        names = pl.read_csv(path, infer_schema=False, n_rows=0).columns
+        # an export has more columns than are compared
+        wanted = [name for name in names if name in USED]
+        return pl.read_csv(path, infer_schema=False, columns=wanted or None)
     except FileNotFoundError:
         raise ComparatorError(f"{path}: there is no such file") from None
     except pl.exceptions.NoDataError:

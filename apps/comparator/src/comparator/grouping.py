@@ -58,6 +58,19 @@ def trades_of_fills(
     return TradeTable.of_frame(source, trades.drop("prices"), summed, inferred)
 
 
+def with_names(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return fills whose orders all have a name to be joined by.
+
+    What is no order of the strategy (a liquidation, somebody's own order) has no client order id;
+    it is named by kind, symbol and order, so that no two of them are taken for one.
+    """
+    name = pl.concat_str([pl.col("kind"), pl.col("symbol"), pl.col("order_id")], separator=":")
+    nameless = pl.col("client_order_id").fill_null("") == ""
+    return frame.with_columns(
+        client_order_id=pl.when(nameless).then(name).otherwise(pl.col("client_order_id"))
+    )
+
+
 def _sum_if_known(name: str) -> pl.Expr:
     column = pl.col(name)
     return pl.when(column.is_null().any()).then(None).otherwise(column.sum()).alias(name)

@@ -108,7 +108,7 @@ def calculate_metrics(
     live_pnl = live.exact("realized_pnl").total()
     backtest_pnl = backtest.exact("realized_pnl").total()
     kinds = _breach_kinds(result, tolerances)
-    rows = np.unique(np.concatenate(list(kinds.values())))
+    rows = np.array(sorted({pair for found in kinds.values() for pair in found.tolist()}), np.int64)
     return ValidationMetrics(
         live_trades=len(live),
         backtest_trades=len(backtest),
@@ -206,6 +206,13 @@ def cumulative_pnl(table: TradeTable, times_us: Rows) -> NDArray[np.float64]:
     return np.asarray(sums[np.searchsorted(table.ts_us, times_us, side="right")])
 
 
+def moments(live: TradeTable, backtest: TradeTable) -> Rows:
+    """Return the times at which either side traded, ascending, each once."""
+    # two ascending runs: merging is faster than looking for the unique ones
+    times = np.sort(np.concatenate((live.ts_us, backtest.ts_us)), kind="stable")
+    return times[np.diff(times, prepend=-1) > 0]
+
+
 def correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
     """Return Pearson's correlation; None where a curve does not move or has one point."""
     if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
@@ -216,5 +223,5 @@ def correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float |
 
 
 def _pnl_correlation(live: TradeTable, backtest: TradeTable) -> float | None:
-    times = np.union1d(live.ts_us, backtest.ts_us)
+    times = moments(live, backtest)
     return correlation(cumulative_pnl(live, times), cumulative_pnl(backtest, times))

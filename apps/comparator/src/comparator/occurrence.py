@@ -85,18 +85,28 @@ def nearest(fewer: Ints, more: Ints, most_cells: int = MOST_CELLS) -> Ints:
     count, spare = len(fewer), len(more) - len(fewer)
     if count * (spare + 1) > most_cells:
         return np.arange(1, count + 1)
-    skipped = np.zeros((count, spare + 1), dtype=np.int32)  # skips up to here on the best path
-    cost = np.zeros(spare + 1, dtype=np.int64)
-    places = np.arange(spare + 1)
-    for row in range(count):
-        # the best path so far with at most this many skips; the earliest of equal ones
-        best = np.minimum.accumulate(cost)
-        lower = np.concatenate(([True], cost[1:] < best[:-1]))
-        skipped[row] = np.maximum.accumulate(np.where(lower, places, 0))
-        cost = best + np.abs(more[row : row + spare + 1] - fewer[row])
-    numbers = np.empty(count, dtype=np.int64)
-    skips = int(cost.argmin())
-    for row in range(count - 1, -1, -1):
-        numbers[row] = row + skips + 1
-        skips = int(skipped[row, skips])
+    # best[i]: least cost of the first i times, the last of them `skips` numbers ahead
+    best = np.zeros(count + 1, dtype=np.int64)
+    switches = np.zeros((spare + 1, count + 1), dtype=np.int32)
+    least, at_end = -1, 0
+    for skips in range(spare + 1):
+        costs = np.zeros(count + 1, dtype=np.int64)
+        np.cumsum(np.abs(more[skips : skips + count] - fewer), out=costs[1:])
+        if skips:
+            ahead = best - costs
+            lowest = np.minimum.accumulate(ahead)
+            # where the path leaves the level below: of equal ones the latest
+            places = np.where(ahead == lowest, np.arange(count + 1), 0)
+            switches[skips] = np.maximum.accumulate(places)
+            best = lowest + costs
+        else:
+            best = costs
+        if least < 0 or best[count] < least:
+            least, at_end = int(best[count]), skips
+    numbers = np.arange(1, count + 1, dtype=np.int64)
+    stop = count
+    for skips in range(at_end, 0, -1):
+        start = int(switches[skips, stop])
+        numbers[start:stop] += skips
+        stop = start
     return numbers

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
+import polars as pl
 
 from backtest.figures import price_text
 from comparator.evidence import Evidence
@@ -35,11 +36,12 @@ def breach_notes(
 
 
 def _pairs(result: MatchResult, wanted: Iterable[Breach]) -> dict[Breach, MatchedTrade]:
-    keys = set(wanted)
-    frame = result.live.frame[result.live_rows].select("client_order_id", "occurrence")
-    at = np.array(
-        [number for number, row in enumerate(frame.iter_rows()) if row in keys], dtype=np.int64
+    keys = pl.DataFrame(
+        list(wanted), schema={"client_order_id": pl.String, "occurrence": pl.Int64}, orient="row"
     )
+    pairs = result.live.frame[result.live_rows].select(keys.columns).with_row_index("pair")
+    found = pairs.join(keys, on=keys.columns, how="semi")["pair"]
+    at = found.cast(pl.Int64).to_numpy().astype(np.int64)
     live = result.live.take(result.live_rows[at]).trades()
     backtest = result.backtest.take(result.backtest_rows[at]).trades()
     return {

@@ -13,7 +13,7 @@ from backtest.report_charts import EQUITY_COLOUR, GREY, LONG_COLOUR, SHORT_COLOU
 from backtest.thinning import thin_evenly, thin_rows
 from comparator.comparison import Comparison
 from comparator.exact import Rows
-from comparator.metrics import cumulative_pnl
+from comparator.metrics import cumulative_pnl, moments
 from comparator.trades import TradeTable
 
 US_PER_MS, US_PER_S = 1_000, 1_000_000
@@ -174,7 +174,7 @@ def _labels(table: TradeTable) -> list[str]:
 
 def _add_profit(figure: go.Figure, comparison: Comparison) -> None:
     live, backtest = comparison.result.live, comparison.result.backtest
-    times = np.union1d(live.ts_us, backtest.ts_us)
+    times = moments(live, backtest)
     ours, theirs = cumulative_pnl(live, times), cumulative_pnl(backtest, times)
     _line(figure, times, ours, 2, "live", LIVE_COLOUR, None, shown=True)
     _line(figure, times, theirs, 2, "backtest", BACKTEST_COLOUR, "dash", shown=True)
