@@ -1,0 +1,78 @@
+"""Whether the bot is alive, judged by its status file alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from gridbot.status import Heartbeat, StatusError, StatusFile
+
+BEATS_MISSED = 2  # heartbeats that have to be missed before our own eyes
+
+
+class Verdict(StrEnum):
+    """What a look at the status file tells."""
+
+    FRESH = "fresh"
+    SUSPECT = "suspect"  # old, and watched not long enough to be sure
+    STALE = "stale"
+    STOPPED = "stopped"  # by an orderly shutdown, so its orders are meant to rest
+    BLIND = "blind"  # no heartbeat was ever seen: nobody knows
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One judgement, and why."""
+
+    verdict: Verdict
+    reason: str
+
+
+class HeartbeatWatch:
+    """Judges the heartbeat by two clocks, so that a clock that is set never looks like a death.
+
+    A heartbeat is stale when it is older than `stale_after_s` by the wall clock and did not move
+    for two beats while we watched; or, where the wall clock says that it lies in the future, when
+    it did not move for `stale_after_s`. A file that is gone or unreadable counts as its last
+    heartbeat.
+    """
+
+    def __init__(self, file: StatusFile, stale_after_s: float, beat_interval_s: float) -> None:
+        self._file = file
+        self._stale_after_s = stale_after_s
+        self._watched_s = min(BEATS_MISSED * beat_interval_s, stale_after_s)
+        self._last: Heartbeat | None = None
+        self._moved_at = 0.0
+
+    @property
+    def watched_s(self) -> float:
+        """How long a heartbeat has to be watched before it is judged stale."""
+        return self._watched_s
+
+    def look(self, now: datetime, clock_s: float) -> Look:
+        """Read the file and judge. `clock_s` is of a clock that never goes back."""
+        problem = ""
+        try:
+            found = self._file.heartbeat()
+        except StatusError as error:
+            problem = f" ({error})"
+        else:
+            if self._last is None or (found.at, found.pid) != (self._last.at, self._last.pid):
+                self._moved_at = clock_s
+            self._last = found
+        last = self._last
+        if last is None:
+            return Look(Verdict.BLIND, f"there is no heartbeat to read{problem}")
+        if last.is_stopped:
+            return Look(Verdict.STOPPED, f"the bot was stopped in order at {last.at.isoformat()}")
+        age_s, still_s = last.age_s(now), clock_s - self._moved_at
+        needed_s = self._stale_after_s if age_s < 0 else self._watched_s
+        told_s = max(age_s, still_s)
+        who = f"the bot (process {last.pid})"
+        is_old = age_s >= self._stale_after_s
+        if (age_s < 0 or is_old) and still_s >= needed_s:
+            return Look(Verdict.STALE, f"no heartbeat of {who} for {told_s:.0f} s{problem}")
+        if is_old:
+            return Look(Verdict.SUSPECT, f"the last heartbeat of {who} is {age_s:.0f} s old")
+        return Look(Verdict.FRESH, f"heartbeat of {who} {told_s:.0f} s ago{problem}")

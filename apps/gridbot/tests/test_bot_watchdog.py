@@ -1,0 +1,432 @@
+"""The watchdog against an exchange over sockets: what it takes away, and when it must not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from bybit_adapter import (
+    BatchItem,
+    BybitRestClient,
+    Environment,
+    Listing,
+    Order,
+    OrderKey,
+    PlaceRequest,
+    make_order_link_id,
+)
+from gridbot.alerts import AlertKey
+from gridbot.config import GridbotConfig
+from gridbot.config_file import load_gridbot_config
+from gridbot.snapshot import BotSnapshot
+from gridbot.status import StatusFile
+from gridbot.watch_heartbeat import HeartbeatWatch, Verdict
+from gridbot.watch_orders import cancel_opening
+from gridbot.watchdog import NothingToWatchError, Watchdog, main
+from gridcore import DirectionType, SideType
+from testkit.paper import KEY, SECRET, PaperHost, paper_market
+
+pytestmark = pytest.mark.integration
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+OURS = "0123456789abcdef"
+TEXT = f"""accounts:
+  - {{name: main, environment: paper, paper_port: PORT, api_key: {KEY}, api_secret: {SECRET}}}
+strategies:
+  - {{strat_id: btc, account: main, symbol: BTCUSDT}}
+  - {{strat_id: shadow, account: main, symbol: ETHUSDT, shadow_mode: true}}
+status_path: STATUS
+status_interval: 0.1
+watchdog: {{stale_after: 0.5, check_interval: 0.05, repeat_interval: 0.2}}
+"""
+
+
+class Heard:
+    """Keeps alerts."""
+
+    def __init__(self) -> None:
+        self.alerts: list[tuple[AlertKey, str]] = []
+
+    def alert(self, key: AlertKey, text: str, *, about: str = "") -> None:
+        self.alerts.append((key, text))
+
+    @property
+    def keys(self) -> list[AlertKey]:
+        return [key for key, _ in self.alerts]
+
+
+@dataclass
+class Stage:
+    """An exchange with orders, a configuration that points at it, and a status file."""
+
+    host: PaperHost
+    rest: BybitRestClient
+    path: Path
+    status: StatusFile
+
+    @property
+    def config(self) -> GridbotConfig:
+        return load_gridbot_config(self.path, {})
+
+    def place(
+        self,
+        price: int,
+        side: SideType = SideType.BUY,
+        *,
+        closing: bool = False,
+        link_id: str | None = None,
+        symbol: str = "BTCUSDT",
+    ) -> str:
+        is_long = (side is SideType.BUY) is not closing
+        request = PlaceRequest(
+            symbol=symbol,
+            direction=DirectionType.LONG if is_long else DirectionType.SHORT,
+            side=side,
+            qty=Decimal("0.01"),
+            price=Decimal(price),
+            order_link_id=link_id or make_order_link_id(OURS, datetime.now(UTC)),
+            reduce_only=closing,
+        )
+        return self.rest.place_order(request).order_id
+
+    def open_orders(self, symbol: str = "BTCUSDT") -> set[str]:
+        return {order.order_id for order in self.rest.get_open_orders(symbol)}
+
+    def beat(self, age_s: float = 0.0, *, is_stopped: bool = False) -> None:
+        at = datetime.now(UTC) - timedelta(seconds=age_s)
+        self.status.write(BotSnapshot(taken_at=at, started_at=at, pid=4711, is_stopped=is_stopped))
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    with PaperHost([paper_market(), paper_market("ETHUSDT")]) as host:
+        host.trade("60000")
+        host.trade("3000", symbol="ETHUSDT")
+        port = host.server.port
+        status = StatusFile(tmp_path / "status.json")
+        path = tmp_path / "g.yaml"
+        path.write_text(TEXT.replace("PORT", str(port)).replace("STATUS", str(status.path)))
+        with BybitRestClient(KEY, SECRET, Environment.local(port)) as rest:
+            yield Stage(host, rest, path, status)
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
+    limit = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < limit, "it did not happen"
+        time.sleep(0.02)
+
+
+def run_until(dog: Watchdog, condition: Callable[[], bool]) -> None:
+    stop = threading.Event()
+    thread = threading.Thread(target=dog.run, args=(stop,))
+    thread.start()
+    try:
+        until(condition)
+    finally:
+        stop.set()
+        thread.join(30)
+        dog.close()
+
+
+def fill_book(stage: Stage) -> tuple[set[str], set[str]]:
+    """Return (orders to be taken away, orders to be left)."""
+    stage.place(59990)
+    stage.host.trade("59900")  # the long leg holds 0.01
+    until(lambda: any(row.size for row in stage.rest.get_positions("BTCUSDT")))
+    opening = {
+        stage.place(59000),
+        stage.place(58000),
+        stage.place(61000, SideType.SELL),
+        stage.place(57000, link_id=f"{OURS}"),
+    }
+    kept = {
+        stage.place(62000, SideType.SELL, closing=True),
+        stage.place(56000, link_id="by-hand"),
+        stage.place(55000, link_id=f"{OURS}extra"),
+    }
+    stage.place(2900, symbol="ETHUSDT")
+    until(lambda: stage.open_orders() == opening | kept)
+    return opening, kept
+
+
+def test_a_dead_bot_loses_its_opening_orders_and_nothing_else(stage: Stage, heard: Heard) -> None:
+    _, kept = fill_book(stage)
+    stage.beat(age_s=5)
+    dog = Watchdog(stage.config, heard)
+    run_until(dog, lambda: bool(heard.alerts))
+    assert stage.open_orders() == kept
+    assert len(stage.open_orders("ETHUSDT")) == 1  # of a strategy in shadow mode
+    (key, text), *_ = heard.alerts
+    assert key is AlertKey.WATCHDOG_CANCELLED
+    assert "no heartbeat of the bot (process 4711) for 5 s" in text
+    assert "main BTCUSDT: 4 opening orders cancelled, 1 closing ones left, 2 of others left" in text
+    assert SECRET not in text
+
+
+def test_a_fresh_heartbeat_is_left_alone(stage: Stage, heard: Heard) -> None:
+    stage.place(59000)
+    dog = Watchdog(stage.config, heard)
+    for _ in range(30):
+        stage.beat()
+        assert dog.step()
+        time.sleep(0.05)
+    assert len(stage.open_orders()) == 1
+    assert heard.alerts == []
+
+
+def test_an_old_file_that_begins_to_beat_is_left_alone(stage: Stage, heard: Heard) -> None:
+    stage.place(59000)
+    stage.beat(age_s=3600)  # of yesterday; the bot is just being started
+    dog = Watchdog(stage.config, heard)
+    assert dog.look().verdict is Verdict.SUSPECT
+    dog.step()
+    stage.beat()
+    time.sleep(0.3)
+    dog.step()
+    assert len(stage.open_orders()) == 1
+    assert heard.alerts == []
+
+
+def test_an_orderly_stop_leaves_the_orders(stage: Stage, heard: Heard) -> None:
+    stage.place(59000)
+    stage.beat(age_s=60, is_stopped=True)
+    dog = Watchdog(stage.config, heard)
+    for _ in range(10):
+        assert dog.step()
+        time.sleep(0.05)
+    assert len(stage.open_orders()) == 1
+    assert heard.alerts == []
+
+
+def test_without_any_heartbeat_somebody_is_told_once(stage: Stage, heard: Heard) -> None:
+    stage.place(59000)
+    dog = Watchdog(stage.config, heard)
+    for _ in range(20):
+        assert not dog.step()
+        time.sleep(0.05)
+    assert heard.keys == [AlertKey.WATCHDOG_BLIND]
+    assert "does not exist" in heard.alerts[0][1]
+    assert len(stage.open_orders()) == 1
+
+
+@pytest.mark.parametrize("content", [None, "{"])
+def test_a_file_that_disappears_counts_as_its_last_heartbeat(
+    stage: Stage, heard: Heard, content: str | None
+) -> None:
+    stage.place(59000)
+    stage.beat()
+    dog = Watchdog(stage.config, heard)
+    assert dog.look().verdict is Verdict.FRESH
+    if content is None:
+        stage.status.path.unlink()
+    else:
+        stage.status.path.write_text(content)
+    run_until(dog, lambda: bool(heard.alerts))
+    assert heard.keys[0] is AlertKey.WATCHDOG_CANCELLED
+    assert stage.open_orders() == set()
+
+
+def test_a_bot_that_comes_back_is_told_and_left_alone(stage: Stage, heard: Heard) -> None:
+    stage.place(59000)
+    stage.beat(age_s=5)
+    dog = Watchdog(stage.config, heard)
+    run_until(dog, lambda: heard.keys == [AlertKey.WATCHDOG_CANCELLED])
+    stage.beat()
+    stage.place(58000)
+    assert dog.step()
+    assert heard.keys[-1] is AlertKey.WATCHDOG_BOT_BACK
+    assert len(stage.open_orders()) == 1
+
+
+def test_orders_that_appear_while_it_is_dead_are_taken_too(stage: Stage, heard: Heard) -> None:
+    stage.place(59000)
+    stage.beat(age_s=5)
+    dog = Watchdog(stage.config, heard)
+    stop = threading.Event()
+    thread = threading.Thread(target=dog.run, args=(stop,))
+    thread.start()
+    until(lambda: len(heard.alerts) == 1)
+    stage.place(58000)  # one that was on its way
+    until(lambda: stage.open_orders() == set())
+    stop.set()
+    thread.join(10)
+    dog.close()
+    assert set(heard.keys) == {AlertKey.WATCHDOG_CANCELLED}
+
+
+def test_an_exchange_that_is_away_is_tried_again(stage: Stage, heard: Heard) -> None:
+    stage.place(59000)
+    stage.beat(age_s=5)
+    nowhere = BybitRestClient(
+        KEY, SECRET, Environment.local(1), query_attempts=1, query_timeout_s=1
+    )
+
+    class Wavering:
+        """Not to be reached at first."""
+
+        failures = 2
+
+        def get_open_orders(self, symbol: str) -> Listing[Order]:
+            self.failures -= 1
+            return (nowhere if self.failures >= 0 else stage.rest).get_open_orders(symbol)
+
+        def cancel_batch(self, keys: list[OrderKey]) -> list[BatchItem]:
+            return stage.rest.cancel_batch(keys)
+
+    dog = Watchdog(stage.config, heard, connect=lambda _: Wavering())
+    run_until(dog, lambda: AlertKey.WATCHDOG_CANCELLED in heard.keys)
+    nowhere.close()
+    assert heard.keys[0] is AlertKey.WATCHDOG_FAILED
+    assert "FAILED: ExchangeUnavailable" in heard.alerts[0][1]
+    assert stage.open_orders() == set()
+
+
+def test_many_orders_go_in_batches(stage: Stage, heard: Heard) -> None:
+    for number in range(35):
+        stage.place(59000 - number)
+    stage.beat(age_s=5)
+    dog = Watchdog(stage.config, heard)
+    run_until(dog, lambda: bool(heard.alerts))
+    assert "35 opening orders cancelled" in heard.alerts[0][1]
+    assert stage.open_orders() == set()
+
+
+def test_it_stops_when_the_bot_is_back_in_the_middle(stage: Stage) -> None:
+    stage.place(59000)
+    (report,) = cancel_opening(stage.rest, "main", ["BTCUSDT"], lambda: False)
+    assert "the bot is back" in report.failure
+    assert len(stage.open_orders()) == 1
+
+
+def test_an_order_that_stays_is_told(stage: Stage) -> None:
+    class Stubborn:
+        def get_open_orders(self, symbol: str) -> Listing[Order]:
+            return stage.rest.get_open_orders(symbol)
+
+        def cancel_batch(self, keys: list[OrderKey]) -> list[BatchItem]:
+            return stage.rest.cancel_batch([replace(key, order_id="nothing") for key in keys])
+
+    stage.place(59000)
+    (report,) = cancel_opening(
+        Stubborn(),
+        "main",
+        ["BTCUSDT"],
+        lambda: True,
+        wait=lambda _: None,  # type: ignore[arg-type]
+    )
+    assert report.failure == "1 opening orders are still listed"
+    assert report.cancelled == set()
+
+
+# the heartbeat and the clocks
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> StatusFile:
+    return StatusFile(tmp_path / "status.json")
+
+
+def beat(file: StatusFile, at: datetime) -> None:
+    file.write(BotSnapshot(taken_at=at, started_at=at, pid=1))
+
+
+def test_a_clock_set_forward_is_no_death(file: StatusFile) -> None:
+    watch = HeartbeatWatch(file, stale_after_s=60, beat_interval_s=10)
+    beat(file, NOW)
+    assert watch.look(NOW, 0).verdict is Verdict.FRESH
+    jumped = NOW + timedelta(hours=1)
+    assert watch.look(jumped, 5).verdict is Verdict.SUSPECT
+    beat(file, jumped)
+    assert watch.look(jumped, 10).verdict is Verdict.FRESH
+
+
+def test_a_clock_set_back_hides_no_death(file: StatusFile) -> None:
+    watch = HeartbeatWatch(file, stale_after_s=60, beat_interval_s=10)
+    beat(file, NOW)
+    back = NOW - timedelta(hours=1)
+    assert watch.look(back, 0).verdict is Verdict.FRESH
+    assert watch.look(back + timedelta(seconds=59), 59).verdict is Verdict.FRESH
+    assert watch.look(back + timedelta(seconds=60), 60).verdict is Verdict.STALE
+
+
+def test_a_death_is_seen_after_the_configured_time(file: StatusFile) -> None:
+    watch = HeartbeatWatch(file, stale_after_s=60, beat_interval_s=10)
+    beat(file, NOW)
+    verdicts = [
+        watch.look(NOW + timedelta(seconds=second), second).verdict for second in range(0, 70, 5)
+    ]
+    assert verdicts.index(Verdict.STALE) == 12
+    assert set(verdicts) == {Verdict.FRESH, Verdict.STALE}
+
+
+# the command
+
+
+def test_once_says_what_it_did_by_its_exit_code(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--config", str(stage.path), "--once"]
+    stage.place(59000)
+    assert main(arguments) == 2  # nothing to read
+    stage.beat()
+    assert main(arguments) == 0
+    assert len(stage.open_orders()) == 1
+    stage.beat(age_s=5)
+    assert main(arguments) == 0
+    assert stage.open_orders() == set()
+    told = capsys.readouterr().err
+    assert "watchdog_cancelled" in told
+    assert SECRET not in told
+
+
+def test_a_configuration_without_anything_to_watch_is_refused(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo = Path(__file__).resolve().parents[3] / "conf" / "demo.yaml"
+    assert main(["--config", str(demo)]) == 1
+    assert "watchdog: no account has orders to look after" in capsys.readouterr().err
+    assert main(["--config", "nowhere.yaml"]) == 1
+    assert main(["--nonsense"]) == 1
+    assert main(["--help"]) == 0
+    config = load_gridbot_config(demo, {})
+    with pytest.raises(NothingToWatchError):
+        Watchdog(config, Heard())
+
+
+def test_as_a_process_it_watches_until_it_is_told_to_end(stage: Stage) -> None:
+    stage.place(59000)
+    stage.beat(age_s=5)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gridbot.watchdog", "--config", str(stage.path)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+    )
+    try:
+        until(lambda: stage.open_orders() == set(), timeout_s=30)
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=15)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0, told
+    assert "1 opening orders cancelled" in told
+    assert SECRET not in told
+    assert "Traceback" not in told
