@@ -272,10 +272,12 @@ class GridEngine:
     def _compare_all(self, direction: DirectionType, resting: RestingSide) -> _Comparison:
         cancels: list[WantCancel] = []
         kept = self._keep_one(resting, cancels) if resting.extras else resting.by_ticks
-        ticks = self.grid.ticks
         differing: dict[int, Work] = {}
-        for index in range(len(ticks)):
-            work = self._difference(direction, index, kept.get(ticks[index]))
+        for index, (ticks, side) in enumerate(zip(self.grid.ticks, self.grid.sides, strict=True)):
+            order = kept.get(ticks)
+            if order is not None and order.side is _WANTED[side]:
+                continue  # most levels have the order they want
+            work = self._difference(direction, index, order)
             if work is not None:
                 differing[index] = work
         outside = kept.keys() - self._levels.keys()

@@ -179,7 +179,10 @@ class RestingSide:
         self.version = 0
         self._changes: deque[int] = deque(maxlen=REMEMBERED_CHANGES)  # prices, newest first
         for order in orders:
-            self.add(order)
+            if order.price_ticks in self.by_ticks:
+                self.extras.append(order)
+            else:
+                self.by_ticks[order.price_ticks] = order
 
     def __len__(self) -> int:
         return len(self.by_ticks) + len(self.extras)
