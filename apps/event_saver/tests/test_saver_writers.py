@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event, text
 
 from event_saver.rows import Batch
 from event_saver.spool import Spool
 from event_saver.writers import WriteLimits, WriteLoop, WriterSet
 from grid_db import CaptureStream, DatabaseFactory, PublicTradeRepository, TenantScope
-from grid_db.testing import settings_for
 from grid_db.testing_rows import NOBODY, SYMBOL, Tenant, after, market_gap, ticker, trade
 
 LIMITS = WriteLimits(
     batch_size=10, flush_interval_s=0.1, first_retry_s=0.05, longest_retry_s=0.2, memory_rows=500
 )
+
+
+Block = Callable[..., AbstractContextManager[None]]
 
 
 class Writing:
@@ -64,34 +64,6 @@ def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
 def stored(database: DatabaseFactory) -> list[str]:
     with database.get_session() as session:
         return [one.trade_id for one in PublicTradeRepository(session).iterate(SYMBOL)]
-
-
-@contextmanager
-def outage(database: DatabaseFactory) -> Iterator[None]:
-    """Keep the database from taking anything: errors on both, as a stopped server gives them."""
-    if database.dialect == "sqlite":
-
-        def impatient(connection: object, *_: object) -> None:
-            connection.execute("PRAGMA busy_timeout = 20")  # type: ignore[attr-defined]  # sqlite3's
-
-        event.listen(database.engine, "checkout", impatient)
-        with database.engine.connect() as other:
-            other.exec_driver_sql("BEGIN EXCLUSIVE")
-            yield
-            other.rollback()
-        event.remove(database.engine, "checkout", impatient)
-        return
-    name = database.engine.url.database
-    with DatabaseFactory(settings_for(database.engine.url.set(database="postgres"))) as admin:
-        engine = admin.engine.execution_options(isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
-            connection.execute(
-                text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :n"),
-                {"n": name},
-            )
-            yield
-            connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
 
 
 def test_rows_are_written_by_size_and_by_age(
@@ -148,7 +120,7 @@ def test_every_kind_of_every_user_is_stored(
 
 
 def test_an_outage_loses_nothing_and_the_spool_is_empty_afterwards(
-    start: Callable[..., Writing], database: DatabaseFactory, spool: Spool
+    start: Callable[..., Writing], database: DatabaseFactory, spool: Spool, outage: Block
 ) -> None:
     one = start()
     one.writers.trades.add_records([trade(n) for n in range(10)])
@@ -168,7 +140,7 @@ def test_an_outage_loses_nothing_and_the_spool_is_empty_afterwards(
 
 
 def test_what_stayed_on_disk_is_stored_by_the_next_start_in_order(
-    database: DatabaseFactory, spool: Spool, tmp_path: Path
+    database: DatabaseFactory, spool: Spool, tmp_path: Path, outage: Block
 ) -> None:
     first = Writing(database, spool, LIMITS)
     with outage(database):
@@ -211,23 +183,8 @@ def test_rows_of_an_account_that_is_gone_are_kept_aside(
     assert spool.rejected_rows == 1
 
 
-@contextmanager
-def hanging(database: DatabaseFactory, seconds: float) -> Iterator[None]:
-    """Let statements hang: another connection holds what they need."""
-    with database.engine.connect() as other:
-        if database.dialect == "sqlite":
-            other.exec_driver_sql("BEGIN EXCLUSIVE")
-        else:
-            other.exec_driver_sql("LOCK TABLE public_trades IN ACCESS EXCLUSIVE MODE")
-        timer = threading.Timer(seconds, lambda: None)
-        timer.start()
-        yield
-        timer.join()
-        other.rollback()
-
-
 def test_a_statement_that_hangs_does_not_let_memory_grow(
-    start: Callable[..., Writing], database: DatabaseFactory, spool: Spool
+    start: Callable[..., Writing], database: DatabaseFactory, spool: Spool, hanging: Block
 ) -> None:
     one = start()
     with hanging(database, 0.3):
@@ -241,7 +198,7 @@ def test_a_statement_that_hangs_does_not_let_memory_grow(
 
 
 def test_stopping_while_a_statement_hangs_puts_everything_on_disk(
-    database: DatabaseFactory, spool: Spool, tmp_path: Path
+    database: DatabaseFactory, spool: Spool, tmp_path: Path, hanging: Block
 ) -> None:
     one = Writing(database, spool, WriteLimits(batch_size=10, flush_interval_s=5))
     with hanging(database, 0):
@@ -261,7 +218,7 @@ def test_stopping_while_a_statement_hangs_puts_everything_on_disk(
 
 
 def test_with_no_room_public_rows_go_first_and_the_loss_is_told(
-    database: DatabaseFactory, tmp_path: Path
+    database: DatabaseFactory, tmp_path: Path, outage: Block
 ) -> None:
     tenant = Tenant(database, "alice")
     small = Spool(tmp_path / "small", max_bytes=10_000)
@@ -286,7 +243,7 @@ def test_with_no_room_public_rows_go_first_and_the_loss_is_told(
 
 
 def test_durable_waits_for_rows_added_before_and_gives_up_in_time(
-    start: Callable[..., Writing], database: DatabaseFactory
+    start: Callable[..., Writing], database: DatabaseFactory, hanging: Block
 ) -> None:
     one = start(WriteLimits(batch_size=1_000, flush_interval_s=60))
     one.writers.trades.add_records([trade(n) for n in range(3)])

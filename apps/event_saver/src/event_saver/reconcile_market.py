@@ -21,7 +21,7 @@ _MOST_WAITING = 20_000
 
 @dataclass(frozen=True, slots=True)
 class MissingTrades:
-    """What REST could not give of a stretch: [start, end), and why."""
+    """What REST could not give: after `start`, before `end`, and why."""
 
     start: datetime
     end: datetime
@@ -51,39 +51,22 @@ class TradeSource:
         return self._archive_url is not None
 
     async def fetch_recent(
-        self, symbol: str, start: datetime, end: datetime
+        self, symbol: str, known: datetime, end: datetime
     ) -> MissingTrades | None:
-        """Fetch what REST still has from `start` on; None when nothing of [start, end] is missing.
+        """Fetch what REST still has after `known`; None when nothing up to `end` is missing.
 
-        Raises BybitError.
+        known is the exchange's time of the last trade that is certain to be there, so that no
+        clock of another machine decides. Raises BybitError.
         """
         trades = await self._client.get_recent_trades(symbol, RECENT_TRADES)
         now = datetime.now(UTC)
-        wanted = [trade for trade in trades if trade.time >= start - OVERLAP]
+        wanted = [trade for trade in trades if trade.time >= known - OVERLAP]
         self._writer.add([as_update(StreamKind.PUBLIC_TRADE, trade, now) for trade in wanted])
-        if len(trades) < RECENT_TRADES or trades[0].time < start:
+        if len(trades) < RECENT_TRADES or trades[0].time < known:
             return None
-        oldest = trades[0]
-        if await self._is_stored_before(symbol, oldest.trade_id, start, oldest.time):
-            return None
-        if oldest.time >= end:
-            return MissingTrades(start, end, "out of reach of the last 1,000 trades")
         return MissingTrades(
-            start, oldest.time, "only the last 1,000 trades can be asked for afterwards"
+            known, trades[0].time, "only the last 1,000 trades can be asked for afterwards"
         )
-
-    async def _is_stored_before(
-        self, symbol: str, trade_id: str, start: datetime, moment: datetime
-    ) -> bool:
-        """Tell whether the stream had brought that trade itself, before the break."""
-        if moment > start + OVERLAP:
-            return False  # it came after the break, so it is stored because it was just fetched
-
-        def look() -> bool:
-            with self._database.get_session() as session:
-                return PublicTradeRepository(session).exists_by_trade_id(symbol, trade_id)
-
-        return await in_thread(look)
 
     async def last_stored(self, symbol: str) -> datetime | None:
         """Return the time of the newest trade in the database. Raises GridDbError."""

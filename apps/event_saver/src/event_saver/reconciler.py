@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -25,12 +25,21 @@ from grid_db import ALL_SYMBOLS, CaptureStream, DatabaseFactory, GapStatus, Grid
 
 log = logging.getLogger(__name__)
 
-# REST may lag behind the stream, and the stream's own rows, which say more, are to come first.
-SETTLE_S = 1.5
-PAUSES_S = (1.0, 4.0, 15.0)
 ARCHIVE_PATIENCE = timedelta(days=10)
 T = TypeVar("T")
 _TROUBLE = (BybitError, GridDbError, ArchiveError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to wait for REST, in seconds.
+
+    settle_s: after a connection, because REST may lag behind the stream, and because the stream's
+    own rows, which say more, are to come first. pauses_s: between attempts.
+    """
+
+    settle_s: float = 1.5
+    pauses_s: tuple[float, ...] = (1.0, 4.0, 15.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +70,7 @@ class GapReconciler:
         trades: TradeSource,
         *,
         threshold_s: float = 5.0,
-        settle_s: float = SETTLE_S,
-        pauses_s: Iterable[float] = PAUSES_S,
+        patience: Patience | None = None,
     ) -> None:
         self._database = database
         self._writers = writers
@@ -70,8 +78,7 @@ class GapReconciler:
         self._trades = trades
         self._accounts = AccountSource(database, writers)
         self._threshold = timedelta(seconds=threshold_s)
-        self._settle_s = settle_s
-        self._pauses_s = tuple(pauses_s)
+        self._patience = patience or Patience()
         self._locks: dict[str, asyncio.Lock] = {}
         self.closed = 0  # stretches that were fetched in full
         self.noted = 0  # entries of the ledger
@@ -79,22 +86,25 @@ class GapReconciler:
 
     # market data
 
-    async def close_market(self, symbols: Iterable[str], stretch: Stretch) -> None:
-        """Fetch the trades of a stretch and note what is lost; returns when that is safe."""
-        await asyncio.sleep(self._settle_s)
-        for symbol in symbols:
+    async def close_market(self, known: Mapping[str, datetime], stretch: Stretch) -> None:
+        """Fetch the trades of a stretch and note what is lost; returns when that is safe.
+
+        known has, by symbol, the exchange's time of the last trade that is certain to be there.
+        """
+        await asyncio.sleep(self._patience.settle_s)
+        for symbol, last in known.items():
             async with self._lock(symbol):
-                await self._close_trades(symbol, stretch)
+                await self._close_trades(symbol, last, stretch)
                 self._note_state(CaptureStream.TICKERS, symbol, None, None, stretch)
         await self._safe()
 
-    async def _close_trades(self, symbol: str, stretch: Stretch) -> None:
+    async def _close_trades(self, symbol: str, known: datetime, stretch: Stretch) -> None:
         async def fetch() -> MissingTrades | None:
-            return await self._trades.fetch_recent(symbol, stretch.start, stretch.end)
+            return await self._trades.fetch_recent(symbol, known, stretch.end)
 
         missing, trouble = await self._tried(fetch)
         if trouble is not None:
-            missing = MissingTrades(stretch.start, stretch.end, trouble)
+            missing = MissingTrades(known, stretch.end, trouble)
         if missing is None:
             self.closed += 1
             return
@@ -117,7 +127,7 @@ class GapReconciler:
 
     async def close_account(self, feed: AccountFeed, stretch: Stretch) -> None:
         """Fetch what an account did in a stretch, and how it stands; returns when that is safe."""
-        await asyncio.sleep(self._settle_s)
+        await asyncio.sleep(self._patience.settle_s)
         owner = feed.owner
         async with self._lock(owner.account_id):
             if owner.run_id is not None:
@@ -190,7 +200,7 @@ class GapReconciler:
 
     async def _tried(self, work: Callable[[], Awaitable[T]]) -> tuple[T | None, str | None]:
         """Return the result of work, or the trouble that was left after some attempts."""
-        for pause in (*self._pauses_s, None):
+        for pause in (*self._patience.pauses_s, None):
             try:
                 return await work(), None
             except _TROUBLE as error:

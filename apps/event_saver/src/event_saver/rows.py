@@ -70,11 +70,15 @@ def _store_orders(session: Session, user_id: str | None, records: Sequence[Any])
 
 
 def _store_positions(session: Session, user_id: str | None, records: Sequence[Any]) -> int:
-    return TenantScope(session, str(user_id)).positions.bulk_insert(records)
+    # of several states told for one moment the last is the one that holds
+    latest = {(r.account_id, r.symbol, r.direction, r.exchange_ts): r for r in records}
+    return TenantScope(session, str(user_id)).positions.bulk_replace(latest.values())
 
 
 def _store_wallets(session: Session, user_id: str | None, records: Sequence[Any]) -> int:
-    return TenantScope(session, str(user_id)).wallets.bulk_insert(records)
+    # as above: several fills of one millisecond change a wallet several times
+    latest = {(r.account_id, r.coin, r.exchange_ts): r for r in records}
+    return TenantScope(session, str(user_id)).wallets.bulk_replace(latest.values())
 
 
 def _store_gaps(session: Session, user_id: str | None, records: Sequence[Any]) -> int:

@@ -24,7 +24,7 @@ from event_saver.loop_lag import LoopLag
 from event_saver.progress import Progress, StreamKey
 from event_saver.reconcile_account import AccountFeed
 from event_saver.reconcile_market import TradeSource
-from event_saver.reconciler import GapReconciler, Stretch
+from event_saver.reconciler import GapReconciler, Patience, Stretch
 from event_saver.rows import Batch
 from event_saver.spool import Spool
 from event_saver.writers import WriteLoop, WriterSet
@@ -54,7 +54,9 @@ class EventSaver:
         db: DatabaseFactory,
         *,
         timing: StreamTiming | None = None,
+        patience: Patience | None = None,
     ) -> None:
+        self._patience = patience
         self._config = config
         self._database = db
         self._timing = timing
@@ -153,6 +155,7 @@ class EventSaver:
             self._write_loop,
             self._trades,
             threshold_s=config.gap_threshold_seconds,
+            patience=self._patience,
         )
         self._endpoint = None
         if config.metrics_port is not None:
@@ -178,37 +181,40 @@ class EventSaver:
     async def _begin_market(self) -> None:
         starts = {symbol: await self._market_start(symbol) for symbol in self._symbols}
 
-        async def close(stretch: Stretch) -> None:
-            await self._reconciler.close_market(self._symbols, stretch)
-
         async def close_start(stretch: Stretch) -> None:
             # a symbol that was never captured has missed nothing
-            for symbol, start in starts.items():
-                if start is not None:
-                    missed = Stretch(min(start, stretch.end), stretch.end, stretch.cause)
-                    await self._reconciler.close_market([symbol], missed)
+            for symbol, known in starts.items():
+                if known is not None:
+                    missed = Stretch(min(known, stretch.end), stretch.end, stretch.cause)
+                    await self._reconciler.close_market({symbol: known}, missed)
+
+        def on_gap(lost: datetime, back: datetime) -> None:
+            known = {one: collector.last_trade_before(one, lost) for one in self._symbols}
+
+            async def close(stretch: Stretch) -> None:
+                await self._reconciler.close_market(known, stretch)
+
+            self._close_gap(collector, close, Stretch(lost, back, "disconnected"))
 
         collector = PublicCollector(
             self._environment,
             self._symbols,
             self.writers,
             self._progress,
-            on_gap=lambda lost, back: self._close_gap(
-                collector, close, Stretch(lost, back, "disconnected")
-            ),
+            on_gap=on_gap,
             timing=self._timing,
         )
         await self._begin_collector("public", collector, close_start)
 
     async def _market_start(self, symbol: str) -> datetime | None:
+        """Return until when the symbol's trades are certain to be there, None if it is new."""
         known = self._progress.of(StreamKey(CaptureStream.TRADES, symbol))
-        if known is not None:
-            return known
         try:
-            return await self._trades.last_stored(symbol)
+            stored = await self._trades.last_stored(symbol)
         except GridDbError as error:
             log.warning("%s: what is stored cannot be read now: %s", symbol, error)
-            return None
+            stored = None
+        return max((one for one in (known, stored) if one is not None), default=None)
 
     async def _begin_collector(
         self, name: str, collector: StreamCollector, close: Callable[[Stretch], Awaitable[None]]
@@ -327,6 +333,17 @@ class EventSaver:
         for gap in lost_rows(batch, reason, has_archive=self._trades.has_archive):
             self.writers.gaps.note(gap, batch.user_id)
 
+    async def retry_gaps(self) -> int:
+        """Try now, due or not, what the ledger has as open; return how many gaps were filled.
+
+        Raises GridDbError.
+        """
+        return await self._reconciler.retry(tuple(self._feeds.values()), force=True)
+
+    async def flushed(self, timeout_s: float = 60.0) -> bool:
+        """Wait until all that has arrived is in the database or on disk; False after timeout."""
+        return await self._write_loop.durable(timeout_s)
+
     # upkeep
 
     def _moments(self) -> list[tuple[StreamCollector, datetime]]:
@@ -347,7 +364,7 @@ class EventSaver:
         contexts = tuple(self._contexts.values())
         try:
             await in_thread(lambda: beat(self._database, contexts))
-            await self._reconciler.retry(self._feeds.values())
+            await self._reconciler.retry(tuple(self._feeds.values()))
         except GridDbError as error:
             log.warning("the ledger was not read: %s", error)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
-from bybit_adapter import Environment, PublicWebSocketClient, StreamKind, StreamTiming
+from bybit_adapter import Environment, PublicWebSocketClient, StreamKind, StreamTiming, StreamUpdate
 from event_saver.collectors.stream import OnGap, StreamCollector
 from event_saver.progress import Progress, StreamKey
 from event_saver.writers import WriterSet
 from grid_db import CaptureStream
+
+REMEMBERED = 500  # batches of each symbol
+SLACK = timedelta(milliseconds=100)  # between the arrival of a frame and its time stamp
 
 
 class PublicCollector(StreamCollector):
@@ -27,6 +32,7 @@ class PublicCollector(StreamCollector):
         self._environment = environment
         self._wanted = tuple(symbols)
         self._timing = timing
+        self._last: dict[str, deque[tuple[datetime, datetime]]] = {}
         super().__init__(
             "public",
             [
@@ -52,3 +58,23 @@ class PublicCollector(StreamCollector):
             on_malformed=self._malformed,
             timing=self._timing,
         )
+
+    def last_trade_before(self, symbol: str, lost_at: datetime) -> datetime:
+        """Return the exchange's time of the last trade received by lost_at; lost_at without one.
+
+        Call it when a break is told: soon afterwards only newer trades are remembered.
+        """
+        for arrived, traded in reversed(self._last.get(symbol, ())):
+            if arrived <= lost_at + SLACK:
+                return traded
+        return lost_at
+
+    def _hand_on(self, updates: list[StreamUpdate]) -> None:
+        newest = {
+            update.symbol: update for update in updates if update.kind is StreamKind.PUBLIC_TRADE
+        }
+        for symbol, update in newest.items():
+            if symbol is not None and update.event is not None:
+                line = self._last.setdefault(symbol, deque(maxlen=REMEMBERED))
+                line.append((update.local_ts, update.event.exchange_ts))
+        super()._hand_on(updates)

@@ -1,0 +1,296 @@
+"""Breaks of the connection: fetched afterwards, or in the ledger with times and reason."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from event_saver.main import EventSaver
+from grid_db import CaptureStream, GapStatus
+
+LONG = "SAVER_LONG" in os.environ
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it does not happen"
+        await asyncio.sleep(0.05)
+
+
+def is_up(saver: EventSaver) -> bool:
+    return all(one["is_connected"] for one in saver.get_stats()["streams"].values())
+
+
+async def stream(exchange: Any, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        exchange.trade_some(2)
+        await asyncio.sleep(0.1)
+
+
+def ms(moment: datetime) -> float:
+    return moment.timestamp() * 1000
+
+
+def latest(orders: dict[tuple[str, str, int], str]) -> dict[tuple[str, str], str]:
+    return {key[:2]: orders[key] for key in sorted(orders)}
+
+
+async def begin(saver: EventSaver, contexts: list[Any]) -> None:
+    for context in contexts:
+        await saver.add_account(context)
+    await saver.start()
+    await until(lambda: is_up(saver))
+    # the trades of three symbols and each account are looked at after the connection
+    counts = saver.get_stats
+    await until(lambda: counts()["gaps"]["closed"] >= 0 + len(contexts))
+
+
+async def end(exchange: Any, saver: EventSaver, closed: int) -> None:
+    """Stop once the break was worked on."""
+    await until(lambda: is_up(saver))
+    gaps = saver.get_stats
+    await until(lambda: gaps()["gaps"]["closed"] + gaps()["gaps"]["noted"] >= closed)
+    exchange.halt()
+    await asyncio.sleep(0.5)
+    await until(lambda: not any(one["waiting"] for one in gaps()["streams"].values()))
+    assert await saver.flushed()
+    await saver.stop()
+
+
+def check(exchange: Any, stored: Any, before: set[Any]) -> None:
+    """All private facts are there; every trade that is not lies in a gap, and every gap lacks
+    some."""
+    for name, ids in exchange.said.executions.items():
+        assert sorted(stored.executions()[name]) == sorted(ids)
+    assert latest(stored.orders()) == latest(exchange.said.orders)
+    absent = set(exchange.said.trades) - before - set(stored.trades())
+    ledger = [one for one in stored.gaps() if one.stream is CaptureStream.TRADES]
+    explained = set()
+    for gap in ledger:
+        inside = {
+            key
+            for key in absent
+            if key[0] == gap.symbol
+            and ms(gap.gap_start) <= exchange.said.trades[key] <= ms(gap.gap_end)
+        }
+        assert inside, f"nothing is missing in {gap}"
+        explained |= inside
+    assert absent == explained
+
+
+@pytest.mark.parametrize(
+    ("seconds", "per_s"), [(1.0, 150), (3.0, 150), *([(30.0, 60), (600.0, 3)] if LONG else [])]
+)
+async def test_a_break_is_closed_where_the_exchange_still_has_everything(
+    world: Callable[..., Any], seconds: float, per_s: float
+) -> None:
+    exchange, saver, contexts, stored = world(per_s=per_s)
+    await begin(saver, contexts)
+    before = set(exchange.said.trades) - set(stored.trades())
+    exchange.cut("*", seconds)
+    await stream(exchange, seconds + 0.5)
+    # three symbols and two accounts at the start, and again
+    await end(exchange, saver, 2 + 5)
+    check(exchange, stored, before)
+    assert set(exchange.said.trades) - before <= set(stored.trades())
+    ledger = stored.gaps()
+    assert all(one.status is GapStatus.MISSING for one in ledger)
+    streams = sorted(one.stream for one in ledger)
+    if seconds < 2:  # the threshold
+        assert streams == []
+        return
+    # states have no history: tickers of three symbols, positions and wallet of two accounts
+    assert streams == ["positions"] * 2 + ["tickers"] * 3 + ["wallet"] * 2
+    for gap in ledger:
+        assert "no history" in gap.reason
+        assert gap.reason.startswith("disconnected")
+        assert timedelta(seconds=seconds - 1) < gap.gap_end - gap.gap_start
+
+
+async def test_what_the_exchange_cannot_give_stands_in_the_ledger(
+    world: Callable[..., Any],
+) -> None:
+    exchange, saver, contexts, stored = world(per_s=1_500)
+    await begin(saver, contexts)
+    before = set(exchange.said.trades) - set(stored.trades())
+    exchange.cut("public", 2.5)
+    await stream(exchange, 3.0)
+    await end(exchange, saver, 2 + 3 + 3)
+    check(exchange, stored, before)
+    trades = [one for one in stored.gaps() if one.stream is CaptureStream.TRADES]
+    assert {one.symbol for one in trades} == {"BTCUSDT", "ETHUSDT", "LTCUSDT"}
+    for gap in trades:
+        assert gap.status is GapStatus.MISSING
+        assert gap.reason == (
+            "disconnected; only the last 1,000 trades can be asked for afterwards"
+        )
+        assert gap.account_id is None
+
+
+async def test_an_exchange_that_does_not_answer_leaves_an_open_gap_that_is_closed_later(
+    world: Callable[..., Any],
+) -> None:
+    exchange, saver, contexts, stored = world(per_s=60)
+    await begin(saver, contexts[:1])
+    before = set(exchange.said.trades) - set(stored.trades())
+    exchange.fault("ret_code", channel="rest", code=10005, message="Permission denied")
+    exchange.cut("*", 0.5)
+    await stream(exchange, 1.0)
+    await until(lambda: saver.get_stats()["gaps"]["noted"] >= 5)
+    await asyncio.sleep(0.5)
+    ledger = stored.gaps()
+    assert {one.status for one in ledger} == {GapStatus.OPEN}
+    assert sorted({one.stream for one in ledger}) == ["executions", "orders", "trades"]
+    assert all("Permission denied" in one.reason for one in ledger)
+    assert "alice-key" not in str(ledger)
+    exchange.call(exchange.parts.faults.remove)
+    assert await saver.retry_gaps() == 5
+    await end(exchange, saver, 1)
+    check_filled = stored.gaps()
+    assert {one.status for one in check_filled} == {GapStatus.FILLED}
+    assert all(one.reason == "disconnected; fetched later" for one in check_filled)
+    assert set(exchange.said.trades) - before <= set(stored.trades())
+    assert sorted(stored.executions()["alice"]) == sorted(exchange.said.executions["alice"])
+
+
+class Archive:
+    """Daily files over HTTP, as the exchange publishes them."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        files = self.files
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = files.get(self.path)
+                self.send_response(404 if body is None else 200)
+                self.end_headers()
+                self.wfile.write(body or b"")
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/trading"
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def publish(self, exchange: Any) -> None:
+        """Write a file for each symbol and day of what was traded."""
+        lines: dict[str, list[str]] = {}
+        for symbol, market in exchange.parts.exchange.markets.items():
+            for (name, trade_id), moment in exchange.said.trades.items():
+                if name != symbol:
+                    continue
+                day = datetime.fromtimestamp(moment / 1000, UTC).date().isoformat()
+                price = market.price(market.last_ticks)
+                stamp = f"{Decimal(moment) / 1000:.4f}"
+                lines.setdefault(f"/trading/{symbol}/{symbol}{day}.csv.gz", []).append(
+                    f"{stamp},{symbol},Buy,1,{price},PlusTick,{trade_id},1,1,1"
+                )
+        head = (
+            "timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,homeNotional,"
+            "foreignNotional"
+        )
+        for path, rows in lines.items():
+            self.files[path] = gzip.compress("\n".join([head, *rows, ""]).encode())
+
+
+@pytest.fixture
+def archive() -> Iterator[Archive]:
+    served = Archive()
+    yield served
+    served.server.shutdown()
+    served.server.server_close()
+
+
+async def test_older_trades_come_from_the_daily_files_once_they_appear(
+    world: Callable[..., Any], archive: Archive
+) -> None:
+    exchange, saver, _, stored = world(per_s=1_500, config={"archive_url": archive.url})
+    await begin(saver, [])
+    before = set(exchange.said.trades) - set(stored.trades())
+    exchange.cut("public", 2.5)
+    await asyncio.sleep(3.0)
+    await until(lambda: is_up(saver) and saver.get_stats()["gaps"]["noted"] >= 6)
+    exchange.halt()
+    await asyncio.sleep(1.0)
+
+    def open_gaps() -> list[Any]:
+        return [one for one in stored.gaps() if one.status is GapStatus.OPEN]
+
+    assert len(open_gaps()) == 3
+    assert await saver.retry_gaps() == 0  # the day is not over
+    assert all("has no trades of" in one.reason for one in open_gaps())
+    assert {one.attempts for one in open_gaps()} == {1}
+    archive.publish(exchange)
+    assert await saver.retry_gaps() == 3
+    await saver.stop()
+    assert open_gaps() == []
+    assert set(exchange.said.trades) - before <= set(stored.trades())
+    reasons = [one.reason for one in stored.gaps() if one.status is GapStatus.FILLED]
+    assert all("trades from the archive" in reason for reason in reasons)
+
+
+async def test_a_restart_closes_what_was_missed_and_twice_changes_nothing(
+    world: Callable[..., Any], make_saver: Any
+) -> None:
+    exchange, saver, contexts, stored = world(per_s=100)
+    await begin(saver, contexts)
+    before = set(exchange.said.trades) - set(stored.trades())
+    await stream(exchange, 0.5)
+    await saver.stop()
+    await stream(exchange, 1.0)
+    for _ in range(2):
+        again = make_saver(exchange)
+        for context in contexts:
+            await again.add_account(context)
+        await again.start()
+        await until(lambda again=again: again.get_stats()["gaps"]["closed"] >= 5)  # type: ignore[misc]  # bound default
+        await asyncio.sleep(0.3)
+        await again.stop()
+    exchange.halt()
+    last = make_saver(exchange)
+    for context in contexts:
+        await last.add_account(context)
+    await last.start()
+    await end(exchange, last, 5)
+    check(exchange, stored, before)
+    assert set(exchange.said.trades) - before <= set(stored.trades())
+    rows = (stored.trades(), stored.executions(), stored.orders())
+    final = make_saver(exchange)
+    await final.start()
+    await end(exchange, final, 3)
+    assert (stored.trades(), stored.executions(), stored.orders()) == rows
+
+
+async def test_executions_that_the_stream_lost_without_a_break_are_found_by_the_audit(
+    world: Callable[..., Any],
+) -> None:
+    exchange, saver, contexts, stored = world(per_s=60, config={"audit_interval": 1.0})
+    await begin(saver, contexts[:1])
+    exchange.fault("lose", channel="private", probability=0.5)
+    await stream(exchange, 1.0)
+    exchange.call(exchange.parts.faults.remove)
+    exchange.halt()
+
+    def complete() -> bool:
+        return set(stored.executions()["alice"]) == exchange.said.executions["alice"]
+
+    assert not complete()
+    await until(complete)
+    await saver.stop()
+    with_profit = [one for context in contexts[:1] for one in stored.closing(context)]
+    assert with_profit
+    assert all(one.closed_pnl is not None for one in with_profit)

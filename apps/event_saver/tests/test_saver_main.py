@@ -1,0 +1,312 @@
+"""The command as people and service managers meet it: settings, signals, kill -9."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import event_saver.main
+from event_saver.config import ConfigError, EventSaverConfig, load_config
+from event_saver.main import main
+from grid_db import DatabaseFactory
+
+KILLS = 20 if "SAVER_LONG" in os.environ else 10  # on each database
+
+
+@pytest.fixture
+def settings_file(tmp_path: Path) -> Callable[..., Path]:
+    """Write settings as a file of NAME=value lines."""
+
+    def write(database: DatabaseFactory, exchange: Any, **changes: Any) -> Path:
+        values = {
+            "SYMBOLS": "BTCUSDT,ETHUSDT,LTCUSDT",
+            "ENVIRONMENT": exchange.url,
+            "DATABASE_URL": database.engine.url.render_as_string(hide_password=False),
+            "SPOOL_DIR": tmp_path / "spool",
+            "FLUSH_INTERVAL": "0.3",
+            "METRICS_PORT": "",
+            "USER": "alice",
+            "API_KEY": "alice-key",
+            "API_SECRET": "alice-secret",
+            **changes,
+        }
+        file = tmp_path / "saver.env"
+        file.write_text("".join(f"EVENTSAVER_{name}={value}\n" for name, value in values.items()))
+        return file
+
+    return write
+
+
+class Children:
+    """Daemons in processes of their own, forked from one that has imported everything."""
+
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["event_saver.main"])
+        self.started: list[Any] = []
+
+    def start(self, file: Path) -> Any:
+        child = self._context.Process(target=event_saver.main.main, args=(["--config", str(file)],))
+        child.start()
+        self.started.append(child)
+        return child
+
+
+@pytest.fixture
+def children() -> Iterator[Children]:
+    made = Children()
+    yield made
+    for child in made.started:
+        if child.is_alive():
+            child.kill()
+        child.join(5)
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it does not happen"
+        time.sleep(0.05)
+
+
+def connections(exchange: Any) -> int:
+    return len(exchange.server.connections)
+
+
+def test_kill_at_any_moment_loses_nothing_that_can_be_asked_for(
+    database: DatabaseFactory,
+    start_exchange: Any,
+    make_contexts: Any,
+    make_stored: Any,
+    settings_file: Any,
+    children: Children,
+) -> None:
+    exchange = start_exchange(per_s=60)
+    contexts = make_contexts(database, exchange)[:1]
+    file = settings_file(database, exchange)
+    stored = make_stored(database, contexts)
+    child = children.start(file)
+    until(lambda: connections(exchange) == 2)
+    before = set(exchange.said.trades)
+    chance = random.Random(7)
+    for _ in range(KILLS):
+        end = time.monotonic() + chance.uniform(0.1, 1.2)
+        while time.monotonic() < end:
+            exchange.trade_some(1)
+            time.sleep(0.05)
+        child.kill()  # SIGKILL
+        child.join()
+        exchange.trade_some(1)
+        child = children.start(file)
+    until(lambda: connections(exchange) == 2)
+    exchange.trade_some(3)
+    exchange.halt()
+
+    def complete() -> bool:
+        return set(exchange.said.trades) - before <= set(
+            stored.trades()
+        ) and exchange.said.executions["alice"] <= set(stored.executions()["alice"])
+
+    until(complete)
+    time.sleep(1.0)
+    child.terminate()
+    child.join(10)
+    assert child.exitcode == 0
+    assert sorted(stored.executions()["alice"]) == sorted(exchange.said.executions["alice"])
+    assert len(stored.trades()) == len(set(stored.trades()))
+    said = {key[:2]: status for key, status in sorted(exchange.said.orders.items())}
+    found = {key[:2]: status for key, status in sorted(stored.orders().items())}
+    assert found == {key: status for key, status in said.items() if key[0] == "alice"}
+    assert not [gap for gap in stored.gaps() if gap.stream in ("trades", "executions", "orders")]
+
+
+def test_sigterm_ends_in_order_and_metrics_tell_what_happens(
+    database: DatabaseFactory, start_exchange: Any, settings_file: Any, children: Children
+) -> None:
+    exchange = start_exchange()
+    port = free_port()
+    child = children.start(settings_file(database, exchange, METRICS_PORT=port))
+    until(lambda: connections(exchange) == 2)
+    exchange.trade_some(3)
+
+    def page(path: str) -> str:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+                return str(answer.read().decode())
+        except urllib.error.URLError:
+            return ""
+
+    until(lambda: 'event_saver_stream_up{stream="public"} 1.0' in page("/metrics"))
+    until(lambda: 'event_saver_rows_total{kind="trades",outcome="written"}' in page("/metrics"))
+    health = json.loads(page("/healthz"))
+    assert health["status"] == "ok"
+    assert health["alarms"] == []
+    assert page("/other") == ""
+    begun = time.monotonic()
+    child.terminate()
+    child.join(12)
+    assert time.monotonic() - begun < 10
+    assert child.exitcode == 0
+
+
+def test_a_second_signal_ends_at_once(
+    database: DatabaseFactory,
+    start_exchange: Any,
+    settings_file: Any,
+    children: Children,
+    hanging: Any,
+) -> None:
+    exchange = start_exchange()
+    child = children.start(settings_file(database, exchange))
+    until(lambda: connections(exchange) == 2)
+    time.sleep(0.3)
+    with hanging(database, 0):
+        time.sleep(0.5)
+        child.terminate()
+        time.sleep(0.5)
+        assert child.is_alive()  # it waits for the statement that hangs
+        begun = time.monotonic()
+        os.kill(child.pid, signal.SIGINT)
+        child.join(5)
+    assert time.monotonic() - begun < 1.5
+    assert child.exitcode == 1
+
+
+def free_port() -> int:
+    import socket  # noqa: PLC0415 - used here only
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """No settings from outside, a folder of its own, and logging as it was afterwards."""
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", list(root.handlers))
+    monkeypatch.setattr(root, "level", root.level)
+    for name in list(os.environ):
+        if name.startswith(("EVENTSAVER_", "GRIDBOT_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return monkeypatch
+
+
+WRONG = [
+    ({}, "there are no symbols to capture; set EVENTSAVER_SYMBOLS"),
+    ({"SYMBOLS": " , "}, "there are no symbols to capture"),
+    ({"SYMBOLS": "BTC USDT"}, "which is no contract"),
+    ({"SYMBOLS": "BTCUSDT", "DATABASE_URL": "mysql://u:topsecret@h/d"}, "postgresql://"),
+    ({"SYMBOLS": "BTCUSDT", "DATABASE_URL": "sqlite:///nowhere/a.db"}, "does not exist"),
+    ({"SYMBOLS": "BTCUSDT", "ENVIRONMENT": "moonnet"}, "environment 'moonnet' is unknown"),
+    ({"SYMBOLS": "BTCUSDT", "ENVIRONMENT": "http://example.com:80"}, "not encrypted"),
+    ({"SYMBOLS": "BTCUSDT", "ENVIRONMENT": "mainnet", "TESTNET": "1"}, "leave EVENTSAVER_TESTNET"),
+    ({"SYMBOLS": "BTCUSDT", "API_KEY": "topsecret"}, "EVENTSAVER_API_SECRET belong together"),
+    ({"SYMBOLS": "BTCUSDT", "BATCH_SIZE": "many"}, "EVENTSAVER_BATCH_SIZE"),
+    ({"SYMBOLS": "BTCUSDT", "FLUSH_INTERVAL": "0"}, "EVENTSAVER_FLUSH_INTERVAL"),
+    ({"SYMBOL": "BTCUSDT"}, "EVENTSAVER_SYMBOL is no setting; set EVENTSAVER_SYMBOLS"),
+    ({"SYMBOLS": "BTCUSDT", "ACCOUNTS": "alice"}, "write user/account"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("values", "sentence"), WRONG, ids=lambda value: str(value)[:40])
+def test_wrong_settings_end_with_one_sentence(
+    values: dict[str, str], sentence: str, clean_environment: Any, capfd: Any
+) -> None:
+    for name, value in values.items():
+        clean_environment.setenv(f"EVENTSAVER_{name}", value)
+    assert main([]) == 1
+    lines = [line for line in capfd.readouterr().err.splitlines() if line]
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("event_saver: ")
+    assert sentence in lines[0]
+    assert "topsecret" not in lines[0]
+
+
+def test_a_key_that_the_exchange_does_not_know_ends_with_one_sentence(
+    clean_environment: Any, start_exchange: Any, capfd: Any
+) -> None:
+    exchange = start_exchange()
+    for name, value in {
+        "SYMBOLS": "BTCUSDT",
+        "ENVIRONMENT": exchange.url,
+        "API_KEY": "key-of-testnet",
+        "API_SECRET": "topsecret",
+        "METRICS_PORT": "",
+    }.items():
+        clean_environment.setenv(f"EVENTSAVER_{name}", value)
+    assert main([]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "account default/main: custom refuses the API key (code 10003" in line
+    assert "keys of testnet work on testnet only" in line
+    assert "key-of-testnet" not in line
+    assert "topsecret" not in line
+
+
+def test_a_symbol_that_is_not_listed_ends_with_one_sentence(
+    clean_environment: Any, start_exchange: Any, capfd: Any
+) -> None:
+    exchange = start_exchange()
+    clean_environment.setenv("EVENTSAVER_SYMBOLS", "BTCUSDT,DOGEUSDT")
+    clean_environment.setenv("EVENTSAVER_ENVIRONMENT", exchange.url)
+    assert main([]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("event_saver: EVENTSAVER_SYMBOLS: ")
+    assert "DOGEUSDT" in line
+
+
+def test_a_file_that_is_not_there_and_help(clean_environment: Any, capfd: Any) -> None:
+    assert main(["--config", "nothing.env"]) == 1
+    assert "there is no such file" in capfd.readouterr().err
+    assert main(["--help"]) == 0
+    assert "Exit codes" in capfd.readouterr().out
+    assert main(["--nonsense"]) == 1
+
+
+def test_settings_come_from_file_and_environment(clean_environment: Any, tmp_path: Path) -> None:
+    file = tmp_path / "a.env"
+    file.write_text(
+        "# text\nEVENTSAVER_SYMBOLS=btcusdt, ETHUSDT,BTCUSDT\nEVENTSAVER_BATCH_SIZE=7\n"
+    )
+    clean_environment.setenv("EVENTSAVER_BATCH_SIZE", "8")
+    config = load_config(file)
+    assert config.get_symbols() == ["BTCUSDT", "ETHUSDT"]
+    assert config.batch_size == 8
+    assert config.get_environment().name == "testnet"
+    assert config.get_archive_url() is None
+    assert EventSaverConfig(testnet=False).get_archive_url() == "https://public.bybit.com/trading"
+    assert (config.flush_interval, config.gap_threshold_seconds) == (5.0, 5.0)
+    shown = repr(EventSaverConfig(api_key="topsecret", api_secret="topsecret"))  # type: ignore[arg-type]  # pydantic makes the secrets
+    assert "topsecret" not in shown
+    file.write_text("EVENTSAVER_NONSENSE=1\n")
+    with pytest.raises(ConfigError, match="EVENTSAVER_NONSENSE is no setting"):
+        load_config(file)
+
+
+def test_the_example_file_can_be_used() -> None:
+    root = Path(__file__).parents[3]
+    config = load_config(root / "conf" / "event_saver.env.example")
+    assert config.get_symbols()
+
+
+def test_it_starts_as_a_module(clean_environment: Any) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "event_saver.main"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("event_saver: there are no symbols")
