@@ -32,6 +32,7 @@ OnReconnect = Callable[[datetime, datetime], None]
 OnMalformed = Callable[[MalformedFrame, str], None]
 
 _CLOSE_S = 2.5  # for a polite goodbye
+_GRACE_S = 1.0  # between a closed socket and the news of it
 _CUT_S = 1.0  # for the threads to notice that the line is cut
 
 
@@ -295,7 +296,7 @@ class StreamClient:
                 return None
             unanswered = ", ".join(session.unanswered[:3])
             return f"no connection for {stuck:.0f} s (auth {session.auth_error}, {unanswered})"
-        if not session.is_socket_open():
+        if not session.is_socket_open() and not self._heals(session):
             return "the socket is closed and nobody reconnects"
         age = self._age(session.last_traffic) or 0.0
         if age > timing.dead_after_s:
@@ -304,6 +305,11 @@ class StreamClient:
         if self._watches_silence and silence > timing.silence_s:
             return f"no data for {silence:.0f} s"
         return None
+
+    def _heals(self, session: StreamSession) -> bool:
+        """Give pybit's thread a moment: it closes a socket before it tells that it did."""
+        self._stop.wait(_GRACE_S)
+        return not session.is_ready or session.is_socket_open()
 
     def _rebuild(self, session: StreamSession | None, reason: str) -> None:
         with self._lock:
