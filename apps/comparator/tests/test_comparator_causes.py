@@ -213,6 +213,18 @@ def test_another_starting_position_explains_where_nothing_else_does() -> None:
     assert why(evidence(None), LIVE, starts=same)[0] == [Cause.UNEXPLAINED]
 
 
+@pytest.mark.parametrize(
+    ("before_us", "cause"),
+    [(S // 2, Cause.ON_ITS_WAY), (2 * S, Cause.UNEXPLAINED), (0, Cause.UNEXPLAINED)],
+)
+def test_a_fill_right_after_another_one_is_a_matter_of_latency(
+    before_us: int, cause: Cause
+) -> None:
+    pair = [trade(source, 10 * S - before_us, "b") for source in Source]
+    assert why(evidence(None), *pair, LIVE)[0] == [cause]
+    assert why(evidence(None), *pair, BACKTEST)[1] == [cause]
+
+
 def test_causes_are_counted_by_side_and_the_unexplained_apart() -> None:
     result = TradeMatcher().match(
         [LIVE, trade(Source.LIVE, 20 * S, "b")], [trade(Source.BACKTEST, 5 * S, "c")]

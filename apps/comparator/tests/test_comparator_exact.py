@@ -4,7 +4,7 @@ from decimal import Context, Decimal, localcontext
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comparator.errors import ComparatorError
@@ -25,6 +25,7 @@ amounts = st.decimals(
 maybe = st.one_of(st.none(), amounts)
 
 
+@settings(deadline=None)
 @given(st.lists(maybe))
 def test_values_come_back_as_they_were(values: list[Decimal | None]) -> None:
     texts = [None if value is None else format(value, "f") for value in values]
@@ -35,6 +36,7 @@ def test_values_come_back_as_they_were(values: list[Decimal | None]) -> None:
     assert again == values
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(amounts, amounts, st.booleans()), min_size=1))
 def test_arithmetic_is_that_of_decimals(rows: list[tuple[Decimal, Decimal, bool]]) -> None:
     left, right = of_decimals([a for a, _, _ in rows]), of_decimals([b for _, b, _ in rows])
@@ -49,6 +51,7 @@ def test_arithmetic_is_that_of_decimals(rows: list[tuple[Decimal, Decimal, bool]
         assert left.total() == exact_sum(a for a, _, _ in rows) == sum(a for a, _, _ in rows)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(amounts.filter(lambda a: a > 0), st.integers(1, 10**6)), min_size=1))
 def test_quotients_are_rounded_half_up(rows: list[tuple[Decimal, int]]) -> None:
     over = of_decimals([a for a, _ in rows])

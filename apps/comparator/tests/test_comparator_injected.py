@@ -439,3 +439,84 @@ def test_two_recordings_of_one_market_on_both_databases(
     assert len(comparison.metrics.breach_kinds[BreachKind.FEE]) == 1
     causes = {SplitCause.PHANTOM_FILLS, SplitCause.PRICE, SplitCause.FEES}
     assert set(worth(comparison)) == causes
+
+
+@pytest.mark.parametrize("before_s", [3600, -1])
+def test_the_starting_legs_come_from_the_nearest_snapshot(
+    sqlite_database: DatabaseFactory, recording, before_s: int
+) -> None:
+    """A part of the run is compared; a snapshot an hour before its start, or only one after it."""
+    middle = recording.executions[len(recording.session.trades) // 2].exchange_ts
+    at = middle - timedelta(seconds=before_s)
+    sizes = dict.fromkeys(DirectionType, ZERO)
+    for trade in recording.session.trades:
+        if trade.ts <= at:
+            sizes[trade.direction] = trade.size_after
+    assert all(sizes.values())
+    recording.positions = [
+        replace(one, size=sizes[one.direction], exchange_ts=at) for one in recording.positions
+    ]
+    recording.write(sqlite_database)
+    with sqlite_database.get_session() as session:
+        live = find_run(session, recording.user_id, recording.run_id, middle.isoformat(), None)
+        backtest = of_sessions([recording.session], "test")
+        comparison = compare_run(session, recording.user_id, live, backtest)
+    assert comparison.within_tolerance
+    assert worth(comparison) == {}
+    assert not any("no position snapshot" in text for text in comparison.warnings)
+
+
+def test_without_snapshots_the_legs_are_taken_from_the_backtest_and_that_is_told(
+    compare: Compare, recording
+) -> None:
+    recording.positions = []
+    comparison = compare()
+    assert comparison.within_tolerance
+    assert any("no position snapshot tells" in text for text in comparison.warnings)
+
+
+def test_two_symbols_are_compared_together(
+    sqlite_database: DatabaseFactory, recording, session_of_walk: BacktestSession
+) -> None:
+    """The second symbol is the first one under another name: twice the trades and the profit."""
+    other = replace(
+        session_of_walk,
+        symbol="ETHUSDT",
+        strategies=tuple(
+            replace(
+                outcome,
+                trades=tuple(
+                    t._replace(symbol="ETHUSDT", client_order_id=t.client_order_id[::-1])
+                    for t in outcome.trades
+                ),
+                funding=tuple(p._replace(symbol="ETHUSDT") for p in outcome.funding),
+            )
+            for outcome in session_of_walk.strategies
+        ),
+    )
+    for row in list(recording.executions):
+        link = row.order_link_id
+        turned = None if link is None else link[:16][::-1] + link[16:]
+        recording.executions.append(
+            replace(
+                row,
+                symbol="ETHUSDT",
+                exec_id=f"eth-{row.exec_id}",
+                order_id=f"eth-{row.order_id}",
+                order_link_id=turned,
+            )
+        )
+    recording.positions += [replace(one, symbol="ETHUSDT") for one in recording.positions]
+    recording.ticks += [replace(tick, symbol="ETHUSDT") for tick in recording.ticks]
+    recording.write(sqlite_database)
+    with sqlite_database.get_session() as session:
+        live = find_run(session, recording.user_id, recording.run_id, None, None)
+        both = of_sessions([session_of_walk, other], "test")
+        comparison = compare_run(session, recording.user_id, live, both)
+        one = compare_run(session, recording.user_id, live, both, symbols=["ETHUSDT"])
+    assert comparison.symbols == ("BTCUSDT", "ETHUSDT")
+    assert comparison.within_tolerance
+    assert comparison.split.live == 2 * session_of_walk.net_pnl
+    assert one.symbols == ("ETHUSDT",)
+    assert one.metrics.live_trades * 2 == comparison.metrics.live_trades
+    assert one.split.live == session_of_walk.net_pnl

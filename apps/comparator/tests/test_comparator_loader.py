@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtest.time_range import TimeRange
@@ -253,6 +253,7 @@ link_ids = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(link_ids))
 def test_prefixes_by_the_column_are_those_of_gridcore(links: list[str | None]) -> None:
     found = client_order_prefixes(pl.Series(links, dtype=pl.String))
@@ -273,6 +274,7 @@ fills = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(fills)
 def test_grouping_by_columns_is_grouping_by_hand(
     rows: list[tuple[str, str, SideType, Decimal, Decimal, Decimal | None, int]],

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comparator.matcher import MatchResult, TradeMatcher
@@ -78,6 +78,7 @@ def as_set(result: MatchResult) -> set[tuple[str, int | None, int | None]]:
 sides = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 60)), unique=True, max_size=12)
 
 
+@settings(deadline=None)
 @given(sides, sides)
 def test_the_join_by_columns_is_the_plain_one(
     ours: list[tuple[str, int]], theirs: list[tuple[str, int]]
@@ -164,6 +165,7 @@ def test_a_range_is_half_open_and_counts_anew() -> None:
     assert [t.ts_us for t in table.select(20, 31, None).trades()] == [20, 25, 30]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 100), min_size=1, max_size=7).map(sorted),
     st.lists(st.integers(0, 100), max_size=3),

@@ -6,7 +6,7 @@ from statistics import median
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comparator.exact import of_decimals
@@ -128,6 +128,7 @@ def test_a_pair_in_several_breaches_is_listed_once() -> None:
     assert all(found == metrics.breaches for found in metrics.breach_kinds.values())
 
 
+@settings(deadline=None)
 @given(st.lists(st.decimals("-1000", "1000", allow_nan=False, places=5), min_size=1))
 def test_a_spread_is_that_of_the_sorted_values(values: list[Decimal]) -> None:
     spread = spread_of(of_decimals(list(values)))

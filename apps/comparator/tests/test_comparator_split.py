@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comparator.errors import ComparatorError, SplitError
@@ -61,6 +61,7 @@ payments = st.lists(
 starts = st.dictionaries(st.tuples(symbols, legs), quantities, max_size=4)
 
 
+@settings(deadline=None)
 @given(
     trades_of(Source.LIVE),
     trades_of(Source.BACKTEST),

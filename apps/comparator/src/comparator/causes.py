@@ -43,6 +43,7 @@ class Cause(StrEnum):
     TOUCHED_ONLY = "price touched, not crossed"
     NO_TRADE_AT_PRICE = "no trade at the price"
     STARTING_POSITION = "other starting position"
+    ON_ITS_WAY = "decision on its way"
     FOLLOWS = "follows from an earlier difference"
     UNEXPLAINED = "unexplained"
 
@@ -110,7 +111,9 @@ def explain(
     ]
     ids = {trade.client_order_id for trade, _ in unmatched}
     named = result.live.frame.filter(pl.col("client_order_id").is_in(list(ids)))
-    judge = _Judge(evidence, starts, frozenset(named["order_id"].to_list()))
+    symbols = {trade.symbol for trade, _ in unmatched}
+    fills = {symbol: _fill_times(result, symbol) for symbol in symbols}
+    judge = _Judge(evidence, starts, frozenset(named["order_id"].to_list()), fills)
     sides: dict[Source, list[Explanation]] = {source: [] for source in Source}
     for trade, is_edge in sorted(unmatched, key=lambda one: one[0].ts_us):
         sides[trade.source].append(judge.explain(trade, is_edge=is_edge))
@@ -135,10 +138,12 @@ class _Judge:
         evidence: Evidence,
         starts: tuple[Mapping[Leg, Decimal], Mapping[Leg, Decimal]],
         recorded: frozenset[str],
+        fill_times: Mapping[str, Rows],
     ) -> None:
         self._evidence = evidence
         self._starts = starts
         self._recorded = recorded  # order ids of live trades
+        self._fill_times = fill_times
         self._roots: dict[str, Explanation] = {}
 
     def explain(self, trade: NormalizedTrade, *, is_edge: bool) -> Explanation:
@@ -150,7 +155,12 @@ class _Judge:
         found = asked(trade)
         root = self._root(trade)
         if found is None:
-            found = root or self._start_differs(trade) or self._unknown(trade)
+            found = (
+                root
+                or self._start_differs(trade)
+                or self._on_its_way(trade)
+                or self._unknown(trade)
+            )
         elif found.cause in CONSEQUENCES and root is not None:
             found = Explanation(found.cause, f"{found.detail}; {root.detail}", root.parted_us)
         is_follower = found.cause is Cause.FOLLOWS or (found.cause in CONSEQUENCES and root)
@@ -273,9 +283,31 @@ class _Judge:
                 return Explanation(Cause.STARTING_POSITION, text, trade.ts_us)
         return None
 
+    def _on_its_way(self, trade: NormalizedTrade) -> Explanation | None:
+        """Find a fill less than a second before: what it led to was not yet at the exchange."""
+        times = self._fill_times[trade.symbol]
+        before = int(np.searchsorted(times, trade.ts_us, side="left")) - 1
+        if before < 0 or trade.ts_us - times[before] > AROUND_US:
+            return None
+        last_us = int(times[before])
+        text = (
+            f"another order had filled {_ms(trade.ts_us - last_us)} before; what was placed or"
+            " cancelled on it could still be on its way"
+        )
+        return Explanation(Cause.ON_ITS_WAY, text, last_us)
+
     @staticmethod
     def _unknown(trade: NormalizedTrade) -> Explanation:
         return Explanation(Cause.UNEXPLAINED, "no record shows why", trade.ts_us)
+
+
+def _fill_times(result: MatchResult, symbol: str) -> Rows:
+    """Return when either side traded a symbol, ascending."""
+    parts = [
+        table.ts_us[(table.frame["symbol"] == symbol).to_numpy()]
+        for table in (result.live, result.backtest)
+    ]
+    return np.sort(np.concatenate(parts))
 
 
 def _near(life: OrderLife, trade: NormalizedTrade) -> bool:
