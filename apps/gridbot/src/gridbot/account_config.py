@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from bybit_adapter.environment import Environment as Place
 from grid_db import Environment
-from gridbot.settings import Port, Settings
+from gridbot.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class AccountConfig(Settings):
         default=None, description="${VARIABLE}; left out: stored in the database, see docs"
     )
     api_secret: SecretStr | None = Field(default=None, description="with api_key, or left out")
-    paper_port: Port | None = Field(
+    paper_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
         default=None,
         description="of a paper exchange of this machine that runs by itself (environment paper);"
         " left out: the one of the section paper",
@@ -74,8 +74,6 @@ class AccountConfig(Settings):
             raise ValueError(
                 f"paper_port is given but environment is {self.environment}; it belongs to paper"
             )
-        if self.paper_port == 0:
-            raise ValueError("paper_port is 0; give the port that the paper exchange listens on")
         return self
 
     @property

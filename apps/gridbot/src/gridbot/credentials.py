@@ -1,0 +1,116 @@
+"""Stores the key pair of an account in the database, encrypted.
+
+    python -m gridbot.credentials --config conf/gridbot.yaml --account main_account [--delete]
+
+Asks for key and secret without showing them; without a terminal it reads them from standard input,
+a line each. Never as arguments: those are seen by every user of the machine. Exit codes: 0 done,
+1 the configuration, the database or the keys cannot be used.
+"""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr, ValidationError
+from rich.console import Console
+
+from backtest.yaml_config import ConfigFileError, load_yaml_config
+from grid_db import DatabaseFactory, TenantScope, UserRepository
+from grid_db.crypto import CredentialCipher
+from grid_db.errors import GridDbError
+from gridbot.account_config import AccountConfig
+from gridbot.config import GridbotConfig
+from gridbot.config_file import config_path
+
+DONE, WRONG_START = 0, 1
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+errors = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def credentials(
+    account: Annotated[str, typer.Option("--account", help="Name of the account.")],
+    config: Annotated[Path | None, typer.Option("--config", help="The bot's file.")] = None,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete the stored pair.")] = False,
+) -> None:
+    """Store the API key and secret of an account, encrypted, or delete them.
+
+    Needs GRIDBOT_SECRET_KEY or GRIDBOT_SECRET_KEY_FILE. Exit codes: 0 done; 1 not done.
+    """
+    path = config_path(config)
+    settings = load_yaml_config(path, GridbotConfig)
+    try:
+        one = settings.account(account)
+    except KeyError:
+        known = ", ".join(known.name for known in settings.accounts)
+        raise ValueError(f"{account} is no account of {path}; there is {known}") from None
+    cipher = CredentialCipher.from_environment()
+    with DatabaseFactory(settings.database_settings()) as database:
+        database.create_tables()
+        with database.get_session() as session:
+            user = UserRepository(session).get_or_create(settings.user)
+        if delete:
+            was_there = _delete(database, user.id, one, cipher)
+            console.print("deleted" if was_there else "there was none")
+            return
+        key, secret = _ask("API key"), _ask("API secret")
+        _check(one, key, secret)
+        with database.get_session() as session:
+            scope = TenantScope(session, user.id)
+            row = scope.accounts.get_or_create(one.name, one.environment)
+            scope.credentials(cipher).store(row.id, key, secret)
+        console.print(
+            f"stored for account {one.name} ({one.environment}) of user {settings.user} in"
+            f" {database.redacted_url}; api_key and api_secret may be left out of {path} now"
+        )
+
+
+def _check(account: AccountConfig, key: SecretStr, secret: SecretStr) -> None:
+    """Apply the rules for keys of the file. Raises ValueError."""
+    try:
+        AccountConfig(
+            name=account.name, environment=account.environment, api_key=key, api_secret=secret
+        )
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        text = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{'.'.join(map(str, first['loc']))} {text}") from None
+
+
+def _delete(
+    database: DatabaseFactory, user_id: str, account: AccountConfig, cipher: CredentialCipher
+) -> bool:
+    with database.get_session() as session:
+        scope = TenantScope(session, user_id)
+        row = scope.accounts.get_by_name(account.name)
+        return row is not None and scope.credentials(cipher).delete(row.id)
+
+
+def _ask(what: str) -> SecretStr:
+    if sys.stdin.isatty():
+        return SecretStr(getpass.getpass(f"{what}: ").strip())
+    return SecretStr(sys.stdin.readline().strip())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    try:
+        app(args=None if argv is None else list(argv), prog_name="credentials")
+    except (ConfigFileError, GridDbError, ValueError) as error:
+        for line in str(error).splitlines():
+            errors.print(f"credentials: {line}")
+        return WRONG_START
+    except SystemExit as stopped:
+        return DONE if stopped.code in (None, DONE) else WRONG_START
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
