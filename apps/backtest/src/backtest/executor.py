@@ -83,6 +83,10 @@ class BacktestExecutor:
         for order_id in list(self.orders.orders):
             self.orders.remove(order_id)
 
+    def order_id_for(self, client_order_id: str) -> str:
+        """Return the id that the simulated exchange gives to the order placed just now."""
+        return f"{self.config.strat_id}-o{self.placed}"
+
     def _carry_out(
         self, intent: Intent, ts_us: int, price_ticks: int, answers: list[Event]
     ) -> None:
@@ -101,7 +105,7 @@ class BacktestExecutor:
             else self.orders.margin_of(intent.direction, intent.qty, intent.price)
         )
         refusal = self._refusal(intent, margin)
-        ts, order_id = moment(ts_us), f"{self.config.strat_id}-o{self.placed}"
+        ts, order_id = moment(ts_us), self.order_id_for(intent.client_order_id)
         if refusal is not None:
             self.rejected += 1
             answers.append(

@@ -57,7 +57,8 @@ class Alert:
 
     def text(self) -> str:
         """Return it as one message for people."""
-        where = f" {self.about}" if self.about else ""
+        # most messages name their subject themselves
+        where = f" {self.about}" if self.about and self.about not in self.message else ""
         more = f"\n(and {self.suppressed} more of these since)" if self.suppressed else ""
         return f"{self.severity.upper()} {self.key}{where}: {self.message}{more}"
 

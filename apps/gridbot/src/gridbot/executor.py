@@ -47,7 +47,9 @@ from gridcore import (
     PlaceLimitIntent,
     PlaceOutcome,
     PlaceResultEvent,
+    PublicTradeEvent,
     RejectReason,
+    TickerEvent,
 )
 
 log = logging.getLogger(__name__)
@@ -143,6 +145,12 @@ class IntentExecutor:
                     [Placement(one, self._mint(one.client_order_id, now), now) for one in places]
                 )
             )
+
+    def on_ticker(self, ticker: TickerEvent) -> None:
+        """Nothing here depends on the price."""
+
+    def on_trade(self, trade: PublicTradeEvent) -> None:
+        """Nothing here depends on the market."""
 
     def close(self) -> None:
         """Send nothing more; what is on its way comes to its end."""

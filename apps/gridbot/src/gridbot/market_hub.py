@@ -94,10 +94,12 @@ class MarketHub:
     def _dispatch(self, update: StreamUpdate) -> None:
         if self._on_update is not None:
             self._on_update(update)
-        if update.event is None or update.kind is not StreamKind.TICKER:
+        if update.event is None:
             return
         for runner in self._runners.get(update.symbol or "", ()):
-            runner.tell(update.event)
+            # live orders are filled by the exchange; only a shadow needs to see the trades
+            if update.kind is StreamKind.TICKER or runner.is_shadow:
+                runner.tell(update.event)
 
     @property
     def is_connected(self) -> bool:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from bybit_adapter import Execution, Order, Position, Wallet
 from gridbot.alerts import AlertKey, Alerts
+from gridbot.decisions import log_decision
 from gridbot.ports import ExchangeClock
 from gridbot.snapshot import Health
 from gridbot.state_store import StateStore
@@ -28,6 +29,7 @@ from gridcore import (
     PlaceLimitIntent,
     PlaceOutcome,
     PlaceResultEvent,
+    PublicTradeEvent,
     RejectReason,
     SnapshotError,
     TickerEvent,
@@ -43,13 +45,18 @@ TRIP_ALERTS = {
     "reduce_only_long": AlertKey.REDUCE_ONLY_BREAKER,
     "reduce_only_short": AlertKey.REDUCE_ONLY_BREAKER,
 }
-QUIET_TRIPS = ("account_unknown",)
+SHUTDOWN = "shutdown"
+# told by others, or wanted
+QUIET_TRIPS = ("account_unknown", SHUTDOWN, "starting", "paused", "stream_lost")
+LAST_WORDS_S = 2.0
 
 
 class Executor(Protocol):
     """Carries intents out and tells the outcomes."""
 
     def submit(self, intents: list[Intent], /) -> None: ...
+    def on_ticker(self, ticker: TickerEvent, /) -> None: ...
+    def on_trade(self, trade: PublicTradeEvent, /) -> None: ...
     def close(self) -> None: ...
     async def settle(self, timeout_s: float, /) -> bool: ...
     def abandon(self) -> None: ...
@@ -160,6 +167,10 @@ class StrategyRunner:
         """End one hold."""
         self.tell(partial(self.strategy.release, name))
 
+    def now(self) -> datetime:
+        """Return the time of this machine."""
+        return self._clock.local()
+
     @property
     def waiting(self) -> int:
         """How many messages wait."""
@@ -207,7 +218,7 @@ class StrategyRunner:
 
     async def finish(self, timeout_s: float, *, cancel_orders: bool) -> None:
         """Decide nothing more, settle what is on its way, cancel the orders if that is wanted."""
-        self.strategy.hold("shutdown")
+        self.strategy.hold(SHUTDOWN)
         executor = self._executor
         if executor is None:
             return
@@ -216,20 +227,35 @@ class StrategyRunner:
         executor.close()
         await executor.settle(timeout_s)
         executor.abandon()
+        if cancel_orders:
+            # accepted is not yet cancelled: the stream tells, and a fill may have been faster
+            await self._empty_book(LAST_WORDS_S)
         # outcomes that came while settling still belong to the books
         while self._inbox and self.stopped_because is None:
             self.handle(self._inbox.popleft())
+
+    async def _empty_book(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while len(self.strategy.book) and loop.time() < end:
+            await asyncio.sleep(0.05)
 
     # one event
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, TickerEvent):
             self.last_ticker = event
+            if self._executor is not None:
+                self._executor.on_ticker(event)
         elif isinstance(event, ExecutionEvent):
             self._on_fill(event)
             return
         elif isinstance(event, PlaceResultEvent):
             self._note_result(event)
+        elif isinstance(event, PublicTradeEvent):
+            if self._executor is not None:
+                self._executor.on_trade(event)
+            return
         intents = self.strategy.on_event(event)
         # what the intents rest on is kept before they leave: a later start must know the same grid
         self._keep_if_changed()
@@ -270,7 +296,7 @@ class StrategyRunner:
 
     def _submit(self, intents: list[Intent]) -> None:
         for intent in intents:
-            log.info("%s: %s", self.strat_id, describe(intent))
+            log_decision(self.strat_id, intent, shadow=self.is_shadow)
         if self._executor is not None and intents:
             self._executor.submit(intents)
 
@@ -402,10 +428,17 @@ class StrategyRunner:
     # how it is
 
     @property
+    def executor(self) -> Executor | None:
+        """Who carries the intents out."""
+        return self._executor
+
+    @property
     def health(self) -> tuple[Health, tuple[str, ...]]:
         """How the strategy is, and why."""
         if self.stopped_because is not None:
             return Health.STOPPED, (self.stopped_because,)
+        if SHUTDOWN in self.strategy.admission.holds:
+            return Health.STOPPED, ()
         trips = self.strategy.trips
         if trips:
             return Health.BLOCKED, tuple(trips.values())
@@ -424,14 +457,3 @@ class StrategyRunner:
         for name in self._known_trips - trips.keys():
             log.info("%s: no longer blocked by %s", self.strat_id, name)
         self._known_trips = set(trips)
-
-
-def describe(intent: Intent) -> str:
-    """Return an intent in one line."""
-    if isinstance(intent, PlaceLimitIntent):
-        closing = ", closing" if intent.reduce_only else ""
-        return (
-            f"place {intent.side.value} {intent.qty} at {intent.price}"
-            f" ({intent.direction} leg{closing}) {intent.client_order_id}"
-        )
-    return f"cancel {intent.order_id} at {intent.price}: {intent.reason.value}"

@@ -398,9 +398,13 @@ class OrderDesk:
         self, account: PaperAccount, market: Market, order: PaperOrder, price: Decimal, qty: Decimal
     ) -> None:
         """Carry out an amendment; a new price or a larger quantity loses the place in the queue."""
+        book = account.book(market.listing)
+        if order.reduce_only:
+            # other closing orders may have come in between
+            room = book.closing_budget(order.direction) + order.leaves_qty
+            qty = min(qty, order.filled_qty + room)
         if not order.status.is_open or qty <= order.filled_qty:
             return
-        book = account.book(market.listing)
         resting = order.resting
         order.updated_ms = self._clock()
         if resting is not None and price == order.price and qty < order.qty:

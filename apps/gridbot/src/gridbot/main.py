@@ -1,0 +1,201 @@
+"""Command line: the bot.
+
+    python -m gridbot.main --config conf/gridbot.yaml --check
+    python -m gridbot.main --config conf/gridbot.yaml
+
+Exit codes: 0 stopped by a signal, a command or after --duration; 1 the configuration cannot be
+used, the account cannot be confirmed or nothing runs any more; nothing was placed if it did not
+start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from backtest.data_errors import DataError
+from backtest.yaml_config import ConfigFileError
+from event_saver.spool import SpoolError
+from grid_db import GridDbError
+from gridbot.check import check_accounts, print_check
+from gridbot.config import GridbotConfig
+from gridbot.config_file import load_gridbot_config
+from gridbot.live_view import LiveView, summary_text
+from gridbot.logs import Logs
+from gridbot.metrics_server import PortTakenError
+from gridbot.orchestrator import Orchestrator, StartError
+from gridbot.redaction import Redactor
+from gridbot.telegram_api import TelegramRefusedError
+from gridcore.errors import GridcoreError
+from paper_exchange.runtime import PaperRuntime
+from paper_exchange.server import PortInUseError
+from paper_exchange.state_file import StateFileError
+
+log = logging.getLogger(__name__)
+DONE, WRONG_START = 0, 1
+DRAW_EVERY_S = 0.5
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console(emoji=False, highlight=False, soft_wrap=True)
+errors = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+class NothingRunsError(Exception):
+    """Every strategy was stopped; the alerts say why."""
+
+
+@app.command()
+def gridbot(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="YAML; GRIDBOT_CONFIG_PATH, or conf/gridbot.yaml."),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Check everything against the exchange, place nothing."),
+    ] = False,
+    save_events: Annotated[
+        bool, typer.Option("--save-events", help="Store tickers and public trades too.")
+    ] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Show a live table in the terminal.")
+    ] = False,
+    duration: Annotated[
+        float | None, typer.Option(min=0, help="Stop after so many seconds.")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Log in detail.")] = False,
+) -> None:
+    """Run the grid strategies of a configuration, until Ctrl-C or SIGTERM.
+
+    Exit codes: 0 stopped; 1 the configuration cannot be used, an account cannot be confirmed, or
+    every strategy was stopped.
+    """
+    settings = load_gridbot_config(config)
+    if save_events:
+        settings = settings.model_copy(update={"save_events": True})
+    redactor = Redactor.of_config(settings)
+    if live or check:
+        quiet = settings.log.model_copy(update={"console": False})
+        settings = settings.model_copy(update={"log": quiet})
+    logs = Logs(settings.log, redactor, debug=debug)
+    try:
+        asyncio.run(_check(settings) if check else _run(settings, redactor, duration, live=live))
+    finally:
+        logs.close()
+
+
+@asynccontextmanager
+async def _exchange(config: GridbotConfig) -> AsyncIterator[PaperRuntime | None]:
+    """Run the exchange that the bot brings along, where an account trades on it."""
+    if config.paper is None or not any(one.is_embedded for one in config.accounts):
+        yield None
+        return
+    async with PaperRuntime(config.paper) as runtime:
+        log.info("embedded exchange at %s", runtime.server.base_url)
+        yield runtime
+
+
+def _port(runtime: PaperRuntime | None) -> int | None:
+    return None if runtime is None else runtime.server.port
+
+
+async def _check(config: GridbotConfig) -> None:
+    async with _exchange(config) as runtime:
+        findings = await check_accounts(config, _port(runtime))
+    print_check(console, findings)
+    problems = [problem for one in findings for problem in one.problems]
+    if problems:
+        raise StartError("\n".join(problems))
+
+
+async def _run(
+    config: GridbotConfig, redactor: Redactor, duration: float | None, *, live: bool
+) -> None:
+    async with _exchange(config) as runtime:
+        bot = Orchestrator(config, redactor, embedded_port=_port(runtime))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, _on_signal, bot)
+        await bot.start()
+        console.print(_greeting(config, runtime))
+        view = asyncio.create_task(_draw(bot)) if live else None
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(bot.run_until_stopped(), duration)
+        if view is not None:
+            view.cancel()
+            await asyncio.gather(view, return_exceptions=True)
+        last = await bot.stop()
+        console.print(summary_text(last, datetime.now(UTC)), markup=False)
+        _tie(runtime, last.accounts)
+    if bot.runners and all(one.stopped_because is not None for one in bot.runners):
+        reasons = [f"{one.strat_id}: {one.stopped_because}" for one in bot.runners]
+        raise NothingRunsError("\n".join(reasons))
+
+
+def _on_signal(bot: Orchestrator) -> None:
+    if bot.stopped.is_set():
+        # asked for a second time: whoever asks wants it now
+        sys.exit(WRONG_START)
+    bot.request_stop()
+
+
+def _greeting(config: GridbotConfig, runtime: PaperRuntime | None) -> str:
+    names = ", ".join(f"{one.strat_id} ({one.symbol})" for one in config.strategies)
+    where = f" on a local exchange at {runtime.server.base_url}" if runtime is not None else ""
+    return f"trading{where}: {names}"
+
+
+async def _draw(bot: Orchestrator) -> None:
+    with LiveView(console) as view:
+        while True:
+            view.show(bot.snapshot(), datetime.now(UTC))
+            await asyncio.sleep(DRAW_EVERY_S)
+
+
+def _tie(runtime: PaperRuntime | None, accounts: Sequence[Any]) -> None:
+    """Say whether the embedded exchange holds the same money as the bot's books."""
+    if runtime is None:
+        return
+    for account in accounts:
+        theirs = runtime.exchange.accounts.get(account.name)
+        if theirs is None or account.wallet_balance is None:
+            continue
+        difference = account.wallet_balance - theirs.money.wallet
+        verdict = "equal" if not difference else f"DIFFERENT by {difference}"
+        console.print(
+            f"{account.name}: the exchange's wallet is {theirs.money.wallet:f} USDT:"
+            f" {verdict} to the bot's books",
+            markup=False,
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    try:
+        app(args=None if argv is None else list(argv), prog_name="gridbot")
+    except (
+        ConfigFileError, DataError, GridcoreError, GridDbError, StartError, SpoolError,
+        NothingRunsError, PortTakenError, PortInUseError, StateFileError, TelegramRefusedError,
+        ValueError, OSError,
+    ) as error:  # fmt: skip
+        for text in str(error).splitlines():
+            errors.print(f"gridbot: {text}")
+        return WRONG_START
+    except SystemExit as stopped:
+        return DONE if stopped.code in (None, DONE) else WRONG_START
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

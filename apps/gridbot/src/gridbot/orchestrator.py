@@ -1,0 +1,386 @@
+"""Wires the bot together and runs it from its start to its end. It decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from bybit_adapter import BybitAsyncClient, BybitError
+from bybit_adapter import Environment as Place
+from grid_db import DatabaseFactory, GridDbError
+from gridbot.account_config import AccountConfig
+from gridbot.account_session import AccountSession
+from gridbot.alerts import AlertKey
+from gridbot.config import GridbotConfig, StrategySettings
+from gridbot.connections import Connector, open_public
+from gridbot.executor import IntentExecutor
+from gridbot.market_hub import MarketHub
+from gridbot.metrics import BotMetrics
+from gridbot.metrics_server import MetricsServer
+from gridbot.notifier import Notifier, TelegramChat, telegram_chat
+from gridbot.observer import BotObserver
+from gridbot.ports import ExchangeClock, MachineTime
+from gridbot.reconciler import NotConfirmedError
+from gridbot.recorder import Recorder
+from gridbot.redaction import Redactor
+from gridbot.runner import StrategyRunner
+from gridbot.session_settings import SessionSettings
+from gridbot.shadow import ShadowExecutor
+from gridbot.snapshot import BotSnapshot
+from gridbot.snapshots import account_snapshot, run_type_of, strategy_snapshot
+from gridbot.state_store import StateFiles
+from gridbot.status import StatusFile
+from gridbot.telegram_commands import CommandDesk
+from gridbot.telegram_listener import ControlOnLoop, TelegramListener
+from gridbot.text_control import TextControl
+from gridcore import GridStrategy
+from gridcore.errors import GridcoreError
+
+log = logging.getLogger(__name__)
+
+SETTLE_S = 8.0
+SHADOW_WALLET = Decimal(10_000)  # USDT, where the account's own cannot be read
+
+
+class StartError(Exception):
+    """The bot cannot start; nothing was placed. The text is one sentence for each reason."""
+
+
+@dataclass(slots=True)
+class _Account:
+    """One account with everything that serves it."""
+
+    config: AccountConfig
+    place: Place
+    session: AccountSession
+    runners: list[StrategyRunner]
+    shadows: list[StrategyRunner]
+    run_ids: dict[str, str] = field(default_factory=dict)
+
+
+class Orchestrator:
+    """One bot. `start`, then `run_until_stopped`, then `stop`."""
+
+    def __init__(
+        self,
+        config: GridbotConfig,
+        redactor: Redactor,
+        *,
+        embedded_port: int | None = None,
+        database: DatabaseFactory | None = None,
+    ) -> None:
+        self.config = config
+        self.metrics = BotMetrics()
+        self.started_at = datetime.now(UTC)
+        self.stopped = asyncio.Event()
+        self.recorder: Recorder | None = None
+        self._redactor = redactor
+        self._embedded_port = embedded_port
+        self._database = database or DatabaseFactory(config.database_settings())
+        self._chat: TelegramChat | None = telegram_chat(config.notification.telegram)
+        self.notifier = Notifier(self._chat, redactor=redactor)
+        self._accounts: list[_Account] = []
+        self._hubs: dict[str, MarketHub] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._status = StatusFile(config.status_path)
+        self._server: MetricsServer | None = None
+        self._listener: TelegramListener | None = None
+        self._is_stopping = self._is_stopped = False
+
+    # start
+
+    async def start(self) -> None:
+        """Confirm everything, then trade. Raises StartError; then nothing was placed."""
+        try:
+            await asyncio.to_thread(self._open_database)
+        except GridDbError as error:
+            raise StartError(f"database: {error}") from error
+        recorder = self.recorder
+        if recorder is None:
+            raise StartError("database: it was not opened")
+        self.notifier = Notifier(self._chat, redactor=self._redactor, journal=recorder.journal())
+        self.notifier.start()
+        try:
+            failures = await self._prepare_accounts(recorder)
+        except BaseException:
+            await self._release()
+            raise
+        if not self._accounts:
+            await self._release()
+            raise StartError("\n".join(failures))
+        for failure in failures:
+            self.notifier.alert(AlertKey.STRATEGY_STOPPED, f"not started: {failure}")
+        recorder.start()
+        await self._begin_trading()
+
+    def _open_database(self) -> None:
+        self._database.create_tables()
+        spool = self.config.state_path / "spool"
+        self.recorder = Recorder(
+            self._database, self.config.user, spool, self, save_market=self.config.save_events
+        )
+
+    def alert(self, key: AlertKey, text: str, *, about: str = "") -> None:
+        """Tell people; the notifier of the moment takes it."""
+        self.metrics.alerts.labels(key.value).inc()
+        self.notifier.alert(key, text, about=about)
+
+    async def _prepare_accounts(self, recorder: Recorder) -> list[str]:
+        """Make and confirm the sessions; return why some cannot be."""
+        failures = []
+        for account in self.config.accounts:
+            if not self.config.strategies_of(account.name):
+                continue
+            place = account.place(self._embedded_port)
+            rest = Connector(account, place).rest()
+            try:
+                found = await self._make_account(account, place, rest, recorder)
+                await found.session.prepare()
+            except NotConfirmedError as error:
+                failures.append(str(error))
+            except (BybitError, GridcoreError) as error:
+                failures.append(f"account {account.name}: {error}")
+            else:
+                self._accounts.append(found)
+                continue
+            rest.close()
+        return failures
+
+    async def _make_account(
+        self, account: AccountConfig, place: Place, rest: BybitAsyncClient, recorder: Recorder
+    ) -> _Account:
+        clock = ExchangeClock(MachineTime())
+        store = StateFiles(self.config.state_path)
+        observer = BotObserver(self.metrics)
+        live: list[StrategyRunner] = []
+        shadows: list[StrategyRunner] = []
+        run_ids: dict[str, str] = {}
+        for one in self.config.strategies_of(account.name):
+            instrument = await rest.get_instrument(one.symbol)
+            strategy = GridStrategy(self.config.strategy_config(one, instrument.rules))
+            runner = StrategyRunner(
+                strategy, account.name, clock, self, observer, store, is_shadow=one.shadow_mode
+            )
+            restored = runner.restore()
+            log.info("%s: %s", one.strat_id, "grid restored" if restored else "begins afresh")
+            (shadows if one.shadow_mode else live).append(runner)
+        session = AccountSession(
+            account.name,
+            rest,
+            Connector(account, place).open_private(arm_dcp=bool(self.config.dcp_window)),
+            live,
+            clock,
+            self,
+            self._session_settings(),
+            lambda update: recorder.private_update(account.name, update),
+        )
+        for runner in live:
+            runner.use(
+                IntentExecutor(
+                    rest, clock, runner.tell, runner.still_wants, session.troubles_of(runner)
+                )
+            )
+        for runner in shadows:
+            runner.use(ShadowExecutor(runner, await _wallet_of(rest)))
+        for runner in (*live, *shadows):
+            settings = self._settings_of(runner.strat_id)
+            run = await asyncio.to_thread(
+                recorder.begin_run,
+                account.name,
+                account.environment,
+                runner.strat_id,
+                runner.symbol,
+                run_type_of(runner, account.environment),
+                settings.model_dump(mode="json"),
+            )
+            run_ids[runner.strat_id] = run.run_id
+        return _Account(account, place, session, live, shadows, run_ids)
+
+    def _session_settings(self) -> SessionSettings:
+        config = self.config
+        return SessionSettings(
+            sync_interval_s=config.order_sync_interval or config.position_check_interval,
+            wallet_interval_s=config.wallet_cache_interval,
+            clock_interval_s=config.clock_check_interval,
+            max_drift_s=config.max_clock_drift,
+            dcp_window_s=config.dcp_window,
+        )
+
+    def _settings_of(self, strat_id: str) -> StrategySettings:
+        return next(one for one in self.config.strategies if one.strat_id == strat_id)
+
+    async def _begin_trading(self) -> None:
+        loop = asyncio.get_running_loop()
+        for account in self._accounts:
+            await account.session.start()
+            for runner in account.shadows:
+                self._spawn(runner.run())
+        await self._open_markets()
+        if self.config.metrics_port is not None:
+            self._server = MetricsServer(
+                self.metrics.registry,
+                lambda: self.metrics.snapshot,
+                port=self.config.metrics_port,
+                host=self.config.metrics_host,
+            )
+            self._server.start()
+        if self._chat is not None and self.config.notification.telegram.commands:
+            control = ControlOnLoop(TextControl(self), loop)
+            self._listener = TelegramListener(
+                self._chat, CommandDesk(control, redactor=self._redactor)
+            )
+            self._listener.start()
+        self._spawn(self._every(self.config.status_interval, self._beat))
+        self._spawn(self._every(1.0, self._show))
+        self._spawn(self._every(self.config.health_check_interval, self._check_health))
+
+    async def _open_markets(self) -> None:
+        """Open one public stream for each exchange that strategies trade on."""
+        by_place: dict[Place, list[StrategyRunner]] = {}
+        for account in self._accounts:
+            by_place.setdefault(account.place, []).extend((*account.runners, *account.shadows))
+        recorder = self.recorder
+        for place, runners in by_place.items():
+            trades = self.config.save_events or any(one.is_shadow for one in runners)
+            hub = MarketHub(
+                place.name,
+                open_public(place, trades=trades),
+                runners,
+                MachineTime(),
+                self,
+                self._session_settings(),
+                None if recorder is None else recorder.market_update,
+            )
+            self._hubs[place.rest_url] = hub
+            await hub.start()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(work))
+
+    # while it runs
+
+    async def run_until_stopped(self) -> None:
+        """Wait for `request_stop`, or for the last strategy to be stopped."""
+        await self.stopped.wait()
+
+    def request_stop(self) -> None:
+        """Begin the end; callable from a signal handler."""
+        self.stopped.set()
+
+    async def _every(self, seconds: float, action: Callable[[], object]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            result = action()
+            if asyncio.iscoroutine(result):
+                await result
+
+    async def _beat(self) -> None:
+        snapshot = self.snapshot()
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(self._status.write, snapshot)
+        if self.recorder is not None:
+            await self.recorder.heartbeat()
+
+    def _show(self) -> None:
+        self.metrics.show(self.snapshot())
+
+    def _check_health(self) -> None:
+        runners = self.runners
+        if runners and all(one.stopped_because is not None for one in runners):
+            log.error("no strategy runs any more")
+            self.request_stop()
+
+    @property
+    def runners(self) -> list[StrategyRunner]:
+        """All strategies."""
+        return [one for account in self._accounts for one in (*account.runners, *account.shadows)]
+
+    def snapshot(self) -> BotSnapshot:
+        """Return the bot as it is now."""
+        now = datetime.now(UTC)
+        return BotSnapshot(
+            taken_at=now,
+            started_at=self.started_at,
+            pid=os.getpid(),
+            is_stopping=self._is_stopping,
+            is_stopped=self._is_stopped,
+            accounts=tuple(
+                account_snapshot(
+                    one.session,
+                    one.config.environment,
+                    market_is_alive=self._market_is_alive(one),
+                    now=now,
+                )
+                for one in self._accounts
+            ),
+            strategies=tuple(
+                strategy_snapshot(runner, one.config.environment)
+                for one in self._accounts
+                for runner in (*one.runners, *one.shadows)
+            ),
+        )
+
+    def _market_is_alive(self, account: _Account) -> bool:
+        hub = self._hubs.get(account.place.rest_url)
+        return hub is not None and hub.is_connected
+
+    # end
+
+    async def stop(self) -> BotSnapshot:
+        """Stop deciding, settle what is in flight, flush, close the runs; return the end."""
+        self._is_stopping = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for hub in self._hubs.values():
+            await hub.stop()
+        await asyncio.gather(*(self._stop_account(one) for one in self._accounts))
+        self._is_stopped = True
+        last = self.snapshot()
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(self._status.write, last)
+        await self._release()
+        return last
+
+    async def _stop_account(self, account: _Account) -> None:
+        for runner in account.shadows:
+            await runner.finish(0.0, cancel_orders=False)
+        for runner in (*account.runners, *account.shadows):
+            runner.keep()
+        await account.session.stop(SETTLE_S, cancel_orders=self.config.cancel_on_shutdown)
+
+    async def _release(self) -> None:
+        if self._listener is not None:
+            await asyncio.to_thread(self._listener.close)
+        if self._server is not None:
+            await asyncio.to_thread(self._server.close)
+        recorder = self.recorder
+        if recorder is not None:
+            failures = {
+                account.run_ids[runner.strat_id]: runner.stopped_because
+                for account in self._accounts
+                for runner in (*account.runners, *account.shadows)
+                if runner.stopped_because is not None
+            }
+            await asyncio.to_thread(recorder.close, failures)
+        await asyncio.to_thread(self.notifier.close)
+        await asyncio.to_thread(self._database.dispose)
+
+
+async def _wallet_of(rest: BybitAsyncClient) -> Decimal:
+    """Return what an account holds, USDT; a round sum where it cannot be read."""
+    try:
+        wallet = await rest.get_wallet_balance()
+    except BybitError as error:
+        log.warning("the wallet cannot be read (%s); the shadow has %s USDT", error, SHADOW_WALLET)
+        return SHADOW_WALLET
+    usdt = wallet.coin()
+    balance = None if usdt is None else usdt.wallet_balance
+    return balance if balance is not None and balance > 0 else SHADOW_WALLET

@@ -1,0 +1,205 @@
+"""What happens goes into the database: runs, executions, orders, positions, wallet, market data.
+
+Rows go through event_saver's writers and its spool: trading never waits for the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from bybit_adapter import StreamKind, StreamUpdate
+from event_saver.owner import Owner
+from event_saver.spool import Spool
+from event_saver.writers import BatchWriter, WriteLoop, WriterSet
+from grid_db import (
+    AlertRecord,
+    AlertSeverity,
+    DatabaseFactory,
+    Environment,
+    GridDbError,
+    RunStatus,
+    RunType,
+    SnapshotSource,
+    TenantScope,
+    UserRepository,
+)
+from gridbot.alert_throttle import Alert
+from gridbot.alerts import AlertKey, Alerts
+
+log = logging.getLogger(__name__)
+SILENT = timedelta(minutes=2)  # a run without a sign of life for so long has crashed
+STOP_S = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class StartedRun:
+    """One start of one strategy."""
+
+    run_id: str
+    owner: Owner
+
+
+class Recorder:
+    """Writes for one user of one database. `database` has its schema."""
+
+    def __init__(
+        self,
+        database: DatabaseFactory,
+        user: str,
+        spool_folder: Path,
+        alerts: Alerts,
+        *,
+        save_market: bool,
+    ) -> None:
+        """Raises SpoolError for a folder that is in use, GridDbError for the database."""
+        self._database = database
+        self._alerts = alerts
+        self._save_market = save_market
+        self.writers = WriterSet()
+        self._loop = WriteLoop(database, Spool(spool_folder), self.writers.all)
+        self._private: Mapping[StreamKind, BatchWriter] = {
+            StreamKind.EXECUTION: self.writers.executions,
+            StreamKind.ORDER: self.writers.orders,
+            StreamKind.POSITION: self.writers.positions,
+            StreamKind.WALLET: self.writers.wallets,
+        }
+        self._runs: dict[tuple[str, str], StartedRun] = {}
+        self._down_told = False
+        with database.get_session() as session:
+            self.user_id = str(UserRepository(session).get_or_create(user).id)
+
+    def begin_run(
+        self,
+        account: str,
+        environment: Environment,
+        strat_id: str,
+        symbol: str,
+        run_type: RunType,
+        config: Mapping[str, Any],
+    ) -> StartedRun:
+        """Store the strategy and a run of it; runs that crashed are closed as stale. Blocking."""
+        now = datetime.now(UTC)
+        with self._database.get_session() as session:
+            scope = TenantScope(session, self.user_id)
+            account_id = scope.accounts.get_or_create(account, environment).id
+            strategy = scope.strategies.save(account_id, strat_id, symbol, config)
+            closed = scope.runs.close_stale_running_runs(now - SILENT, strategy.id)
+            run = scope.runs.create(
+                run_type, now, account_id=account_id, strategy_id=strategy.id, symbol=symbol,
+                config=config,
+            )  # fmt: skip
+        if closed:
+            log.warning("%s: %d earlier runs had crashed; closed", strat_id, closed)
+        is_paper = environment is Environment.PAPER
+        owner = Owner(
+            user_id=self.user_id,
+            account_id=str(account_id),
+            run_id=str(run.id),
+            source=SnapshotSource.PAPER if is_paper else SnapshotSource.LIVE,
+        )
+        started = StartedRun(str(run.id), owner)
+        self._runs[account, symbol] = started
+        return started
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._loop.start()
+
+    def private_update(self, account: str, update: StreamUpdate) -> None:
+        """Take an update of an account's stream."""
+        run = self._run_of(account, update.symbol)
+        if run is not None:
+            self._private[update.kind].add((update,), run.owner)
+
+    def market_update(self, update: StreamUpdate) -> None:
+        """Take market data, where it is to be kept."""
+        if not self._save_market:
+            return
+        if update.kind is StreamKind.TICKER:
+            self.writers.tickers.add((update,))
+        else:
+            self.writers.trades.add((update,))
+
+    def _run_of(self, account: str, symbol: str | None) -> StartedRun | None:
+        if symbol is not None:
+            return self._runs.get((account, symbol))
+        # the wallet belongs to all strategies of the account
+        return next((run for (name, _), run in self._runs.items() if name == account), None)
+
+    async def heartbeat(self) -> None:
+        """Note that all runs are alive, and tell of a database that is not."""
+        state = self._loop.database_state()
+        if state.error is not None and not self._down_told:
+            self._down_told = True
+            self._alerts.alert(
+                AlertKey.DATABASE_DOWN,
+                f"the database takes nothing ({state.error}); rows wait on disk, trading goes on",
+            )
+        if state.error is None:
+            self._down_told = False
+            await asyncio.to_thread(self._heartbeat)
+
+    def _heartbeat(self) -> None:
+        now = datetime.now(UTC)
+        try:
+            with self._database.get_session() as session:
+                runs = TenantScope(session, self.user_id).runs
+                for run in self._runs.values():
+                    runs.heartbeat(run.run_id, now)
+        except GridDbError as error:
+            log.warning("the heartbeat of the runs was not stored: %s", error)
+
+    async def durable(self, timeout_s: float) -> bool:
+        """Wait until everything so far is stored or on disk."""
+        return await self._loop.durable(timeout_s)
+
+    def close(self, failures: Mapping[str, str]) -> None:
+        """Store what waits and end the runs; `failures` are reasons by run id. Blocking."""
+        if not self._loop.stop(STOP_S):
+            log.warning("rows that are not stored yet wait on disk for the next start")
+        now = datetime.now(UTC)
+        try:
+            with self._database.get_session() as session:
+                runs = TenantScope(session, self.user_id).runs
+                for run in self._runs.values():
+                    reason = failures.get(run.run_id)
+                    status = RunStatus.COMPLETED if reason is None else RunStatus.FAILED
+                    runs.finish(run.run_id, status, now, reason)
+        except GridDbError as error:
+            log.warning("the end of the runs was not stored: %s", error)
+
+    def journal(self) -> DatabaseJournal:
+        """Return a keeper of alerts."""
+        return DatabaseJournal(self._database, self.user_id)
+
+
+class DatabaseJournal:
+    """Keeps alerts in the database."""
+
+    def __init__(self, database: DatabaseFactory, user_id: str) -> None:
+        self._database = database
+        self._user_id = user_id
+
+    def add(self, alert: Alert) -> int | None:
+        """Keep an alert; return its number."""
+        with self._database.get_session() as session:
+            kept = TenantScope(session, self._user_id).alerts.add(
+                AlertRecord(
+                    severity=AlertSeverity(alert.severity),
+                    alert_key=alert.topic,
+                    message=alert.message,
+                    raised_at=alert.raised_at,
+                )
+            )
+        return kept.id
+
+    def mark_delivered(self, number: int, at: datetime) -> None:
+        """Note that somebody was told."""
+        with self._database.get_session() as session:
+            TenantScope(session, self._user_id).alerts.mark_delivered(number, at)

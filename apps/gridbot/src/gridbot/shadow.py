@@ -1,0 +1,122 @@
+"""Shadow mode: decide as live, send nothing, and let the market fill what would rest there.
+
+The orders rest in the backtest's own book and fill by its strict rule, so a shadow run of recorded
+prices is the backtest of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from backtest.executor import BacktestExecutor
+from backtest.fill_simulator import MarketTrade, TradeThroughFillSimulator
+from backtest.instrument_info import default_tiers
+from backtest.runner import BacktestRunner
+from backtest.simulated_account import FeeRates, SimulatedAccount
+from backtest.ticks import BUY, SELL
+from gridbot.runner import StrategyRunner
+from gridcore import Intent, MMTiers, PublicTradeEvent, SideType, TickerEvent
+from gridcore.instrument import floor_ceil_ticks
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class ShadowExecutor:
+    """Stands where the exchange would be, for one strategy. Order ids begin with `shadow_`."""
+
+    def __init__(
+        self,
+        runner: StrategyRunner,
+        wallet: Decimal,
+        tiers: MMTiers | None = None,
+        fees: FeeRates | None = None,
+    ) -> None:
+        """`wallet` is what the account holds at the start, USDT; both legs begin empty."""
+        config = runner.strategy.config
+        account = SimulatedAccount(wallet, fees)
+        pair = account.add_pair(
+            config.symbol, config.symbol, config.leverage, tiers or default_tiers(config.symbol)
+        )
+        self.account = account
+        self._runner = runner
+        self._book = BacktestRunner(config, account, pair, TradeThroughFillSimulator())
+        self._book.strategy = runner.strategy
+        self._book.executor = _ShadowOrders(self._book)
+        self._pair = pair
+        self._price_ticks: int | None = None
+        self._now_us = 0
+        self._is_closed = False
+        self.fills = 0
+
+    # what the runner asks of an executor
+
+    def submit(self, intents: Sequence[Intent]) -> None:
+        """Let orders rest, or take them off; the answers follow at once."""
+        if self._is_closed or self._price_ticks is None:
+            return
+        for answer in self._book.executor.submit(intents, self._now_us, self._price_ticks):
+            self._runner.tell(answer)
+
+    def close(self) -> None:
+        """Take nothing more."""
+        self._is_closed = True
+
+    async def settle(self, timeout_s: float) -> bool:
+        """Nothing is ever on its way."""
+        return True
+
+    def abandon(self) -> None:
+        """Nothing is ever on its way."""
+
+    # the market
+
+    def on_ticker(self, ticker: TickerEvent) -> None:
+        """Take the price of the next decision; the first one confirms the account."""
+        begins = self._price_ticks is None
+        self._see(ticker)
+        if begins:
+            self._book.start(self._now_us)
+
+    def on_trade(self, trade: PublicTradeEvent) -> None:
+        """Fill what a trade of the market fills."""
+        if self._price_ticks is None or self._is_closed:
+            return
+        self._now_us = max(self._now_us, (trade.exchange_ts - EPOCH) // MICROSECOND)
+        tick = self._runner.strategy.config.instrument.tick_size
+        low, high = floor_ceil_ticks(trade.price, tick)
+        ticks = low if trade.side is SideType.SELL else high
+        side = BUY if trade.side is SideType.BUY else SELL
+        before = len(self._book.trades)
+        if self._book.fill(self._now_us, MarketTrade(ticks, side, trade.size)):
+            self._count(before)
+            self._book.report_account(self._now_us)
+
+    def _count(self, before: int) -> None:
+        tally = self._runner.tally
+        for trade in self._book.trades[before:]:
+            self.fills += 1
+            tally.fills += 1
+            tally.fees += trade.fee
+            tally.realised += trade.realised_pnl
+
+    def _see(self, ticker: TickerEvent) -> None:
+        self._now_us = max(self._now_us, (ticker.exchange_ts - EPOCH) // MICROSECOND)
+        tick = self._runner.strategy.config.instrument.tick_size
+        self._price_ticks, _ = floor_ceil_ticks(ticker.last_price, tick)
+        self._pair.mark_price = ticker.mark_price or ticker.last_price
+
+
+class _ShadowOrders(BacktestExecutor):
+    """Names orders after the identity that they would carry on the wire."""
+
+    def __init__(self, book: BacktestRunner) -> None:
+        super().__init__(book.config, book.account, book.orders, book.fill_model)
+        self._times: dict[str, int] = {}
+
+    def order_id_for(self, client_order_id: str) -> str:
+        """Return `shadow_<client order id>`, numbered from the second order of one identity."""
+        times = self._times[client_order_id] = self._times.get(client_order_id, 0) + 1
+        return f"shadow_{client_order_id}" + (f"_{times}" if times > 1 else "")
