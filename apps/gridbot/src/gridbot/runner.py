@@ -237,7 +237,7 @@ class StrategyRunner:
     async def _empty_book(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        while len(self.strategy.book) and loop.time() < end:
+        while len(self.strategy.book) and loop.time() < end:  # noqa: ASYNC110 - a book has no event
             await asyncio.sleep(0.05)
 
     # one event
