@@ -520,3 +520,32 @@ def test_two_symbols_are_compared_together(
     assert one.symbols == ("ETHUSDT",)
     assert one.metrics.live_trades * 2 == comparison.metrics.live_trades
     assert one.split.live == session_of_walk.net_pnl
+
+
+def test_a_backtest_that_traded_nothing_missed_everything(
+    compare: Compare, recording, session_of_walk: BacktestSession
+) -> None:
+    idle = replace(
+        session_of_walk,
+        strategies=tuple(
+            replace(outcome, trades=(), funding=()) for outcome in session_of_walk.strategies
+        ),
+    )
+    comparison = compare(idle)
+    metrics = comparison.metrics
+    assert (metrics.match_rate, metrics.phantom_rate) == (0, None)
+    assert metrics.live_only == metrics.live_trades
+    assert comparison.split.backtest == 0
+    assert set(worth(comparison)) == {SplitCause.MISSED_FILLS, SplitCause.FUNDING}
+    assert not comparison.within_tolerance
+
+
+def test_symbols_that_only_the_backtest_traded_are_left_out_and_told(
+    compare: Compare, recording, session_of_walk: BacktestSession
+) -> None:
+    first = session_of_walk.trades[0]
+    more = (*session_of_walk.trades, first._replace(symbol="ETHUSDT", order_id="eth"))
+    outcome = replace(session_of_walk.strategies[0], trades=more)
+    comparison = compare(replace(session_of_walk, strategies=(outcome,)))
+    assert comparison.within_tolerance
+    assert any("also traded ETHUSDT" in text for text in comparison.warnings)

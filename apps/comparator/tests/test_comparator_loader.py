@@ -181,6 +181,7 @@ def test_other_executions_are_named_and_never_taken_for_the_strategys(
     found = {trade.order_id: trade for trade in side.trades.trades()}
     assert [found[f"o{n}"].kind for n in range(4)] == [kind for *_, kind in kinds]
     assert len({trade.client_order_id for trade in found.values()}) == 4
+    assert HEX not in {trade.client_order_id for trade in found.values()}
     assert any("2 live executions of type Settle" in text for text in side.warnings)
 
 
@@ -195,12 +196,19 @@ def test_funding_has_its_leg_and_its_sign(database: DatabaseFactory) -> None:
             "f2", side=SELL, exec_fee=Decimal(-12), fee_rate=Decimal("-0.0001"), **common
         ),
         tenant.execution("f3", side=SELL, direction=LONG, exec_fee=Decimal(1), **common),
+        tenant.execution(
+            "f4", side=BUY, exec_fee=Decimal(-4), fee_rate=Decimal("-0.0002"), **common
+        ),
     ]
     stored(database, tenant, rows)
     side = loaded(database, tenant)
     assert len(side.trades) == 0
     legs = sorted((p.direction, p.paid, p.per_unit) for p in side.funding if p.per_unit)
-    assert legs == [(LONG, Decimal(12), Decimal(6)), (SHORT, Decimal(-12), Decimal(-6))]
+    assert legs == [
+        (LONG, Decimal(-4), Decimal(-12)),
+        (LONG, Decimal(12), Decimal(6)),
+        (SHORT, Decimal(-12), Decimal(-6)),
+    ]
     assert (LONG, Decimal(1), None) in [(p.direction, p.paid, p.per_unit) for p in side.funding]
 
 

@@ -75,7 +75,10 @@ def compare(
     tolerances = tolerances or Tolerances()
     span = wanted.start_us, wanted.end_us
     ours, theirs = live.trades.select(*span, chosen), backtest.trades.select(*span, chosen)
+    if not len(live.trades):
+        raise ComparatorError(f"the live run has no trade from {wanted}; widen --start and --end")
     _require_overlap(ours, live.trades, wanted, "the live run")
+    # a backtest that traded nothing at all is an answer; one of another time is a mistake
     _require_overlap(theirs, backtest.trades, wanted, "the backtest")
     result = TradeMatcher().match(ours, theirs)
     metrics = calculate_metrics(result, tolerances)
@@ -85,6 +88,9 @@ def compare(
             "no order of the backtest has the id of a live one: look whether strat_id, symbol and"
             " tick size of both configurations are the same"
         )
+    more = sorted(set(backtest.trades.symbols()) - set(chosen))
+    if more:
+        told.append(f"the backtest also traded {', '.join(more)}, which is left out")
     outside = outside_partners(result, live.trades, backtest.trades, wanted)
     evidence = _evidence(result, metrics, reader, wanted, chosen)
     marks = {symbol: _marks(symbol, result, wanted, reader) for symbol in chosen}
@@ -126,10 +132,8 @@ def compare(
 
 
 def _require_overlap(chosen: TradeTable, loaded: TradeTable, wanted: TimeRange, who: str) -> None:
-    if len(chosen):
+    if len(chosen) or not len(loaded):
         return
-    if not len(loaded):
-        raise ComparatorError(f"{who} has no trade from {wanted}; widen --start and --end")
     times = loaded.ts_us
     there = f"{utc_text(int(times[0]))} to {utc_text(int(times[-1]))}"
     raise ComparatorError(

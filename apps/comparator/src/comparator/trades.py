@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
@@ -11,7 +12,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from backtest.trades import moment, to_us
+from backtest.trades import moment
 from comparator.exact import Exact, Rows, of_decimals
 from gridcore import DirectionType, SideType
 
@@ -54,7 +55,7 @@ class NormalizedTrade:
     fills: int = 1
 
     @property
-    def timestamp(self) -> object:
+    def timestamp(self) -> datetime:
         """Return the time as an aware UTC datetime."""
         return moment(self.ts_us)
 
@@ -179,6 +180,3 @@ def numbered(frame: pl.DataFrame) -> pl.DataFrame:
     ordered = frame.sort([*ORDER, "order_id"])
     number = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("client_order_id")
     return ordered.with_columns(occurrence=number)
-
-
-__all__ = ["NormalizedTrade", "Source", "TradeTable", "moment", "numbered", "to_us"]
