@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from gridbot.reconciler import NotConfirmedError
 from gridbot.runner import StrategyRunner
+from gridcore import DirectionType
+from paper_exchange.account import PaperAccount
 from paper_exchange.control import ACTION
 from paper_exchange.faults import FaultKind, FaultRule
 from paper_exchange.feeds import SyntheticFeed, SyntheticSettings, merged
+from paper_exchange.market import Market, PublicTrade
+from paper_exchange.orders import Execution, PaperOrder
 from testkit.bot_world import BotWorld, StrategySpec
 from testkit.paper import paper_account, paper_listing, paper_market
 
@@ -34,6 +39,8 @@ WIRE_FAULTS: tuple[tuple[FaultKind, dict[str, Any]], ...] = (
     (FaultKind.LOSE, {"channel": "public"}),
     (FaultKind.DELAY, {"channel": "public", "delay_ms": 2_000}),
 )
+DAY_MS = 86_400_000
+LONGEST_OUTAGE_S = 45.0
 
 
 @dataclass(slots=True)
@@ -48,6 +55,36 @@ class StormReport:
     problems: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     digest: str = ""
+
+
+class PromiseWatch:
+    """Looks at the exchange's books after every step in which an order or a leg changed."""
+
+    def __init__(self, world: BotWorld, problem: Callable[[str], None]) -> None:
+        self._world = world
+        self._problem = problem
+
+    def on_order(self, account: PaperAccount, order: PaperOrder) -> None:
+        """The leg of the order is told at the end of the step."""
+
+    def on_position(
+        self, account: PaperAccount, symbol: str, legs: tuple[DirectionType, ...]
+    ) -> None:
+        """Look."""
+        for text in self._world.broken_promises():
+            self._problem(text)
+
+    def on_execution(self, account: PaperAccount, execution: Execution) -> None:
+        """An order is told next."""
+
+    def on_wallet(self, account: PaperAccount) -> None:
+        """No promise is about the wallet."""
+
+    def on_trade(self, market: Market, trade: PublicTrade) -> None:
+        """Nothing of an account changes."""
+
+    def on_market(self, market: Market) -> None:
+        """Nothing of an account changes."""
 
 
 class Storm:
@@ -79,6 +116,7 @@ class Storm:
             ],
             seed=seed,
         )
+        self.world.exchange.listen(PromiseWatch(self.world, self._problem))
         prices = {"BTCUSDT": Decimal(60_000), "ETHUSDT": Decimal(3_000)}
         self._feeds = [
             SyntheticFeed(
@@ -101,31 +139,24 @@ class Storm:
 
         world = self.world
         loop = asyncio.get_running_loop()
-        quiet_s = 100.0
-        end = world.exchange.now_ms + int((self._minutes * 60 + quiet_s) * 1000)
+        end = world.exchange.now_ms + DAY_MS
         player = loop.create_task(world.play(merged(self._feeds), end), name="world market")
         await asyncio.sleep(1)
         await world.start()
-        watcher = loop.create_task(self._watch(), name="world watch")
         await self._weather(self._minutes * 60)
         await self._heal()
-        await player
-        # the last orders of the bot are on their way for a moment
-        await asyncio.sleep(5)
-        watcher.cancel()
+        # the longest outage may have begun just now
+        await asyncio.sleep(LONGEST_OUTAGE_S + 30)
+        player.cancel()
+        # of two facts of one millisecond nobody knows the order; the next comparison settles it
+        await asyncio.sleep(world.settings.sync_interval_s + 5)
         self._judge()
         if world.session is not None:
             await world.stop()
         self.report.fills = len(world.paper.account.executions)
         self.report.starts = world.starts
-        self.report.hours = self._minutes / 60
+        self.report.hours = loop.time() / 3600
         return self.report
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(0.25)
-            for problem in self.world.broken_promises():
-                self._problem(problem)
 
     def _problem(self, text: str) -> None:
         if text not in self.report.problems:
@@ -153,7 +184,7 @@ class Storm:
             world.paper.parts.faults.add(rule)
             self._note(f"{fault.value} {options} {rule.probability} for {rule.duration_s} s")
         elif kind < 0.65 and world.private is not None:
-            for_s = chance.choice([None, 5.0, 45.0])
+            for_s = chance.choice([None, 5.0, LONGEST_OUTAGE_S])
             self._note(f"private stream gone for {for_s}")
             world.private.cut(for_s=for_s)
         elif kind < 0.72 and world.public is not None:
