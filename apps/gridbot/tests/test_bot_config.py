@@ -134,6 +134,7 @@ def test_the_demo_needs_no_environment() -> None:
             r"g.yaml:6: accounts\[1\].name: main is used twice",
         ),
         (HEAD + GRID + "database_url: nonsense", "g.yaml:10: database_url: "),
+        (HEAD.replace("environment: testnet", "testnet: maybe") + GRID, "it is true or false"),
         (HEAD + GRID + "dcp_window: 2", "g.yaml:10: dcp_window: 2 s is too short"),
         (HEAD + GRID + "order_sync_interval: -1", "g.yaml:10: order_sync_interval: .*equal to 0"),
         (
@@ -211,6 +212,38 @@ def test_keys_come_from_the_database(tmp_path: Path) -> None:
     told = faults(tmp_path, other, GRIDBOT_SECRET_KEY=key)
     assert told.startswith("g.yaml:2: accounts[0]: account other has no api_key")
     assert "python -m gridbot.credentials" in told
+
+
+PAPER = """accounts:
+  - {name: one, environment: paper}
+strategies:
+  - {strat_id: btc, account: one, symbol: BTCUSDT}
+paper:
+  accounts: [{name: one}]
+"""
+
+
+def test_an_embedded_account_fits_its_exchange(tmp_path: Path) -> None:
+    assert load(tmp_path, PAPER).account("one").is_embedded
+    told = faults(tmp_path, PAPER.replace("[{name: one}]", "[{name: two}]"))
+    assert told.startswith("g.yaml:2: accounts[0].name: one is no account of the section paper")
+    told = faults(tmp_path, PAPER.replace("symbol: BTCUSDT", "symbol: ETHUSDT"))
+    assert told.startswith("g.yaml:4: strategies[0].symbol: ETHUSDT is no symbol of the section")
+
+
+def test_two_names_of_one_account_are_found_when_the_keys_are(tmp_path: Path) -> None:
+    twin = "  - {name: two, environment: paper, api_key: one-key, api_secret: one-secret}\n"
+    told = faults(tmp_path, PAPER.replace("strategies:", twin + "strategies:"))
+    assert told.startswith("g.yaml:3: accounts[1].api_key: is the one of account one")
+
+
+def test_a_separate_paper_exchange_is_found_by_its_port(tmp_path: Path) -> None:
+    text = HEAD.replace("environment: testnet", "environment: paper\n    paper_port: 8899") + GRID
+    account = load(tmp_path, text).account("main")
+    assert not account.is_embedded
+    assert account.place().rest_url == "http://127.0.0.1:8899"
+    with pytest.raises(KeyError):
+        load(tmp_path, text).account("nobody")
 
 
 def test_a_database_without_tables_is_told(tmp_path: Path) -> None:

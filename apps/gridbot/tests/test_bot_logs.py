@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from gridbot.config_file import load_gridbot_config
 from gridbot.decisions import describe, log_decision
-from gridbot.logs import Logs
+from gridbot.logs import JsonFormatter, Logs
 from gridbot.redaction import Redactor
 from gridbot.settings import LogSettings
 from gridcore import CancelIntent, CancelReason, DirectionType, PlaceLimitIntent, SideType
@@ -106,6 +106,15 @@ def test_no_secret_reaches_a_log(
         assert "abc" not in text or "***" in text
     assert lines(file)[-1]["exception"].startswith("Traceback")
     assert len(lines(file)) == 7
+
+
+@given(st.text(), st.text(), st.sampled_from(["api_secret", "x", "password"]))
+def test_a_line_of_the_file_is_always_json(message: str, value: str, name: str) -> None:
+    text = f'{message} {{"{name}": "{value}", \'{name}\': \'{value}\'}} {name}="{value}"'
+    record = logging.makeLogRecord({"msg": text, "what": value, "nan": float("nan"), "name": "g"})
+    line = JsonFormatter(Redactor(["s3cr3t-key"])).format(record)
+    assert json.loads(line)["nan"] == "nan"
+    assert "\n" not in line
 
 
 def test_a_message_with_line_breaks_stays_one_line(

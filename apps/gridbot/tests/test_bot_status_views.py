@@ -143,6 +143,9 @@ def test_the_status_file_says_what_the_bot_does(tmp_path: Path) -> None:
     file.write(replace(snapshot(), is_stopped=True))
     assert file.heartbeat().is_stopped
     assert [path.name for path in file.path.parent.iterdir()] == ["status.json"]
+    (file.path.parent / ".status.json.new").write_text("what a killed process left")
+    file.write(snapshot())
+    assert [path.name for path in file.path.parent.iterdir()] == ["status.json"]
 
 
 def test_a_reader_never_sees_a_part(tmp_path: Path) -> None:

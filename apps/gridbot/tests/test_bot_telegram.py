@@ -367,6 +367,32 @@ def test_a_refused_alert_is_logged_and_the_next_one_is_tried(
     assert notifier.sent == 0
 
 
+class Odd:
+    """Fails in a way that nobody thought of, once."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.failures = 1
+
+    def send(self, text: str) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("odd")
+        self.texts.append(text)
+
+
+def test_a_sender_that_fails_oddly_is_used_again(caplog: pytest.LogCaptureFixture) -> None:
+    odd = Odd()
+    notifier = Notifier(odd)
+    notifier.start()
+    notifier.alert(AlertKey.BOT_STARTED, "first")
+    until(lambda: "alerts could not be sent" in caplog.text)
+    notifier.alert(AlertKey.BOT_STOPPED, "second")
+    until(lambda: bool(odd.texts))
+    notifier.close()
+    assert odd.texts == ["INFO bot_stopped: second"]
+
+
 def test_closing_sends_what_waits_and_does_not_wait_for_a_dead_server(
     chat: TelegramChat, server: TelegramServer
 ) -> None:
@@ -464,6 +490,22 @@ def test_other_chats_are_not_heard(
     until(lambda: bool(server.sent))
     assert control.calls == ["positions"]
     assert caplog.text.count("chat 666 is not the configured one") == 1
+
+
+def test_an_answer_waits_as_long_as_telegram_asks(
+    listener: TelegramListener, server: TelegramServer
+) -> None:
+    listener.start()
+    until(lambda: server.polls > 1)
+    server.replies.append(busy(1))
+    server.write("/status")
+    until(lambda: bool(server.sent))
+    server.replies.append((502, "bad gateway"))
+    server.write("/orders")
+    until(lambda: not server.replies)
+    server.write("/positions")
+    until(lambda: len(server.sent) == 2)
+    assert server.texts == ["status", "positions"]
 
 
 def test_what_was_written_before_the_start_is_passed_over(

@@ -26,6 +26,7 @@ from bybit_adapter import (
     PlaceRequest,
     make_order_link_id,
 )
+from gridbot.account_config import AccountConfig
 from gridbot.alerts import AlertKey
 from gridbot.config import GridbotConfig
 from gridbot.config_file import load_gridbot_config
@@ -295,6 +296,56 @@ def test_an_exchange_that_is_away_is_tried_again(stage: Stage, heard: Heard) -> 
     nowhere.close()
     assert heard.keys[0] is AlertKey.WATCHDOG_FAILED
     assert "FAILED: ExchangeUnavailable" in heard.alerts[0][1]
+    assert stage.open_orders() == set()
+
+
+def test_one_account_that_fails_does_not_keep_the_others_from_help(
+    stage: Stage, heard: Heard
+) -> None:
+    stage.place(59000)
+    other = (
+        "  - {name: other, environment: paper, paper_port: 1, api_key: k-12, api_secret: s-12}\n"
+    )
+    grid = "  - {strat_id: far, account: other, symbol: BTCUSDT}\n"
+    text = stage.path.read_text().replace("accounts:\n", "accounts:\n" + other)
+    stage.path.write_text(text.replace("strategies:\n", "strategies:\n" + grid))
+    stage.beat(age_s=5)
+
+    def connect(account: AccountConfig) -> BybitRestClient:
+        if account.name == "other":
+            raise ValueError("no way there")
+        return stage.rest
+
+    dog = Watchdog(stage.config, heard, connect=connect)
+    assert not dog.once(threading.Event())
+    assert heard.keys == [AlertKey.WATCHDOG_FAILED]
+    told = heard.alerts[0][1]
+    assert "FAILED: no way there; main BTCUSDT: 1 opening orders cancelled" in told
+    assert stage.open_orders() == set()
+
+
+def test_a_look_that_fails_oddly_is_not_the_last(stage: Stage, heard: Heard) -> None:
+    stage.place(59000)
+    stage.beat(age_s=5)
+
+    class Odd:
+        """Fails in a way that nobody thought of, once."""
+
+        failures = 1
+
+        def get_open_orders(self, symbol: str) -> Listing[Order]:
+            if self.failures:
+                self.failures -= 1
+                raise RuntimeError("odd")
+            return stage.rest.get_open_orders(symbol)
+
+        def cancel_batch(self, keys: list[OrderKey]) -> list[BatchItem]:
+            return stage.rest.cancel_batch(keys)
+
+    odd = Odd()
+    dog = Watchdog(stage.config, heard, connect=lambda _: odd)
+    run_until(dog, lambda: AlertKey.WATCHDOG_CANCELLED in heard.keys)
+    assert heard.keys[0] is AlertKey.WATCHDOG_FAILED
     assert stage.open_orders() == set()
 
 

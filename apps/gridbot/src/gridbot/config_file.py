@@ -15,6 +15,7 @@ from grid_db.crypto import CredentialCipher
 from grid_db.errors import GridDbError
 from gridbot.account_config import AccountConfig, ApiKeys
 from gridbot.config import GridbotConfig
+from gridbot.config_checks import faults_of
 
 PATH_VARIABLE = "GRIDBOT_CONFIG_PATH"
 DEFAULT_PATH = Path("conf/gridbot.yaml")
@@ -53,7 +54,13 @@ def load_gridbot_config(
         accounts.append(account.model_copy(update=update))
     if faults:
         raise ConfigFileError("\n".join(faults))
-    return config.model_copy(update={"accounts": tuple(accounts)})
+    config = config.model_copy(update={"accounts": tuple(accounts)})
+    # two names may turn out to be one account only now, with keys of the database
+    for location, text in faults_of(config):
+        if location[0] == "accounts" and location[-1] == "api_key":
+            line = _line_of_account(path, int(location[1]))
+            raise ConfigFileError(f"{path}:{line}: accounts[{location[1]}].api_key: {text}")
+    return config
 
 
 def _found_keys(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import sys
 import threading
 import time
@@ -48,10 +49,13 @@ class JsonFormatter(logging.Formatter):
         trace = _trace(self, record)
         if trace:
             line["exception"] = self._clean(trace)
-        return self._clean(json.dumps(line, ensure_ascii=False, default=str))
+        # cleaned value by value: a pattern that cuts through quotes would leave no JSON
+        return json.dumps(line, ensure_ascii=False)
 
     def _plain(self, value: Any) -> Any:
-        if value is None or isinstance(value, bool | int | float):
+        if value is None or isinstance(value, bool | int):
+            return value
+        if isinstance(value, float) and math.isfinite(value):
             return value
         return self._clean(str(value))
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -114,8 +115,14 @@ class _Server(ThreadingHTTPServer):
     ) -> None:
         self.registry = registry
         self.health = health
+        self._where = address
         self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
         super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        # the base class asks the name server for the host's full name, which may take long
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self._where
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._room.acquire(blocking=False):

@@ -123,7 +123,7 @@ class Notifier:
         """
         alert = Alert(
             key=key,
-            message=self._redactor.clean(text)[:LONGEST_MESSAGE],
+            message=self._redactor.clean(str(text))[:LONGEST_MESSAGE],
             severity=severity or usual_severity(key),
             raised_at=datetime.now(UTC),
             about=about,
@@ -231,6 +231,10 @@ class Notifier:
         except TelegramError as error:
             log.warning("Telegram: %s; next try in %.0f s", error, backoff_s)
             return backoff_s
+        except Exception:
+            # whatever it is, the alerts after these must still be sent
+            log.exception("alerts could not be sent")
+            return None
         with self._changed:
             self._untold_drops -= drops
         self.sent += len(batch)

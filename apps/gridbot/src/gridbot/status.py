@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import tempfile
+import threading
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -41,24 +40,20 @@ class StatusFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = threading.Lock()
 
     def write(self, snapshot: BotSnapshot) -> None:
         """Write a snapshot. Blocking: call it on a thread. Raises OSError."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(document(snapshot), indent=1, ensure_ascii=False)
-        handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
+        # always the same name: what a killed process leaves behind is written over
+        temporary = self.path.with_name(f".{self.path.name}.new")
+        with self._lock:
+            with temporary.open("w", encoding="utf-8") as file:
                 file.write(text + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-            # whoever watches may be another user; there is no secret in it
-            os.chmod(name, 0o644)
-            os.replace(name, self.path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-            raise
+            temporary.replace(self.path)
 
     def read(self) -> dict[str, Any]:
         """Return the whole document. Raises StatusError."""

@@ -135,6 +135,9 @@ class TelegramListener:
             except TelegramError as error:
                 self._wait(error, backoff_s)
                 backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
+            except Exception:
+                log.exception("Telegram: an update that nobody expected")
+                self._is_stopping.wait(LONGEST_BACKOFF_S)
             else:
                 if self._problem:
                     log.info("Telegram: commands are heard again")
