@@ -36,6 +36,7 @@ def configure_logs(level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # these say at INFO what this program says better itself, or secrets at DEBUG
-    for name in ("pybit", "websocket", "urllib3"):
+    # what these say, this program says better itself; at DEBUG some say secrets
+    for name in ("pybit", "urllib3", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("websocket").setLevel(logging.CRITICAL)

@@ -58,11 +58,15 @@ def capture(
     with open_database(settings) as database:
         check_symbols(settings, symbols)
         accounts = find_accounts(settings, database)
-        for name, context in accounts:
-            doubt = check_key(name, context)
-            if doubt is not None:
-                log.warning("%s", doubt)
         contexts = [context for _, context in accounts]
+        try:
+            for name, context in accounts:
+                doubt = check_key(name, context)
+                if doubt is not None:
+                    log.warning("%s", doubt)
+        except ConfigError:
+            end_runs(database, contexts)
+            raise
         log.info(
             "capturing %s of %s into %s, %d accounts",
             ",".join(symbols),
