@@ -24,8 +24,10 @@ $(UV):
 	$(UV) sync --quiet --frozen --all-packages
 	@touch $@
 
-demo: .venv/.synced ## a first look: a grid and the orders of a strategy
-	$(RUN) python -m gridcore.demo --symbol BTCUSDT --long-size 0.01 --short-size 0.005
+DEMO_SECONDS ?= 90
+
+demo: .venv/.synced ## the bot on an exchange that it brings along: DEMO_SECONDS=90
+	$(RUN) python -m gridbot.main --config conf/demo.yaml --live --duration $(DEMO_SECONDS)
 
 # Of lines and branches, over the whole workspace; gridcore has a stricter gate of its own.
 COVERAGE := 90
@@ -42,6 +44,13 @@ test-simulation: .venv/.synced ## seeded fault simulation: SEEDS=200
 
 parity: .venv/.synced ## compare gridcore with the oracle of the older bot and print a report
 	$(RUN) python -m testkit.parity
+
+FILLS ?= 500
+DATA ?=
+
+prove: .venv/.synced ## the bot trades, a backtest of the recording does the same: FILLS=500 DATA=...
+	$(RUN) python -m gridbot.prove --fills $(FILLS) $(if $(DATA),--data $(DATA))
+	$(RUN) python -m gridbot.prove --fills $(FILLS) --racing $(if $(DATA),--data $(DATA))
 
 bench: .venv/.synced ## one table of figures
 	$(RUN) python benchmarks/run.py

@@ -302,6 +302,13 @@ class Orchestrator:
         """All strategies."""
         return [one for account in self._accounts for one in (*account.runners, *account.shadows)]
 
+    def run_id_of(self, strat_id: str) -> str:
+        """Return the id of a strategy's run. Raises KeyError."""
+        for account in self._accounts:
+            if strat_id in account.run_ids:
+                return account.run_ids[strat_id]
+        raise KeyError(strat_id)
+
     def snapshot(self) -> BotSnapshot:
         """Return the bot as it is now."""
         now = datetime.now(UTC)

@@ -19,6 +19,7 @@ from paper_exchange.market import FeedEvent
 log = logging.getLogger(__name__)
 SLICE_S = 0.01  # how long the loop may be kept from its connections
 LOOK_AGAIN_S = 0.05
+JUST_NOW_MS = 5_000
 
 
 def wall_ms() -> int:
@@ -46,8 +47,11 @@ class Driver:
         self._speed = speed
         self._most_backlog = most_backlog
         self._next: FeedEvent | None = None
-        self._start_wall = wall_ms()
         self._start_ms = exchange.now_ms
+        now = wall_ms()
+        # an exchange that begins at the last whole second has the machine's time from the start
+        is_now = 0 <= now - self._start_ms < JUST_NOW_MS
+        self._start_wall = self._start_ms if is_now else now
         self._timer: asyncio.TimerHandle | None = None
         self._due_at = 0.0
         self._stopped = False

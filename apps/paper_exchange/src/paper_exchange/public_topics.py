@@ -64,8 +64,11 @@ class _Throttled:
         if self._planned:
             return
         self._planned = True
-        due = max(self.exchange.now_ms, self._pushed_ms + self.interval_ms)
-        self.exchange.schedule.at(due, self._due)
+        self.exchange.schedule.at(self.next_push_ms(), self._due)
+
+    def next_push_ms(self) -> int:
+        """Return when a change of now is pushed."""
+        return max(self.exchange.now_ms, self._pushed_ms + self.interval_ms)
 
     def _due(self) -> None:
         self._planned = False
@@ -83,7 +86,11 @@ class _Throttled:
 
 
 class TickerTopic(_Throttled):
-    """`tickers.{symbol}`: a snapshot, then what changed."""
+    """`tickers.{symbol}`: a snapshot, then what changed, at every tenth of a second.
+
+    A change is therefore told after its trade, by 1 to 100 ms: who decides on tickers knows of a
+    fill before the price that made it, as a rule.
+    """
 
     interval_ms = TICKER_MS
 
@@ -91,6 +98,11 @@ class TickerTopic(_Throttled):
         super().__init__(topic, market, exchange, push)
         self._row: Row | None = None
         self._seq = 0
+
+    def next_push_ms(self) -> int:
+        """Return the next tenth of a second."""
+        now = self.exchange.now_ms
+        return now - now % self.interval_ms + self.interval_ms
 
     def snapshot(self) -> list[bytes]:
         if self._row is None:

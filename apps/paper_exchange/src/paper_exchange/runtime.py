@@ -36,8 +36,10 @@ class PaperRuntime:
         self.config = config
         state = None if config.state_path is None else read_state(config.state_path)
         self._epoch = 0 if state is None else state.epoch + 1
+        # whole seconds, so that sessions begin alike
+        start_ms = wall_ms() // 1000 * 1000
         parts, events = build(
-            config, open_database or _open_database, start_ms=wall_ms(), state=state
+            config, open_database or _open_database, start_ms=start_ms, state=state
         )
         self.exchange = parts.exchange
         self.server: PaperServer = serve(

@@ -11,6 +11,7 @@ from typing import Any
 
 from gridbot.reconciler import NotConfirmedError
 from gridbot.runner import StrategyRunner
+from gridbot.session_settings import SessionSettings
 from gridcore import DirectionType
 from paper_exchange.account import PaperAccount
 from paper_exchange.control import ACTION
@@ -18,7 +19,7 @@ from paper_exchange.faults import FaultKind, FaultRule
 from paper_exchange.feeds import SyntheticFeed, SyntheticSettings, merged
 from paper_exchange.market import Market, PublicTrade
 from paper_exchange.orders import Execution, PaperOrder
-from testkit.bot_world import BotWorld, StrategySpec
+from testkit.bot_world import BotWorld, StrategySpec, at_once
 from testkit.paper import paper_account, paper_listing, paper_market
 
 WIRE_FAULTS: tuple[tuple[FaultKind, dict[str, Any]], ...] = (
@@ -115,6 +116,8 @@ class Storm:
                 for symbol in symbols
             ],
             seed=seed,
+            # a wallet frame that is lost without a trace is made up for by the next read only
+            settings=SessionSettings(blocking=at_once, wallet_interval_s=60.0),
         )
         self.world.exchange.listen(PromiseWatch(self.world, self._problem))
         prices = {"BTCUSDT": Decimal(60_000), "ETHUSDT": Decimal(3_000)}

@@ -1,0 +1,303 @@
+"""The proof: the bot trades on a local exchange, a backtest of the recording does the same.
+
+    python -m gridbot.prove                      # a made-up market
+    python -m gridbot.prove --data TRADES...     # prices of files
+    python -m gridbot.prove --racing             # ticks faster than orders arrive
+
+The bot trades over real sockets, everything is recorded, the recorded trades and tickers go through
+the backtest with the same strategies, and the comparator compares. In the plain proof the market
+leaves an order time to arrive before the next tick, so nothing may differ. In the racing proof it
+does not; then every difference has to have a cause.
+
+Exit codes: 0 proven; 3 not; 1 it could not be run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from backtest.config import BacktestConfig
+from backtest.data_errors import DataError
+from backtest.database_provider import DatabaseDataProvider
+from backtest.engine import BacktestEngine
+from backtest.instrument_info import default_rules
+from backtest.trades import moment
+from comparator.comparison import Comparison
+from comparator.errors import ComparatorError
+from comparator.recorded_run import compare_run, find_run
+from comparator.reporter import ComparatorReporter
+from comparator.sources import of_sessions
+from event_saver.spool import SpoolError
+from grid_db import DatabaseFactory, DatabaseSettings, GridDbError
+from gridbot.config import GridbotConfig
+from gridbot.orchestrator import Orchestrator, StartError
+from gridbot.prove_prices import made_up_prices, real_prices, write_archive
+from gridbot.redaction import Redactor
+from gridcore.errors import GridcoreError
+from paper_exchange.runtime import PaperRuntime
+from paper_exchange.server import PortInUseError
+
+PROVEN, WRONG_START, NOT_PROVEN = 0, 1, 3
+SYMBOLS = {"BTCUSDT": Decimal(60_000), "ETHUSDT": Decimal(3_000)}
+DEPOSIT = Decimal(10_000)
+STEP_PCT = Decimal("0.1")
+MOVE = Decimal("0.0007")  # of the price, from one trade to the next; two thirds of a grid step
+SLOW_MS, RACING_MS = 400, 100
+MOST_TICKS = 20_000
+SETTLE_S = 2.0
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console(emoji=False, highlight=False, soft_wrap=True)
+errors = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+class NotProvenError(Exception):
+    """Backtest and live differ; the report says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traded:
+    """What the live part left: where it is recorded, and the run of each symbol."""
+
+    database_url: str
+    user_id: str
+    runs: dict[str, str]
+    fills: int
+    seconds: float
+
+
+@app.command()
+def prove(
+    data: Annotated[
+        list[Path] | None,
+        typer.Option("--data", help="Trades or klines of BTCUSDT and ETHUSDT; may be repeated."),
+    ] = None,
+    fills: Annotated[int, typer.Option(min=1, help="Stop after so many.")] = 500,
+    racing: Annotated[
+        bool, typer.Option("--racing", help="Ticks come faster than orders arrive.")
+    ] = False,
+    output: Annotated[Path, typer.Option(help="Folder of recording and reports.")] = Path(
+        "var/prove"
+    ),
+    seed: Annotated[int, typer.Option(help="Of the made-up market.")] = 1,
+) -> None:
+    """Trade on a local exchange, backtest the recording, compare.
+
+    Exit codes: 0 proven; 3 not; 1 it could not be run.
+    """
+    logging.basicConfig(level=logging.CRITICAL)
+    folder = output / ("racing" if racing else "exact")
+    _empty(folder)
+    config = _config(folder, _paths(folder, data or [], racing=racing, seed=seed), racing=racing)
+    traded = asyncio.run(_trade(config, fills))
+    console.print(
+        f"{traded.fills} fills in {traded.seconds:.0f} s, recorded in"
+        f" {folder / 'recording.db'}; now the backtest of the recording"
+    )
+    comparisons = _compare(config, traded)
+    for symbol, comparison in comparisons.items():
+        ComparatorReporter(comparison).export(folder / symbol)
+        ComparatorReporter(comparison).html(folder / symbol / "report.html")
+    _conclude(comparisons, folder, racing=racing)
+
+
+def _empty(folder: Path) -> None:
+    """Begin with an empty recording: an older one would be part of the comparison."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("recording.db*"):
+        old.unlink()
+    for old in sorted((folder / "state").glob("**/*"), reverse=True):
+        old.rmdir() if old.is_dir() else old.unlink()
+
+
+def _paths(folder: Path, data: Sequence[Path], *, racing: bool, seed: int) -> dict[str, Path]:
+    found = {}
+    for number, (symbol, start) in enumerate(SYMBOLS.items()):
+        rules = default_rules(symbol)
+        if rules is None:
+            raise StartError(f"{symbol}: its rules are not known")
+        if data:
+            named = [one for one in data if symbol in one.name] or list(data)
+            prices = real_prices(named, symbol, MOVE)
+        else:
+            prices = made_up_prices(start, rules.instrument.tick_size, MOVE, seed + number)
+        if len(prices) < 3:
+            raise StartError(f"{symbol}: the files move too little for a proof")
+        path = found[symbol] = folder / "prices" / f"{symbol}.csv"
+        write_archive(path, symbol, prices, RACING_MS if racing else SLOW_MS, MOST_TICKS)
+    return found
+
+
+def _config(folder: Path, prices: dict[str, Path], *, racing: bool) -> GridbotConfig:
+    strategies: list[dict[str, Any]] = []
+    for symbol in prices:
+        rules = default_rules(symbol)
+        strategies.append(
+            {
+                "strat_id": f"prove_{symbol.lower()}",
+                "account": symbol.lower(),
+                "symbol": symbol,
+                "tick_size": None if rules is None else str(rules.instrument.tick_size),
+                "grid_count": 20,
+                "grid_step": str(STEP_PCT),
+                "amount": "x0.01",
+                "leverage": "10",
+            }
+        )
+    return GridbotConfig.model_validate(
+        {
+            "accounts": [
+                {
+                    "name": one.lower(),
+                    "environment": "paper",
+                    "api_key": f"{one.lower()}-key",
+                    "api_secret": f"{one.lower()}-secret",
+                }
+                for one in prices
+            ],
+            "strategies": strategies,
+            "database_url": f"sqlite:///{folder / 'recording.db'}",
+            "save_events": True,
+            "status_path": str(folder / "status.json"),
+            "state_path": str(folder / "state"),
+            "log": {"file": str(folder / "gridbot.log"), "console": False},
+            "paper": {
+                "port": 0,
+                "symbols": [
+                    {"symbol": symbol, "feed": {"kind": "archive", "files": [str(path)]}}
+                    for symbol, path in prices.items()
+                ],
+                "accounts": [
+                    {"name": symbol.lower(), "deposit": str(DEPOSIT)} for symbol in prices
+                ],
+                # the network of one machine is quicker than any; a race needs one that is not
+                "matching": {"match_delay_ms": 80 if racing else 2, "funding": False},
+                "limits": {"factor": 0},
+            },
+        }
+    )
+
+
+async def _trade(config: GridbotConfig, fills: int) -> Traded:
+    begun = datetime.now(UTC)
+    if config.paper is None:
+        raise StartError("the proof brings an exchange along")
+    async with PaperRuntime(config.paper) as runtime:
+        bot = Orchestrator(config, Redactor.of_config(config), embedded_port=runtime.server.port)
+        await bot.start()
+        await _watch(bot, runtime, fills)
+        # the market stands still; what is on its way arrives
+        for symbol in SYMBOLS:
+            runtime.exchange.halt(symbol, halted=True)
+        await asyncio.sleep(SETTLE_S)
+        runs = {one.symbol: bot.run_id_of(one.strat_id) for one in config.strategies}
+        total = sum(runner.tally.fills for runner in bot.runners)
+        stopped = [one.stopped_because for one in bot.runners if one.stopped_because]
+        recorder = bot.recorder
+        user_id = "" if recorder is None else recorder.user_id
+        await bot.stop()
+    if stopped:
+        raise StartError("\n".join(stopped))
+    seconds = (datetime.now(UTC) - begun).total_seconds()
+    return Traded(config.database_url.get_secret_value(), user_id, runs, total, seconds)
+
+
+async def _watch(bot: Orchestrator, runtime: PaperRuntime, fills: int) -> None:
+    columns = TextColumn("trading"), BarColumn(), TextColumn("{task.completed} of {task.total}")
+    with Progress(*columns, TimeElapsedColumn(), console=errors, transient=True) as progress:
+        task = progress.add_task("fills", total=fills)
+        while not runtime.server.driver.feed_ended:
+            done = sum(runner.tally.fills for runner in bot.runners)
+            progress.update(task, completed=min(done, fills))
+            if done >= fills or any(one.stopped_because for one in bot.runners):
+                return
+            await asyncio.sleep(0.2)
+
+
+def _compare(config: GridbotConfig, traded: Traded) -> dict[str, Comparison]:
+    found = {}
+    settings = DatabaseSettings(database_url=config.database_url)
+    with DatabaseFactory(settings) as database, database.get_session() as session:
+        for one in config.strategies:
+            plain = one.model_dump(
+                exclude={"account", "shadow_mode", "post_only", "cancel_foreign_orders"}
+            )
+            simulated = BacktestConfig.model_validate(
+                {
+                    "strategies": [plain],
+                    "initial_balance": DEPOSIT,
+                    "funding": {"use_history": False, "rate": 0},
+                }
+            )
+            live = find_run(session, traded.user_id, traded.runs[one.symbol], None, None)
+            provider = DatabaseDataProvider(
+                database, tick_sizes={} if one.tick_size is None else {one.symbol: one.tick_size}
+            )
+            result = BacktestEngine(simulated).run(
+                one.symbol, moment(live.wanted.start_us), moment(live.wanted.end_us), provider
+            )
+            backtest = of_sessions([result], "the recording, simulated")
+            found[one.symbol] = compare_run(session, traded.user_id, live, backtest)
+    return found
+
+
+def _conclude(comparisons: dict[str, Comparison], folder: Path, *, racing: bool) -> None:
+    proven = True
+    for symbol, one in comparisons.items():
+        figures = one.metrics
+        causeless = one.explanations.unexplained
+        same_equity = one.equity is None or not one.equity.maximum
+        is_equal = one.within_tolerance and not one.split.delta and same_equity
+        proven &= not causeless if racing else is_equal
+        console.print(
+            f"{symbol}: {figures.live_trades} live and {figures.backtest_trades} backtest trades,"
+            f" match rate {_percent(figures.match_rate)}, phantom rate"
+            f" {_percent(figures.phantom_rate)}, {len(figures.breaches)} pairs beyond tolerance 0,"
+            f" PnL difference {one.split.delta.normalize():f} USDT, {causeless} differences without"
+            f" a cause\n  {folder / symbol / 'report.html'}"
+        )
+    if racing:
+        verdict = "every difference has a cause" if proven else "differences without a cause remain"
+    else:
+        verdict = "backtest and live are the same" if proven else "backtest and live DIFFER"
+    console.print(f"{'PROVEN' if proven else 'NOT PROVEN'}: {verdict}")
+    if not proven:
+        raise NotProvenError
+
+
+def _percent(share: Decimal | None) -> str:
+    return "-" if share is None else f"{share:.2%}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    try:
+        app(args=None if argv is None else list(argv), prog_name="prove")
+    except NotProvenError:
+        return NOT_PROVEN
+    except (
+        StartError, DataError, ComparatorError, GridDbError, GridcoreError, SpoolError,
+        PortInUseError, ValueError,
+    ) as error:  # fmt: skip
+        for text in str(error).splitlines():
+            errors.print(f"prove: {text}")
+        return WRONG_START
+    except SystemExit as stopped:
+        return PROVEN if stopped.code in (None, PROVEN) else WRONG_START
+    return PROVEN
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""The market of the proof: prices of files or made up, a trade at a time, far enough apart.
+
+The path goes to its end and back again, so that it never ends and never jumps.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+
+from backtest.file_provider import file_provider
+
+HEADER = (
+    "timestamp", "symbol", "side", "size", "price", "tickDirection", "trdMatchID", "grossValue",
+    "homeNotional", "foreignNotional",
+)  # fmt: skip
+FIRST_S = 1_700_000_000  # moved to the present when it is played
+
+
+def real_prices(paths: Sequence[Path], symbol: str, move: Decimal) -> list[Decimal]:
+    """Return prices of files, of each stretch the first that lies `move` (share) from the last.
+
+    Small moves are left out because the proof is about orders, which fill at larger ones. Raises
+    DataError.
+    """
+    columns = file_provider(paths, symbol=symbol).load(symbol)
+    tick = columns.tick_size
+    kept: list[Decimal] = []
+    for units in columns.price_ticks.tolist():
+        price = tick * units
+        if not kept or abs(price / kept[-1] - 1) >= move:
+            kept.append(price)
+    return kept
+
+
+def made_up_prices(start: Decimal, tick: Decimal, move: Decimal, seed: int) -> list[Decimal]:
+    """Return 600 prices of a seeded walk that is drawn back to its start, on the tick."""
+    chance = Random(seed)  # noqa: S311 - a market that can be made again
+    price, prices = start, []
+    for _ in range(600):
+        drawn = float((start - price) / start) * 0.02
+        step = Decimal(str(round(chance.gauss(drawn, float(move)), 8)))
+        price = max(tick, price * (1 + step) // tick * tick)
+        prices.append(price)
+    return prices
+
+
+def write_archive(
+    path: Path, symbol: str, prices: Sequence[Decimal], interval_ms: int, count: int
+) -> None:
+    """Write `count` trades over the path, there and back, in the form of Bybit's archive."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    there_and_back = [*prices, *reversed(prices[1:-1])]
+    endless = [there_and_back[step % len(there_and_back)] for step in range(count)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(HEADER)
+        for step, (before, price) in enumerate(pairwise([endless[0], *endless])):
+            side = "Buy" if price >= before else "Sell"
+            moment = FIRST_S + Decimal(step * interval_ms) / 1000
+            writer.writerow(
+                (f"{moment:.3f}", symbol, side, "1", f"{price:f}", "ZeroPlusTick", f"t{step}",
+                 "0", "1", f"{price:f}")
+            )  # fmt: skip
