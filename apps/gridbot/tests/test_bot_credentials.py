@@ -143,12 +143,12 @@ def test_alerts_that_nobody_was_told_are_seen(
 ) -> None:
     notifier = Notifier(None, journal=DatabaseAlerts(config, database))
     notifier.start()
-    notifier.alert(AlertKey.AUTH_ERROR, "key expired", about="main")
+    notifier.alert(AlertKey.AUTH_ERROR, "key expired: api_secret=5ecret", about="main")
     notifier.close()
     with database.get_session() as session:
         scope = TenantScope(session, user_id_for(config.user))
         (alert,) = scope.alerts.get_undelivered()
-        assert alert.message == "key expired"
+        assert alert.message == "key expired: api_secret=***"
         assert alert.raised_at <= datetime.now(UTC)
     database.dispose()
 

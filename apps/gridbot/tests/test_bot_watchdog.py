@@ -33,7 +33,7 @@ from gridbot.config_file import load_gridbot_config
 from gridbot.snapshot import BotSnapshot
 from gridbot.status import StatusFile
 from gridbot.watch_heartbeat import HeartbeatWatch, Verdict
-from gridbot.watch_orders import cancel_opening
+from gridbot.watch_orders import cancel_opening, is_opening
 from gridbot.watchdog import NothingToWatchError, Watchdog, main
 from gridcore import DirectionType, SideType
 from testkit.paper import KEY, SECRET, PaperHost, paper_market
@@ -179,6 +179,15 @@ def test_a_dead_bot_loses_its_opening_orders_and_nothing_else(stage: Stage, hear
     assert "no heartbeat of the bot (process 4711) for 5 s" in text
     assert "main BTCUSDT: 4 opening orders cancelled, 1 closing ones left, 2 of others left" in text
     assert SECRET not in text
+
+
+def test_in_doubt_an_order_is_none_that_opens(stage: Stage) -> None:
+    stage.place(59000)
+    (order,) = stage.rest.get_open_orders("BTCUSDT")
+    assert is_opening(order)
+    assert not is_opening(replace(order, reduce_only=True))
+    assert not is_opening(replace(order, side=SideType.SELL))
+    assert not is_opening(replace(order, direction=None))
 
 
 def test_a_fresh_heartbeat_is_left_alone(stage: Stage, heard: Heard) -> None:
