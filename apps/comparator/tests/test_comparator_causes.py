@@ -171,6 +171,15 @@ def test_executions_are_held_against_their_orders() -> None:
     assert why(evidence([], private_holes=(hole,)), BACKTEST)[1] == [Cause.UNEXPLAINED]
 
 
+def test_an_order_whose_execution_is_recorded_explains_no_other_trade() -> None:
+    """Its fill is the partner of the later trade; the earlier one has to have another cause."""
+    own = life(order_id="o10000000", executed=Decimal(1), ended_us=10 * S, status="Filled")
+    earlier = trade(Source.BACKTEST, 9 * S + S // 2)
+    assert why(evidence([own]), LIVE, BACKTEST, earlier) == ([], [Cause.UNEXPLAINED])
+    alone = life(order_id="lost", executed=Decimal(1), ended_us=10 * S, status="Filled")
+    assert why(evidence([own, alone]), LIVE, BACKTEST, earlier)[1] == [Cause.EXECUTION_NOT_RECORDED]
+
+
 def test_holes_explain_what_lies_in_them() -> None:
     hole = Hole(5 * S, 15 * S, "executions", noted=True, reason="socket closed")
     assert why(evidence(None, private_holes=(hole,)), BACKTEST)[1] == [Cause.PRIVATE_GAP]
