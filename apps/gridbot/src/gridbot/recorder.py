@@ -62,7 +62,8 @@ class Recorder:
         self._alerts = alerts
         self._save_market = save_market
         self.writers = WriterSet()
-        self._loop = WriteLoop(database, Spool(spool_folder), self.writers.all)
+        self._spool = Spool(spool_folder)
+        self._loop = WriteLoop(database, self._spool, self.writers.all)
         self._private: Mapping[StreamKind, BatchWriter] = {
             StreamKind.EXECUTION: self.writers.executions,
             StreamKind.ORDER: self.writers.orders,
@@ -163,6 +164,7 @@ class Recorder:
         """Store what waits and end the runs; `failures` are reasons by run id. Blocking."""
         if not self._loop.stop(STOP_S):
             log.warning("rows that are not stored yet wait on disk for the next start")
+        self._spool.close()
         now = datetime.now(UTC)
         try:
             with self._database.get_session() as session:

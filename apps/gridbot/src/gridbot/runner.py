@@ -176,6 +176,10 @@ class StrategyRunner:
         """How many messages wait."""
         return len(self._inbox)
 
+    def next_message(self) -> Message:
+        """Take the oldest message out of the queue. Raises IndexError for an empty one."""
+        return self._inbox.popleft()
+
     async def run(self) -> None:
         """Handle messages for ever. A strategy that raises is stopped; this returns."""
         while self.stopped_because is None:

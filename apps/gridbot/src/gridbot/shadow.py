@@ -16,6 +16,7 @@ from backtest.instrument_info import default_tiers
 from backtest.runner import BacktestRunner
 from backtest.simulated_account import FeeRates, SimulatedAccount
 from backtest.ticks import BUY, SELL
+from backtest.trades import BacktestTrade
 from gridbot.runner import StrategyRunner
 from gridcore import Intent, MMTiers, PublicTradeEvent, SideType, TickerEvent
 from gridcore.instrument import floor_ceil_ticks
@@ -93,6 +94,11 @@ class ShadowExecutor:
         if self._book.fill(self._now_us, MarketTrade(ticks, side, trade.size)):
             self._count(before)
             self._book.report_account(self._now_us)
+
+    @property
+    def trades(self) -> list[BacktestTrade]:
+        """What would have been traded, in order."""
+        return self._book.trades
 
     def _count(self, before: int) -> None:
         tally = self._runner.tally
