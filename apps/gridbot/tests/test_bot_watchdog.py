@@ -487,6 +487,7 @@ def test_as_a_process_it_watches_until_it_is_told_to_end(stage: Stage) -> None:
         process.kill()
         process.wait()
     assert process.returncode == 0, told
+    assert "stale after 0.5 s" in told
     assert "1 opening orders cancelled" in told
     assert SECRET not in told
     assert "Traceback" not in told

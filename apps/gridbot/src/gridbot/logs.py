@@ -24,6 +24,7 @@ from gridbot.settings import LogSettings
 
 OUR_PACKAGES = (
     "gridbot", "gridcore", "bybit_adapter", "event_saver", "grid_db", "paper_exchange", "backtest",
+    "__main__",  # a module that runs as a command
 )  # fmt: skip
 WAITING_LINES = 20_000
 COMPLAIN_EVERY_S = 60.0
