@@ -14,6 +14,7 @@ import logging
 import socket
 import threading
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 import websocket
@@ -88,6 +89,16 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
             private_auth_expire=AUTH_EXPIRES_S,
         )
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; pybit's `ws` gets its text unchecked, as bytes.
+
+        websocket-client checks UTF-8 in Python, byte by byte, which takes longer than everything
+        else that happens to a frame; `_on_message` decodes it in one go.
+        """
+        if name == "ws" and value is not None:
+            value.run_forever = partial(value.run_forever, skip_utf8_validation=True)
+        super().__setattr__(name, value)
+
     def is_connected(self) -> bool:
         """Tell whether the socket is open; the way out of pybit's loop when the owner stops."""
         if self._owner.stopping.is_set() and self._connecting_thread == threading.get_ident():
@@ -148,6 +159,12 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
         self._owner.opened()
 
     def _on_message(self, message: str | bytes) -> None:
+        if isinstance(message, bytes):
+            try:
+                message = message.decode()
+            except UnicodeDecodeError:
+                self.cut()  # the protocol allows no other text; what follows cannot be trusted
+                return
         self._owner.received(message)
 
     def _on_pong(self) -> None:
