@@ -51,7 +51,7 @@ class EventQueue(Generic[T]):
         self._line: deque[_Cell[T]] = deque()
         self._newest: dict[str, _Cell[T]] = {}
         self._filled = asyncio.Event()
-        self._is_wake_on_its_way = False
+        self._is_awaited = False  # the consumer waits and nobody is on the way to wake it
         self._is_closed = False
         self.conflated = 0  # items that a newer one replaced
         self.waits = 0  # times that a thread had to wait for room
@@ -76,9 +76,10 @@ class EventQueue(Generic[T]):
             self._line.append(cell)
             if key is not None:
                 self._newest[key] = cell
-            if self._is_wake_on_its_way:
+            # a consumer that is busy looks here by itself; waking the loop costs more than an item
+            if not self._is_awaited:
                 return
-            self._is_wake_on_its_way = True
+            self._is_awaited = False
         with suppress(RuntimeError):  # the loop is closed: nobody is left to be woken
             self._loop.call_soon_threadsafe(self._wake)
 
@@ -91,6 +92,7 @@ class EventQueue(Generic[T]):
                 if self._is_closed:
                     return None
                 self._filled.clear()
+                self._is_awaited = True
             await self._filled.wait()
 
     def get_nowait(self) -> T | None:
@@ -120,6 +122,4 @@ class EventQueue(Generic[T]):
         self._room.wait_for(lambda: self._is_closed or len(self._line) < self._max_size)
 
     def _wake(self) -> None:
-        with self._room:
-            self._is_wake_on_its_way = False
         self._filled.set()
