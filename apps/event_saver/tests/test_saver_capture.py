@@ -14,6 +14,9 @@ from sqlalchemy import event
 from event_saver.main import EventSaver
 from grid_db import DatabaseFactory
 
+# the database makes no difference to these
+on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
 
 async def until(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
     end = time.monotonic() + timeout_s
@@ -97,6 +100,7 @@ def check_private(exchange: Any, stored: Any) -> None:
     assert latest(stored.orders()) == latest(exchange.said.orders)
 
 
+@on_sqlite
 async def test_duplicated_reordered_and_malformed_frames_do_no_harm(
     world: Callable[..., Any], caplog: Any
 ) -> None:
@@ -145,7 +149,7 @@ async def test_an_outage_of_the_database_costs_nothing(
     await until(lambda: is_up(saver) and saver.get_stats()["gaps"]["closed"] == 2)
     before = set(exchange.said.trades)
     with outage(database):
-        await stream(exchange, 2.0)
+        await stream(exchange, 1.5)
         stats = saver.get_stats()
         assert stats["spool"]["bytes"] > 0
         assert any("database_down" in text for _, text in stats["alarms"])
@@ -178,12 +182,12 @@ async def test_a_slow_database_does_not_hold_up_the_loop(
                     f"CREATE TRIGGER nap BEFORE INSERT ON {table}"
                     " FOR EACH STATEMENT EXECUTE FUNCTION nap()"
                 )
-    exchange, saver, contexts, stored = world(per_s=60)
+    exchange, saver, contexts, stored = world(per_s=40)
     for context in contexts:
         await saver.add_account(context)
     await saver.start()
     await until(lambda: is_up(saver))
-    await stream(exchange, 2.5)
+    await stream(exchange, 1.5)
     assert saver.lag.percentile_s(0.95) < 0.05
     await finish(exchange, saver)
     check_private(exchange, stored)
@@ -215,6 +219,7 @@ async def test_two_daemons_and_another_list_of_symbols_are_harmless(
     assert sorted(stored.executions()["alice"]) == sorted(exchange.said.executions["alice"])
 
 
+@on_sqlite
 async def test_an_account_without_a_run_keeps_positions_and_wallet(
     world: Callable[..., Any], caplog: Any
 ) -> None:
@@ -236,6 +241,7 @@ async def test_an_account_without_a_run_keeps_positions_and_wallet(
     assert stored.orders() == {}
 
 
+@on_sqlite
 async def test_symbols_that_an_account_does_not_want_are_ignored(
     world: Callable[..., Any], database: DatabaseFactory
 ) -> None:
@@ -254,6 +260,7 @@ async def test_symbols_that_an_account_does_not_want_are_ignored(
     assert {key[1] for key in stored.positions()} == {"ETHUSDT"}
 
 
+@on_sqlite
 async def test_what_people_see_shows_no_secret(world: Callable[..., Any]) -> None:
     _, saver, contexts, _ = world()
     await saver.add_account(contexts[0])

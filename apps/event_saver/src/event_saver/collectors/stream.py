@@ -30,6 +30,7 @@ from event_saver.writers import BatchWriter
 log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 500  # updates that are handled before others get their turn
+REST_S = 0.01
 CLOCK_MARGIN = timedelta(seconds=2)  # how far the clocks of exchange and machine may differ
 
 OnGap = Callable[[datetime, datetime], None]
@@ -143,7 +144,9 @@ class StreamCollector:
                 updates.append(more)
             self._lag_s = (datetime.now(UTC) - updates[0].local_ts).total_seconds()
             self._hand_on(updates)
-            await asyncio.sleep(0)
+            # a full batch: there is more; else what comes in the meantime is handled together,
+            # because waking the loop for each frame costs more than the frame
+            await asyncio.sleep(0 if len(updates) == MOST_AT_ONCE else REST_S)
 
     def _hand_on(self, updates: list[StreamUpdate]) -> None:
         by_kind: dict[StreamKind, list[StreamUpdate]] = {}
