@@ -163,6 +163,11 @@ class AccountSession:
         except Exception:
             # one supervisor per account: a task that dies takes the account with it, and says so
             log.exception("account %s: failed", self.name)
+            self._alerts.alert(
+                AlertKey.INTERNAL_ERROR,
+                f"account {self.name}: an unexpected error stopped it; see the log",
+                about=self.name,
+            )
             self.fail("an unexpected error; see the log")
 
     def fail(self, reason: str) -> None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from bybit_adapter import BybitAsyncClient, BybitError
+from bybit_adapter import BybitError
 from bybit_adapter import Environment as Place
 from grid_db import DatabaseFactory, GridDbError
 from gridbot.account_config import AccountConfig
@@ -26,7 +26,7 @@ from gridbot.metrics import BotMetrics
 from gridbot.metrics_server import MetricsServer
 from gridbot.notifier import Notifier, TelegramChat, telegram_chat
 from gridbot.observer import BotObserver
-from gridbot.ports import ExchangeClock, MachineTime
+from gridbot.ports import ExchangeClock, MachineTime, Rest
 from gridbot.reconciler import NotConfirmedError
 from gridbot.recorder import Recorder
 from gridbot.redaction import Redactor
@@ -40,6 +40,7 @@ from gridbot.status import StatusFile
 from gridbot.telegram_commands import CommandDesk
 from gridbot.telegram_listener import ControlOnLoop, TelegramListener
 from gridbot.text_control import TextControl
+from gridbot.timed_rest import TimedRest
 from gridcore import GridStrategy
 from gridcore.errors import GridcoreError
 
@@ -92,6 +93,7 @@ class Orchestrator:
         self._status = StatusFile(config.status_path)
         self._server: MetricsServer | None = None
         self._listener: TelegramListener | None = None
+        self._retries: dict[str, int] = {}
         self._is_stopping = self._is_stopped = False
 
     # start
@@ -119,6 +121,7 @@ class Orchestrator:
             self.notifier.alert(AlertKey.STRATEGY_STOPPED, f"not started: {failure}")
         recorder.start()
         await self._begin_trading()
+        self.alert(AlertKey.BOT_STARTED, ", ".join(one.strat_id for one in self.runners))
 
     def _open_database(self) -> None:
         self._database.create_tables()
@@ -139,7 +142,7 @@ class Orchestrator:
             if not self.config.strategies_of(account.name):
                 continue
             place = account.place(self._embedded_port)
-            rest = Connector(account, place).rest()
+            rest = TimedRest(Connector(account, place).rest(), self.metrics)
             try:
                 found = await self._make_account(account, place, rest, recorder)
                 await found.session.prepare()
@@ -154,7 +157,7 @@ class Orchestrator:
         return failures
 
     async def _make_account(
-        self, account: AccountConfig, place: Place, rest: BybitAsyncClient, recorder: Recorder
+        self, account: AccountConfig, place: Place, rest: Rest, recorder: Recorder
     ) -> _Account:
         clock = ExchangeClock(MachineTime())
         store = StateFiles(self.config.state_path)
@@ -290,6 +293,12 @@ class Orchestrator:
 
     def _show(self) -> None:
         self.metrics.show(self.snapshot())
+        for runner in self.runners:
+            executor = runner.executor
+            if isinstance(executor, IntentExecutor):
+                known = self._retries.get(runner.strat_id, 0)
+                self.metrics.retries.labels(runner.strat_id).inc(executor.retries - known)
+                self._retries[runner.strat_id] = executor.retries
 
     def _check_health(self) -> None:
         runners = self.runners
@@ -353,6 +362,7 @@ class Orchestrator:
         last = self.snapshot()
         with contextlib.suppress(OSError):
             await asyncio.to_thread(self._status.write, last)
+        self.alert(AlertKey.BOT_STOPPED, "in order")
         await self._release()
         return last
 
@@ -381,7 +391,7 @@ class Orchestrator:
         await asyncio.to_thread(self._database.dispose)
 
 
-async def _wallet_of(rest: BybitAsyncClient) -> Decimal:
+async def _wallet_of(rest: Rest) -> Decimal:
     """Return what an account holds, USDT; a round sum where it cannot be read."""
     try:
         wallet = await rest.get_wallet_balance()

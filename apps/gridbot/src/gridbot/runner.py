@@ -42,6 +42,7 @@ BUSY_EVENTS = 200  # handled before others get a turn
 QUIET_BEFORE_COMPARING = timedelta(seconds=5)
 TRIP_ALERTS = {
     "same_order_error": AlertKey.SAME_ORDER_ERROR,
+    "loss_breaker": AlertKey.LOSS_BREAKER,
     "reduce_only_long": AlertKey.REDUCE_ONLY_BREAKER,
     "reduce_only_short": AlertKey.REDUCE_ONLY_BREAKER,
 }
