@@ -27,7 +27,9 @@ from grid_db import (
     CaptureGapRecord,
     CaptureStream,
     DatabaseFactory,
+    GapStatus,
     MarketGapRepository,
+    RunType,
     TenantScope,
 )
 from gridcore import DirectionType
@@ -549,3 +551,44 @@ def test_symbols_that_only_the_backtest_traded_are_left_out_and_told(
     comparison = compare(replace(session_of_walk, strategies=(outcome,)))
     assert comparison.within_tolerance
     assert any("also traded ETHUSDT" in text for text in comparison.warnings)
+
+
+@pytest.mark.parametrize(
+    ("status", "cause"),
+    [(GapStatus.OPEN, Cause.MARKET_GAP), (GapStatus.FILLED, Cause.NEVER_PLACED)],
+)
+def test_a_gap_that_was_filled_later_explains_nothing(
+    compare: Compare, recording, status: GapStatus, cause: Cause
+) -> None:
+    gone = recording.executions.pop(a_close(recording))
+    recording.orders = [o for o in recording.orders if o.order_id != gone.order_id]
+
+    def note_gap(database: DatabaseFactory) -> None:
+        with database.get_session() as session:
+            MarketGapRepository(session).save(
+                CaptureGapRecord(
+                    stream=CaptureStream.TICKERS,
+                    gap_start=gone.exchange_ts - timedelta(seconds=5),
+                    gap_end=gone.exchange_ts + timedelta(seconds=5),
+                    status=status,
+                    reason="disconnected",
+                    detected_at=gone.exchange_ts,
+                )
+            )
+
+    comparison = compare(prepare=note_gap)
+    nothing_else(comparison, phantom=1)
+    assert comparison.explanations.backtest_only[0].cause is cause
+
+
+def test_a_run_that_still_runs_ends_with_its_last_execution(
+    sqlite_database: DatabaseFactory, recording
+) -> None:
+    recording.write(sqlite_database)
+    with sqlite_database.get_session() as session:
+        scope = TenantScope(session, recording.user_id)
+        start = recording.ticks[0].exchange_ts
+        run = scope.runs.create(RunType.LIVE, start, account_id=recording.account_id)
+        live = find_run(session, recording.user_id, run.id, None, None)
+    last = max(row.exchange_ts for row in recording.executions)
+    assert (live.wanted.start_us, live.wanted.end_us) == (to_us(start), to_us(last) + 1)
