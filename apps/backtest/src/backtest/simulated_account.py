@@ -5,12 +5,11 @@ Wallet = deposits + realised profit - fees - funding, to the last decimal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from backtest.liquidation import bankruptcy_price, liquidation_range
+from backtest.liquidation import Edges, bankruptcy_price, liquidation_range
 from backtest.position_tracker import BacktestPositionTracker
 from gridcore import (
     DirectionType,
@@ -23,6 +22,7 @@ from gridcore import (
 )
 
 ZERO = Decimal(0)
+NO_MARGINS = LegMargin(ZERO, ZERO), LegMargin(ZERO, ZERO)
 NO_PRICES: tuple[Decimal | None, Decimal | None] = (None, None)
 
 
@@ -41,6 +41,23 @@ class Booking(NamedTuple):
     fee: Decimal
 
 
+class _AtMark(NamedTuple):
+    mark: Decimal
+    long: LegMargin
+    short: LegMargin
+    unrealised_pnl: Decimal
+    maintenance_margin: Decimal
+
+
+class Totals(NamedTuple):
+    """Sums over all pairs of an account at their mark prices, USDT."""
+
+    unrealised_pnl: Decimal
+    position_margin: Decimal  # initial
+    order_margin: Decimal
+    maintenance_margin: Decimal
+
+
 class SimulatedPair:
     """Both legs of one symbol, and the margin that resting orders on it hold.
 
@@ -55,26 +72,24 @@ class SimulatedPair:
         self.order_margin = ZERO
         self.long = BacktestPositionTracker(DirectionType.LONG, leverage)
         self.short = BacktestPositionTracker(DirectionType.SHORT, leverage)
+        self.is_open = False  # whether either leg holds anything
         self.net_size = ZERO
         self.net_cost = ZERO  # USDT: cost of the long leg less that of the short one
         self._initial_line: tuple[Decimal, Decimal] | None = None
         self._states: tuple[PositionState, PositionState] | None = None
+        self._at_mark: _AtMark | None = None
 
     def leg(self, direction: DirectionType) -> BacktestPositionTracker:
         """Return one leg."""
         return self.long if direction is DirectionType.LONG else self.short
 
-    @property
-    def is_open(self) -> bool:
-        """Whether either leg holds anything."""
-        return bool(self.long.size or self.short.size)
-
     def changed(self) -> None:
         """Take note that a leg's size, entry or leverage changed."""
         long, short = self.long, self.short
+        self.is_open = bool(long.size or short.size)
         self.net_size = long.size - short.size
         self.net_cost = long.cost - short.cost
-        self._initial_line = self._states = None
+        self._initial_line = self._states = self._at_mark = None
 
     def states(self) -> tuple[PositionState, PositionState]:
         """Return both legs for the margin formulas."""
@@ -110,17 +125,34 @@ class SimulatedPair:
 
     def margins(self) -> tuple[LegMargin, LegMargin]:
         """Return the margins (long, short) at the mark price."""
-        long, short = self.states()
         if not self.is_open:
-            return LegMargin(ZERO, ZERO), LegMargin(ZERO, ZERO)
-        return calc_pair_margins(
-            long, short, self.mark(), self.tiers, taker_fee_rate=self.taker_rate
-        )
+            return NO_MARGINS
+        values = self.at_mark()
+        return values.long, values.short
 
     def maintenance_margin(self) -> Decimal:
         """Return the maintenance margin in USDT of both legs at the mark price."""
-        long, short = self.margins()
-        return long.maintenance + short.maintenance
+        return self.at_mark().maintenance_margin if self.is_open else ZERO
+
+    def at_mark(self) -> _AtMark:
+        """Return what legs that hold something are worth and need at the mark price.
+
+        Kept until the legs or the mark price change: accounts ask for it again and again.
+        """
+        known, mark = self._at_mark, self.mark()
+        if known is None or known.mark != mark:
+            states = self.states()
+            long, short = calc_pair_margins(
+                *states, mark, self.tiers, taker_fee_rate=self.taker_rate
+            )
+            known = self._at_mark = _AtMark(
+                mark,
+                long,
+                short,
+                self.net_size * mark - self.net_cost,
+                long.maintenance + short.maintenance,
+            )
+        return known
 
 
 class SimulatedAccount:
@@ -135,7 +167,7 @@ class SimulatedAccount:
         self.fees_paid = ZERO
         self.funding_paid = ZERO
         self.version = 0  # grows with every change of wallet or legs
-        self._liquidation: dict[str, tuple[Decimal | None, Decimal | None]] = {}
+        self._liquidation: dict[str, tuple[list[Decimal | None], Edges]] = {}
         self._liquidation_version = -1
 
     def add_pair(self, name: str, symbol: str, leverage: Decimal, tiers: MMTiers) -> SimulatedPair:
@@ -203,7 +235,8 @@ class SimulatedAccount:
         """Return the profit in USDT of all legs."""
         total = ZERO
         for pair in self.pairs.values():
-            total += pair.unrealised_pnl()
+            if pair.is_open:
+                total += pair.unrealised_pnl()
         return total
 
     def equity(self) -> Decimal:
@@ -225,6 +258,18 @@ class SimulatedAccount:
         """Return the maintenance margin in USDT of all legs."""
         return sum((pair.maintenance_margin() for pair in self.pairs.values()), ZERO)
 
+    def totals(self) -> Totals:
+        """Return everything that sums up over the pairs."""
+        profit = positions = orders = maintenance = ZERO
+        for pair in self.pairs.values():
+            orders += pair.order_margin
+            if pair.is_open:
+                values = pair.at_mark()
+                profit += values.unrealised_pnl
+                positions += pair.initial_margin()
+                maintenance += values.maintenance_margin
+        return Totals(profit, positions, orders, maintenance)
+
     def wallet_snapshot(self) -> WalletSnapshot:
         """Return the wallet as an exchange reports it."""
         return WalletSnapshot(wallet_balance=self.wallet, available_balance=self.available())
@@ -237,7 +282,7 @@ class SimulatedAccount:
             pair.is_open for pair in self.pairs.values()
         )
 
-    def liquidation_range(self, symbol: str) -> tuple[Decimal | None, Decimal | None]:
+    def liquidation_range(self, symbol: str) -> Edges:
         """Return the mark prices (low, high) of `symbol` at which the account is liquidated.
 
         In USDT; None where no price does it. Other symbols stay at their marks.
@@ -245,12 +290,13 @@ class SimulatedAccount:
         if self._liquidation_version != self.version:
             self._liquidation.clear()
             self._liquidation_version = self.version
+        # it moves with the marks of the other symbols
+        marks = [pair.mark_price for pair in self.pairs.values() if pair.symbol != symbol]
         known = self._liquidation.get(symbol)
-        if known is None:
-            known = liquidation_range(self._pairs_of(symbol), self._equity_behind(symbol))
-            if len({pair.symbol for pair in self.pairs.values()}) == 1:
-                self._liquidation[symbol] = known  # with other symbols it moves with their marks
-        return known
+        if known is None or known[0] != marks:
+            edges = liquidation_range(self._pairs_of(symbol), self._equity_behind(symbol))
+            known = self._liquidation[symbol] = marks, edges
+        return known[1]
 
     def liquidation_price(self, pair: SimulatedPair, direction: DirectionType) -> Decimal | None:
         """Return the liquidation price in USDT of a leg, None for a leg without one."""
@@ -272,9 +318,9 @@ class SimulatedAccount:
 
     def _equity_behind(self, symbol: str) -> Decimal:
         """Return what stands behind the legs of one symbol: wallet and all other legs' surplus."""
-        others: Iterable[SimulatedPair] = (
-            pair for pair in self.pairs.values() if pair.symbol != symbol
-        )
-        return self.wallet + sum(
-            (pair.unrealised_pnl() - pair.maintenance_margin() for pair in others), ZERO
-        )
+        surplus = ZERO
+        for pair in self.pairs.values():
+            if pair.is_open and pair.symbol != symbol:
+                values = pair.at_mark()
+                surplus += values.unrealised_pnl - values.maintenance_margin
+        return self.wallet + surplus

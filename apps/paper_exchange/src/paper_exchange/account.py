@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from backtest.order_manager import BacktestOrderManager
+from backtest.order_manager import BacktestOrderManager, SimulatedOrder
 from backtest.simulated_account import FeeRates, SimulatedAccount, SimulatedPair
 from gridcore import DirectionType
 from paper_exchange.listing import Listing
@@ -48,12 +48,37 @@ class LegRecord:
     status: str = "Normal"
 
 
+class RestingOrders(BacktestOrderManager):
+    """Resting orders, and what those that open are worth: it decides the risk tier."""
+
+    def __init__(self, pair: SimulatedPair) -> None:
+        super().__init__(pair)
+        self.opening_value = ZERO  # USDT, at the limits
+
+    def add(self, order: SimulatedOrder) -> None:
+        super().add(order)
+        if not order.reduce_only:
+            self.opening_value += order.leaves_qty * order.price
+
+    def remove(self, order_id: str) -> SimulatedOrder | None:
+        order = super().remove(order_id)
+        if order is not None and not order.reduce_only:
+            self.opening_value -= order.leaves_qty * order.price
+        return order
+
+    def reduce(self, order: SimulatedOrder, qty: Decimal) -> None:
+        # at nothing left the order is removed, with all of its value
+        if not order.reduce_only and qty < order.leaves_qty:
+            self.opening_value -= qty * order.price
+        super().reduce(order, qty)
+
+
 class SymbolBook:
     """Legs, resting orders and settings of one account in one symbol."""
 
     def __init__(self, pair: SimulatedPair, hedge_mode: bool) -> None:
         self.pair = pair
-        self.orders = BacktestOrderManager(pair)
+        self.orders = RestingOrders(pair)
         self.hedge_mode = hedge_mode
         self.legs = {direction: LegRecord() for direction in LEGS}
         # accepted, not yet on the book: they use up the same margin and the same leg

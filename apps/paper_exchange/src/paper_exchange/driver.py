@@ -128,6 +128,12 @@ class Driver:
                 wait = min(wait, max(0.0, (soonest - self.market_ms()) / 1000 / self._speed))
         due_at = loop.time() + wait
         if self._timer is not None:
+            if self._due_at <= due_at:
+                return  # it is early enough, and plans anew
             self._timer.cancel()
         self._due_at = due_at
-        self._timer = loop.call_at(due_at, self.catch_up)
+        self._timer = loop.call_at(due_at, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.catch_up()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from uuid import UUID
 
 
 class Ids:
@@ -20,5 +19,7 @@ class Ids:
 
     def uuid(self) -> str:
         """Return a new id in the form of a UUID."""
-        digest = blake2b(f"{self._prefix}{self.number()}".encode(), digest_size=16).digest()
-        return str(UUID(bytes=digest, version=4))
+        text = blake2b(f"{self._prefix}{self.number()}".encode(), digest_size=16).hexdigest()
+        # version 4 and its variant as RFC 9562 has them, without the way through uuid.UUID
+        variant = "89ab"[int(text[16], 16) & 3]
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"

@@ -229,12 +229,8 @@ class OrderDesk:
         pair = book.pair
         leverage = pair.leg(request.direction).leverage
         mark = market.mark or price
-        resting = sum(
-            (one.leaves_qty * one.price for one in book.orders.orders.values()
-             if not one.reduce_only),
-            ZERO,
-        )  # fmt: skip
-        value = (pair.long.size + pair.short.size) * mark + resting + book.arriving_value + notional
+        value = (pair.long.size + pair.short.size) * mark + notional
+        value += book.orders.opening_value + book.arriving_value
         tier = market.listing.tiers.for_value(value)
         if leverage * tier.initial_rate > 1:
             raise RefusalError(

@@ -19,6 +19,7 @@ ZERO = Decimal(0)
 COIN = "USDT"
 CATEGORY = "linear"
 PRICE_PLACES = Decimal("1E-8")
+RATE_PLACES = Decimal("1E-4")
 
 
 def order_row(order: PaperOrder, listing: Listing) -> Row:
@@ -271,17 +272,15 @@ def position_frame_rows(
 def wallet_row(account: PaperAccount) -> Row:
     """Return the account as wallet-balance and the `wallet` topic show it. One USDT is one USD."""
     funds = account.money
-    unrealised = funds.unrealised_pnl()
-    order_margin = sum((pair.order_margin for pair in funds.pairs.values()), ZERO)
-    position_margin = sum((pair.initial_margin() for pair in funds.pairs.values()), ZERO)
-    maintenance = funds.maintenance_margin()
+    unrealised, position_margin, order_margin, maintenance = funds.totals()
     equity = funds.wallet + unrealised
     initial = order_margin + position_margin
     rates = [
-        plain((part / equity).quantize(Decimal("1E-4"))) if equity > 0 else "0"
+        plain((part / equity).quantize(RATE_PLACES)) if equity > 0 else "0"
         for part in (initial, maintenance)
     ]
     total_initial, total_maintenance = money(initial), money(maintenance)
+    total, wallet, profit = money(equity), money(funds.wallet), money(unrealised)
     return {
         "accountType": "UNIFIED",
         "accountLTV": "",
@@ -289,11 +288,11 @@ def wallet_row(account: PaperAccount) -> Row:
         "accountIMRateByMp": rates[0],
         "accountMMRate": rates[1],
         "accountMMRateByMp": rates[1],
-        "totalEquity": money(equity),
-        "totalWalletBalance": money(funds.wallet),
-        "totalMarginBalance": money(equity),
+        "totalEquity": total,
+        "totalWalletBalance": wallet,
+        "totalMarginBalance": total,
         "totalAvailableBalance": money(max(ZERO, equity - initial)),
-        "totalPerpUPL": money(unrealised),
+        "totalPerpUPL": profit,
         "totalInitialMargin": total_initial,
         "totalInitialMarginByMp": total_initial,
         "totalMaintenanceMargin": total_maintenance,
@@ -301,9 +300,9 @@ def wallet_row(account: PaperAccount) -> Row:
         "coin": [
             {
                 "coin": COIN,
-                "equity": money(equity),
-                "usdValue": money(equity),
-                "walletBalance": money(funds.wallet),
+                "equity": total,
+                "usdValue": total,
+                "walletBalance": wallet,
                 "free": "",
                 "locked": "0",
                 "spotHedgingQty": "0",
@@ -314,7 +313,7 @@ def wallet_row(account: PaperAccount) -> Row:
                 "totalOrderIM": money(order_margin),
                 "totalPositionIM": money(position_margin),
                 "totalPositionMM": total_maintenance,
-                "unrealisedPnl": money(unrealised),
+                "unrealisedPnl": profit,
                 "cumRealisedPnl": money(funds.realised_pnl - funds.fees_paid - funds.funding_paid),
                 "bonus": "0",
                 "marginCollateral": True,

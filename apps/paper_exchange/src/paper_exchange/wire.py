@@ -9,6 +9,7 @@ from typing import Any
 
 Row = dict[str, Any]
 
+MONEY_PLACES = 18
 MONEY_STEP = Decimal("1E-18")
 
 
@@ -22,10 +23,16 @@ def plain(value: Decimal) -> str:
 
 def money(value: Decimal) -> str:
     """Return an amount in USDT, exact to eighteen places."""
-    exponent = value.as_tuple().exponent
-    if isinstance(exponent, int) and exponent < -18:
-        value = value.quantize(MONEY_STEP, ROUND_HALF_EVEN)
-    return plain(value)
+    if not value:
+        return "0"
+    text = f"{value:f}"
+    whole, point, places = text.partition(".")
+    if not point:
+        return text
+    if len(places) > MONEY_PLACES:
+        return plain(value.quantize(MONEY_STEP, ROUND_HALF_EVEN))
+    places = places.rstrip("0")
+    return f"{whole}.{places}" if places else whole
 
 
 def stepped(value: Decimal, step: Decimal) -> str:

@@ -1,0 +1,516 @@
+"""The local exchange under load on loopback: itself in one process, all its clients in another.
+
+50 accounts with a private connection each and 10 symbols; signed orders over connections that are
+kept open, limits off. Orders first at a fixed rate (BENCH_RATE a second, for the delays), then as
+fast as they are acknowledged; then the market falls through all of them, as fast as the clients
+take the frames. Nothing may be missing: every frame that was pushed has arrived, ids grow on every
+connection, every order is told as resting and then as filled, every cross sequence was seen.
+
+`python benchmarks/bench_paper.py profile` shows where the exchange spends its time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import cProfile
+import hashlib
+import hmac
+import os
+import pstats
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise, product
+
+import numpy as np
+import orjson
+
+from gridcore import SideType
+from paper_exchange.assembly import assemble, serve
+from paper_exchange.driver import wall_ms
+from paper_exchange.market import FeedTrade, Market
+from paper_exchange.server import PaperServer
+from testkit.paper import NO_LIMITS, paper_account, paper_market
+
+ACCOUNTS = 50
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "BNBUSDT", "DOGEUSDT", "ADAUSDT",
+           "LTCUSDT", "LINKUSDT", "AVAXUSDT")  # fmt: skip
+LEVELS = int(os.environ.get("BENCH_LEVELS", "30"))
+PACED_LEVELS = LEVELS // 3
+RATE = int(os.environ.get("BENCH_RATE", "1000"))  # orders/s of the first part
+ORDERS = ACCOUNTS * len(SYMBOLS) * LEVELS
+FIRST_TICKS = 100_000
+STEP_TICKS = 20  # between two levels
+MOST_BACKLOG = 200  # frames that a connection may be behind before the market waits
+TOPICS = ("order", "execution", "position", "wallet")
+
+Row = tuple[str, float, str, str]
+
+
+def rows() -> Iterator[Row]:
+    """Yield name, value, unit, input."""
+    found = asyncio.run(measure(profile=False))
+    what = f"{ACCOUNTS} accounts, {len(SYMBOLS)} symbols, two processes"
+    yield "paper exchange, orders acknowledged", found.orders_per_s, "orders/s", what
+    yield "paper exchange, frames meanwhile", found.order_frames_per_s, "frames/s", what
+    yield "paper exchange, frames of fills", found.frames_per_s, "frames/s", what
+    yield "paper exchange, processor time of an order", found.order_us, "us", "its three frames too"
+    yield "paper exchange, processor time of a frame of a fill", found.frame_us, "us", what
+    yield "paper exchange, frames lost or out of order", found.faults, "frames", what
+    paced = f"{RATE} orders/s" if found.kept_up else f"{RATE} orders/s, not kept up with"
+    for name, delays in (("acknowledgement", found.acks), ("order frame", found.frames)):
+        for percent in (50, 95, 99):
+            value = float(np.percentile(delays, percent))
+            yield f"paper exchange, {name}, {percent} %", value, "ms", paced
+
+
+# the exchange
+
+
+def listed() -> list[Market]:
+    """Return the markets; all stand at the same number of ticks."""
+    return [paper_market(symbol) for symbol in SYMBOLS]
+
+
+def key(account: int) -> str:
+    """Return the API key of an account, which is its secret too."""
+    return f"key-{account:02d}"
+
+
+async def host(profile: cProfile.Profile | None) -> None:
+    """Serve until told to end; asked by `mark` it tells how far it is, by `sweep` it
+    lets the market fall through every order before.
+    """
+    markets = listed()
+    accounts = [
+        paper_account(f"a{n}", "10000000", key=key(n), secret=key(n), uid=1000 + n)
+        for n in range(ACCOUNTS)
+    ]
+    parts = assemble(markets, accounts, start_ms=wall_ms(), limits=NO_LIMITS)
+    server = serve(parts, iter(()))
+    await server.start()
+    trades = Trades(server, markets)
+    for market in markets:
+        trades.trade(market, FIRST_TICKS + 1)
+    said: asyncio.Queue[str] = asyncio.Queue()
+    asyncio.get_running_loop().add_reader(0, lambda: said.put_nowait(sys.stdin.readline().strip()))
+    print(server.port, flush=True)
+    if profile is not None:
+        profile.enable()
+    while (word := await said.get()) != "end":
+        if word == "sweep":
+            await trades.sweep()
+        print(parts.hub.frames, time.process_time(), flush=True)
+    if profile is not None:
+        profile.disable()
+    await server.stop()
+
+
+class Trades:
+    """Makes the market trade."""
+
+    def __init__(self, server: PaperServer, markets: list[Market]) -> None:
+        self._server = server
+        self._markets = markets
+        self._count = 0
+
+    def trade(self, market: Market, ticks: int) -> None:
+        """Let a market trade now."""
+        self._count += 1
+        self._server.driver.push(
+            FeedTrade(
+                symbol=market.symbol,
+                ts_ms=0,
+                price=market.price(ticks),
+                qty=Decimal(1_000_000),
+                side=SideType.SELL,
+                trade_id=f"t{self._count}",
+            )
+        )
+
+    async def sweep(self) -> None:
+        """Let all markets fall level by level; waits for clients that are behind."""
+        for level, market in product(range(LEVELS), self._markets):
+            self.trade(market, level_ticks(level) - 1)
+            await asyncio.sleep(0)
+            # nobody tells when a client has caught up
+            while self._server.driver.backlog() > MOST_BACKLOG:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+
+
+def level_ticks(level: int) -> int:
+    """Return the price of a level."""
+    return FIRST_TICKS - level * STEP_TICKS
+
+
+# the clients
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was measured. Delays in ms are those of the paced part."""
+
+    orders_per_s: float
+    order_frames_per_s: float
+    frames_per_s: float
+    order_us: float  # processor time of the exchange
+    frame_us: float  # likewise
+    faults: int
+    acks: list[float]
+    frames: list[float]
+    kept_up: bool
+
+
+class Stream(asyncio.Protocol):
+    """One private connection; what comes is kept with its time and looked at afterwards."""
+
+    def __init__(self, account: int, port: int) -> None:
+        self._account = account
+        self._port = port
+        self._transport: asyncio.Transport | None = None
+        self.chunks: list[tuple[float, bytes]] = []
+        self.size = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.write(
+            f"GET /v5/private HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+        )
+
+    def data_received(self, data: bytes) -> None:
+        self.chunks.append((time.perf_counter(), data))
+        self.size += len(data)
+
+    def say(self, message: object) -> None:
+        """Send a text frame; a mask of zeros leaves it as it is."""
+        assert self._transport is not None
+        text = orjson.dumps(message)
+        self._transport.write(
+            b"\x81" + bytes([0x80 | 126]) + len(text).to_bytes(2, "big") + bytes(4) + text
+        )
+
+    def subscribe(self) -> None:
+        """Say who it is, and what it wants to hear."""
+        expires = wall_ms() + 10_000
+        text = f"GET/realtime{expires}".encode()
+        sign = hmac.new(key(self._account).encode(), text, hashlib.sha256).hexdigest()
+        self.say({"op": "auth", "args": [key(self._account), expires, sign]})
+        self.say({"op": "subscribe", "args": list(TOPICS)})
+
+    def close(self) -> None:
+        """Leave."""
+        assert self._transport is not None
+        self._transport.abort()
+
+    def frames(self) -> list[tuple[float, bytes]]:
+        """Return all data frames with the time at which their last byte was there."""
+        found: list[tuple[float, bytes]] = []
+        data = bytearray()
+        is_open = False
+        for when, chunk in self.chunks:
+            data += chunk
+            at = 0
+            if not is_open:
+                at = data.index(b"\r\n\r\n") + 4
+                is_open = True
+            while len(data) - at >= 2:
+                length, start = data[at + 1], at + 2
+                if length >= 126:
+                    start = at + (4 if length == 126 else 10)
+                    length = int.from_bytes(data[at + 2 : start], "big")
+                if len(data) < start + length or len(data) < start:
+                    break
+                text = bytes(data[start : start + length])
+                if text.startswith(b'{"id"'):
+                    found.append((when, text))
+                at = start + length
+            del data[:at]
+        return found
+
+
+class Caller(asyncio.Protocol):
+    """One REST connection that is kept open."""
+
+    def __init__(self, account: int) -> None:
+        self._key = key(account)
+        self._secret = key(account).encode()
+        self._transport: asyncio.Transport | None = None
+        self._data = b""
+        self._answer: asyncio.Future[bytes] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        head, found, body = self._data.partition(b"\r\n\r\n")
+        if not found:
+            return
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        if len(body) >= length:
+            self._data = b""
+            assert self._answer is not None
+            self._answer.set_result(body)
+
+    async def post(self, path: str, params: dict[str, str | int]) -> bytes:
+        """Return the body of the answer to a signed call."""
+        body = orjson.dumps(params)
+        now = str(wall_ms())
+        text = f"{now}{self._key}5000".encode() + body
+        sign = hmac.new(self._secret, text, hashlib.sha256).hexdigest()
+        assert self._transport is not None
+        self._answer = asyncio.get_running_loop().create_future()
+        self._transport.write(
+            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nX-BAPI-API-KEY: {self._key}\r\nX-BAPI-SIGN: {sign}\r\n"
+            f"X-BAPI-TIMESTAMP: {now}\r\nX-BAPI-RECV-WINDOW: 5000\r\n\r\n".encode()
+            + body
+        )
+        return await self._answer
+
+    def close(self) -> None:
+        """Leave."""
+        assert self._transport is not None
+        self._transport.abort()
+
+
+@dataclass(slots=True)
+class Placed:
+    """When an order was sent and when it was acknowledged."""
+
+    account: int
+    sent: float
+    acked: float
+
+
+class Orders:
+    """Places the orders of one account, one after the other."""
+
+    def __init__(self, account: int, caller: Caller, prices: dict[str, list[str]]) -> None:
+        self._account = account
+        self._caller = caller
+        self._prices = prices
+        self.placed: dict[str, Placed] = {}
+
+    async def place(self, level: int, symbol: str) -> None:
+        """Place one order. Raises RuntimeError when it is refused."""
+        link_id = f"{self._account:02d}-{level:03d}-{symbol}"
+        params: dict[str, str | int] = {
+            "category": "linear", "symbol": symbol, "side": "Buy", "orderType": "Limit",
+            "qty": QTY[symbol], "price": self._prices[symbol][level], "positionIdx": 1,
+            "orderLinkId": link_id,
+        }  # fmt: skip
+        sent = time.perf_counter()
+        answer = await self._caller.post("/v5/order/create", params)
+        acked = time.perf_counter()
+        if b'"retCode":0,' not in answer:
+            raise RuntimeError(answer.decode())
+        self.placed[link_id] = Placed(self._account, sent, acked)
+
+    async def at_a_pace(self, levels: range, started: float) -> None:
+        """Place orders of some levels, RATE a second over all accounts."""
+        for number, (level, symbol) in enumerate(product(levels, SYMBOLS)):
+            due = started + (number * ACCOUNTS + self._account) / RATE
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            await self.place(level, symbol)
+
+    async def at_once(self, levels: range) -> None:
+        """Place orders of some levels as fast as they are acknowledged."""
+        for level, symbol in product(levels, SYMBOLS):
+            await self.place(level, symbol)
+
+
+# above the least notional at FIRST_TICKS, whatever the tick
+QTY = dict.fromkeys(SYMBOLS, "0.01") | {
+    "SOLUSDT": "0.1", "XRPUSDT": "10", "DOGEUSDT": "100", "ADAUSDT": "10", "LTCUSDT": "0.1",
+    "LINKUSDT": "1", "AVAXUSDT": "1",
+}  # fmt: skip
+
+
+async def measure(*, profile: bool) -> Found:
+    """Start the exchange, trade on it, check what arrived."""
+    exchange = await asyncio.create_subprocess_exec(
+        sys.executable, __file__, "host", *(["profile"] if profile else []),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert exchange.stdin is not None
+    assert exchange.stdout is not None
+
+    async def ask(word: str) -> tuple[int, float]:
+        """Return how many frames were pushed, and the processor time used, in s."""
+        exchange.stdin.write(f"{word}\n".encode())
+        frames, cpu = (await exchange.stdout.readline()).split()
+        return int(frames), float(cpu)
+
+    try:
+        port = int(await exchange.stdout.readline())
+        loop = asyncio.get_running_loop()
+        streams, orders, callers = [], [], []
+        prices = {
+            market.symbol: [
+                market.listing.price_text(market.price(level_ticks(level)))
+                for level in range(LEVELS)
+            ]
+            for market in listed()
+        }
+        for account in range(ACCOUNTS):
+            _, stream = await loop.create_connection(
+                lambda account=account: Stream(account, port), "127.0.0.1", port
+            )
+            _, caller = await loop.create_connection(
+                lambda account=account: Caller(account), "127.0.0.1", port
+            )
+            streams.append(stream)
+            callers.append(caller)
+            orders.append(Orders(account, caller, prices))
+        await asyncio.sleep(0.2)
+        for stream in streams:
+            stream.subscribe()
+        await quiet(streams)
+        started = time.perf_counter()
+        paced = range(PACED_LEVELS)
+        await asyncio.gather(*(one.at_a_pace(paced, started) for one in orders))
+        paced_s = time.perf_counter() - started
+        await quiet(streams)
+        paced_orders = {name for one in orders for name in one.placed}
+        _, cpu_before = await ask("mark")
+        began = time.perf_counter()
+        rest = range(PACED_LEVELS, LEVELS)
+        await asyncio.gather(*(one.at_once(rest) for one in orders))
+        ended = time.perf_counter()
+        await quiet(streams)
+        before, cpu_placed = await ask("mark")
+        swept = time.perf_counter()
+        await ask("sweep")
+        await quiet(streams)
+        pushed, cpu_swept = await ask("mark")
+        for connection in (*streams, *callers):
+            connection.close()
+        exchange.stdin.write(b"end\n")
+        await exchange.wait()
+    finally:
+        if exchange.returncode is None:
+            exchange.kill()
+    placed = {name: one for each in orders for name, one in each.placed.items()}
+    heard = Heard([stream.frames() for stream in streams])
+    frames = heard.resting_after(placed)
+    meanwhile = sum(began <= when <= ended for when in heard.times)
+    fills = [when for when in heard.times if when >= swept]
+    return Found(
+        orders_per_s=len(placed.keys() - paced_orders) / (ended - began),
+        order_frames_per_s=meanwhile / (ended - began),
+        frames_per_s=len(fills) / (max(fills) - swept),
+        order_us=(cpu_placed - cpu_before) / len(placed.keys() - paced_orders) * 1e6,
+        frame_us=(cpu_swept - cpu_placed) / (pushed - before) * 1e6,
+        faults=heard.faults(placed, pushed),
+        acks=[
+            (one.acked - one.sent) * 1000 for name, one in placed.items() if name in paced_orders
+        ],
+        frames=[delay for name, delay in frames.items() if name in paced_orders],
+        kept_up=len(paced_orders) / paced_s > RATE * 0.98,
+    )
+
+
+async def quiet(streams: list[Stream]) -> None:
+    """Wait until nothing has come for a while."""
+    before = -1
+    while (size := sum(stream.size for stream in streams)) != before:
+        before = size
+        await asyncio.sleep(0.3)
+
+
+class Heard:
+    """What all connections heard, and what is wrong with it."""
+
+    def __init__(self, connections: list[list[tuple[float, bytes]]]) -> None:
+        self._connections = [
+            [(when, orjson.loads(text)) for when, text in frames] for frames in connections
+        ]
+        self.times = sorted(when for frames in connections for when, _ in frames)
+
+    def resting_after(self, placed: dict[str, Placed]) -> dict[str, float]:
+        """Return, for each order, the ms from its sending to the frame that it rests."""
+        return {
+            row["orderLinkId"]: (when - placed[row["orderLinkId"]].sent) * 1000
+            for frames in self._connections
+            for when, frame in frames
+            if frame["topic"] == "order"
+            for row in frame["data"]
+            if row["orderStatus"] == "New"
+        }
+
+    def faults(self, placed: dict[str, Placed], pushed: int) -> int:
+        """Return how many frames are missing, too many, or out of order."""
+        count = sum(len(frames) for frames in self._connections)
+        return (
+            abs(pushed - count)
+            + sum(map(self._out_of_order, self._connections))
+            + self._stories(placed)
+            + self._sequences()
+        )
+
+    @staticmethod
+    def _out_of_order(frames: list[tuple[float, dict[str, object]]]) -> int:
+        numbers = [int(str(frame["id"]).partition("_")[2]) for _, frame in frames]
+        return sum(later <= earlier for earlier, later in pairwise(numbers))
+
+    def _stories(self, placed: dict[str, Placed]) -> int:
+        """Every order rests and then fills; every fill is told once, to its account alone."""
+        states: defaultdict[str, list[str]] = defaultdict(list)
+        fills: Counter[str] = Counter()
+        foreign = 0
+        for account, frames in enumerate(self._connections):
+            for _, frame in frames:
+                for row in frame["data"]:
+                    if frame["topic"] not in ("order", "execution"):
+                        continue
+                    name = row["orderLinkId"]
+                    foreign += placed[name].account != account
+                    if frame["topic"] == "order":
+                        states[name].append(row["orderStatus"])
+                    else:
+                        fills[name] += 1
+        wrong = sum(states[name] != ["New", "Filled"] for name in placed)
+        return foreign + wrong + sum(fills[name] != 1 for name in placed)
+
+    def _sequences(self) -> int:
+        """Fills of all accounts and trades of the market share one sequence per symbol."""
+        seen: defaultdict[str, list[int]] = defaultdict(list)
+        for frames in self._connections:
+            for _, frame in frames:
+                if frame["topic"] == "execution":
+                    for row in frame["data"]:
+                        seen[row["symbol"]].append(row["seq"])
+        whole = set(range(1, 1 + LEVELS + ACCOUNTS * LEVELS + 1))
+        # of each symbol: the first trade, one per level, and its fills; trades are not heard here
+        return sum(
+            len(whole) - len(set(found)) != LEVELS + 1 or not set(found) <= whole
+            for found in (seen[symbol] for symbol in SYMBOLS)
+        )
+
+
+def main() -> None:
+    """Print the figures, or the profile of the exchange."""
+    words = sys.argv[1:]
+    if words[:1] == ["host"]:
+        profile = cProfile.Profile() if "profile" in words else None
+        asyncio.run(host(profile))
+        if profile is not None:
+            pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(70)
+    elif words == ["profile"]:
+        print(asyncio.run(measure(profile=True)).faults, "faults")
+    else:
+        for row in rows():
+            print(*row, sep="  ")
+
+
+if __name__ == "__main__":
+    main()
