@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtest.simulated_account import FeeRates
-from gridcore import SideType
+from gridcore import SideType, calc_pair_margins
 from paper_exchange.account import PaperAccount
 from paper_exchange.depth import Depth
 from paper_exchange.listing import listing_of_rows
@@ -89,6 +89,16 @@ def check(world: PaperWorld) -> None:
                 ZERO,
             )
             assert book.pair.order_margin == open_margin + waiting
+            assert book.orders.opening_value == sum(
+                (one.leaves_qty * one.price for one in book.orders.orders.values()
+                 if not one.reduce_only), ZERO,
+            )  # fmt: skip
+            if book.pair.is_open:
+                fresh = calc_pair_margins(
+                    book.pair.long.state(), book.pair.short.state(), book.pair.mark(),
+                    book.pair.tiers, taker_fee_rate=book.pair.taker_rate,
+                )  # fmt: skip
+                assert book.pair.margins() == fresh
         assert funds.wallet >= 0
 
 
