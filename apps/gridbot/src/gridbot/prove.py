@@ -22,11 +22,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy.orm import Session
 
 from backtest.config import BacktestConfig
 from backtest.data_errors import DataError
@@ -36,14 +37,14 @@ from backtest.instrument_info import default_rules
 from backtest.trades import moment
 from comparator.comparison import Comparison
 from comparator.errors import ComparatorError
-from comparator.recorded_run import compare_run, find_run
+from comparator.recorded_run import LiveRun, compare_run, find_run
 from comparator.reporter import ComparatorReporter
 from comparator.sources import of_sessions
 from event_saver.spool import SpoolError
-from grid_db import DatabaseFactory, DatabaseSettings, GridDbError
+from grid_db import DatabaseFactory, DatabaseSettings, GridDbError, TenantScope
 from gridbot.config import GridbotConfig
 from gridbot.orchestrator import Orchestrator, StartError
-from gridbot.prove_prices import made_up_prices, real_prices, write_archive
+from gridbot.prove_prices import STEP_PCT, made_up_prices, real_prices, write_archive
 from gridbot.redaction import Redactor
 from gridcore.errors import GridcoreError
 from paper_exchange.runtime import PaperRuntime
@@ -51,9 +52,8 @@ from paper_exchange.server import PortInUseError
 
 PROVEN, WRONG_START, NOT_PROVEN = 0, 1, 3
 SYMBOLS = {"BTCUSDT": Decimal(60_000), "ETHUSDT": Decimal(3_000)}
+ZERO = Decimal(0)
 DEPOSIT = Decimal(10_000)
-STEP_PCT = Decimal("0.1")
-MOVE = Decimal("0.0007")  # of the price, from one trade to the next; two thirds of a grid step
 SLOW_MS, RACING_MS = 400, 100
 MOST_TICKS = 20_000
 SETTLE_S = 2.0
@@ -100,16 +100,17 @@ def prove(
     logging.basicConfig(level=logging.CRITICAL)
     folder = output / ("racing" if racing else "exact")
     _empty(folder)
-    config = _config(folder, _paths(folder, data or [], racing=racing, seed=seed), racing=racing)
+    markets = _markets(folder, data or [], racing=racing, seed=seed)
+    config = _config(folder, markets, racing=racing)
     traded = asyncio.run(_trade(config, fills))
     console.print(
         f"{traded.fills} fills in {traded.seconds:.0f} s, recorded in"
         f" {folder / 'recording.db'}; now the backtest of the recording"
     )
     comparisons = _compare(config, traded)
-    for symbol, comparison in comparisons.items():
-        ComparatorReporter(comparison).export(folder / symbol)
-        ComparatorReporter(comparison).html(folder / symbol / "report.html")
+    for symbol, one in comparisons.items():
+        ComparatorReporter(one.comparison).export(folder / symbol)
+        ComparatorReporter(one.comparison).html(folder / symbol / "report.html")
     _conclude(comparisons, folder, racing=racing)
 
 
@@ -122,7 +123,14 @@ def _empty(folder: Path) -> None:
         old.rmdir() if old.is_dir() else old.unlink()
 
 
-def _paths(folder: Path, data: Sequence[Path], *, racing: bool, seed: int) -> dict[str, Path]:
+class Market(NamedTuple):
+    """Prices of one symbol in an archive's form, and the grid step in percent that suits them."""
+
+    path: Path
+    step_pct: Decimal
+
+
+def _markets(folder: Path, data: Sequence[Path], *, racing: bool, seed: int) -> dict[str, Market]:
     found = {}
     for number, (symbol, start) in enumerate(SYMBOLS.items()):
         rules = default_rules(symbol)
@@ -130,19 +138,21 @@ def _paths(folder: Path, data: Sequence[Path], *, racing: bool, seed: int) -> di
             raise StartError(f"{symbol}: its rules are not known")
         if data:
             named = [one for one in data if symbol in one.name] or list(data)
-            prices = real_prices(named, symbol, MOVE)
+            prices, step_pct = real_prices(named, symbol)
         else:
-            prices = made_up_prices(start, rules.instrument.tick_size, MOVE, seed + number)
+            prices = made_up_prices(start, rules.instrument.tick_size, seed + number)
+            step_pct = STEP_PCT
         if len(prices) < 3:
             raise StartError(f"{symbol}: the files move too little for a proof")
-        path = found[symbol] = folder / "prices" / f"{symbol}.csv"
+        path = folder / "prices" / f"{symbol}.csv"
+        found[symbol] = Market(path, step_pct)
         write_archive(path, symbol, prices, RACING_MS if racing else SLOW_MS, MOST_TICKS)
     return found
 
 
-def _config(folder: Path, prices: dict[str, Path], *, racing: bool) -> GridbotConfig:
+def _config(folder: Path, markets: dict[str, Market], *, racing: bool) -> GridbotConfig:
     strategies: list[dict[str, Any]] = []
-    for symbol in prices:
+    for symbol, market in markets.items():
         rules = default_rules(symbol)
         strategies.append(
             {
@@ -151,7 +161,7 @@ def _config(folder: Path, prices: dict[str, Path], *, racing: bool) -> GridbotCo
                 "symbol": symbol,
                 "tick_size": None if rules is None else str(rules.instrument.tick_size),
                 "grid_count": 20,
-                "grid_step": str(STEP_PCT),
+                "grid_step": str(market.step_pct),
                 "amount": "x0.01",
                 "leverage": "10",
             }
@@ -165,7 +175,7 @@ def _config(folder: Path, prices: dict[str, Path], *, racing: bool) -> GridbotCo
                     "api_key": f"{one.lower()}-key",
                     "api_secret": f"{one.lower()}-secret",
                 }
-                for one in prices
+                for one in markets
             ],
             "strategies": strategies,
             "database_url": f"sqlite:///{folder / 'recording.db'}",
@@ -176,11 +186,11 @@ def _config(folder: Path, prices: dict[str, Path], *, racing: bool) -> GridbotCo
             "paper": {
                 "port": 0,
                 "symbols": [
-                    {"symbol": symbol, "feed": {"kind": "archive", "files": [str(path)]}}
-                    for symbol, path in prices.items()
+                    {"symbol": symbol, "feed": {"kind": "archive", "files": [str(one.path)]}}
+                    for symbol, one in markets.items()
                 ],
                 "accounts": [
-                    {"name": symbol.lower(), "deposit": str(DEPOSIT)} for symbol in prices
+                    {"name": symbol.lower(), "deposit": str(DEPOSIT)} for symbol in markets
                 ],
                 # the network of one machine is quicker than any; a race needs one that is not
                 "matching": {"match_delay_ms": 80 if racing else 2, "funding": False},
@@ -226,7 +236,23 @@ async def _watch(bot: Orchestrator, runtime: PaperRuntime, fills: int) -> None:
             await asyncio.sleep(0.2)
 
 
-def _compare(config: GridbotConfig, traded: Traded) -> dict[str, Comparison]:
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One symbol: what the comparator says, and what both wallets hold at the end, USDT."""
+
+    comparison: Comparison
+    live_wallet: Decimal | None
+    backtest_wallet: Decimal
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether nothing differs at all."""
+        one = self.comparison
+        same_money = self.live_wallet == self.backtest_wallet
+        return one.within_tolerance and not one.split.delta and same_money
+
+
+def _compare(config: GridbotConfig, traded: Traded) -> dict[str, Compared]:
     found = {}
     settings = DatabaseSettings(database_url=config.database_url)
     with DatabaseFactory(settings) as database, database.get_session() as session:
@@ -249,24 +275,39 @@ def _compare(config: GridbotConfig, traded: Traded) -> dict[str, Comparison]:
                 one.symbol, moment(live.wanted.start_us), moment(live.wanted.end_us), provider
             )
             backtest = of_sessions([result], "the recording, simulated")
-            found[one.symbol] = compare_run(session, traded.user_id, live, backtest)
+            found[one.symbol] = Compared(
+                compare_run(session, traded.user_id, live, backtest),
+                _last_wallet(session, traded.user_id, live),
+                DEPOSIT + sum((each.realised_pnl - each.fee for each in result.trades), ZERO),
+            )
     return found
 
 
-def _conclude(comparisons: dict[str, Comparison], folder: Path, *, racing: bool) -> None:
+def _last_wallet(session: Session, user_id: str, live: LiveRun) -> Decimal | None:
+    """Return the newest recorded balance of the run's account."""
+    account = live.run.account_id
+    if account is None:
+        return None
+    start, end = moment(live.wanted.start_us), moment(live.wanted.end_us)
+    wallets = TenantScope(session, user_id).wallets
+    snapshots = wallets.get_by_account_range(account, start, end, "USDT")
+    return snapshots[-1].wallet_balance if snapshots else None
+
+
+def _conclude(comparisons: dict[str, Compared], folder: Path, *, racing: bool) -> None:
     proven = True
-    for symbol, one in comparisons.items():
+    for symbol, compared in comparisons.items():
+        one = compared.comparison
         figures = one.metrics
         causeless = one.explanations.unexplained
-        same_equity = one.equity is None or not one.equity.maximum
-        is_equal = one.within_tolerance and not one.split.delta and same_equity
-        proven &= not causeless if racing else is_equal
+        proven &= not causeless if racing else compared.is_equal
         console.print(
             f"{symbol}: {figures.live_trades} live and {figures.backtest_trades} backtest trades,"
             f" match rate {_percent(figures.match_rate)}, phantom rate"
             f" {_percent(figures.phantom_rate)}, {len(figures.breaches)} pairs beyond tolerance 0,"
             f" PnL difference {one.split.delta.normalize():f} USDT, {causeless} differences without"
-            f" a cause\n  {folder / symbol / 'report.html'}"
+            f" a cause; wallets {compared.live_wallet} and {compared.backtest_wallet.normalize():f}"
+            f" USDT\n  {folder / symbol / 'report.html'}"
         )
     if racing:
         verdict = "every difference has a cause" if proven else "differences without a cause remain"

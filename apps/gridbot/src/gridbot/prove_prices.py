@@ -18,27 +18,34 @@ HEADER = (
     "timestamp", "symbol", "side", "size", "price", "tickDirection", "trdMatchID", "grossValue",
     "homeNotional", "foreignNotional",
 )  # fmt: skip
+STEP_PCT = Decimal("0.1")  # of the grid
+SMALLEST_STEP_PCT = Decimal("0.015")
+STEPS_IN_SPAN = 16
 FIRST_S = 1_700_000_000  # moved to the present when it is played
 
 
-def real_prices(paths: Sequence[Path], symbol: str, move: Decimal) -> list[Decimal]:
-    """Return prices of files, of each stretch the first that lies `move` (share) from the last.
+def real_prices(paths: Sequence[Path], symbol: str) -> tuple[list[Decimal], Decimal]:
+    """Return prices of files, and the grid step in percent that suits how far they move.
 
-    Small moves are left out because the proof is about orders, which fill at larger ones. Raises
-    DataError.
+    Of each stretch the first price that lies two thirds of a step from the last: small moves are
+    left out because the proof is about orders, which fill at larger ones. Raises DataError.
     """
     columns = file_provider(paths, symbol=symbol).load(symbol)
-    tick = columns.tick_size
+    units: list[int] = columns.price_ticks.tolist()
+    span = Decimal(max(units) - min(units)) / max(units)
+    step_pct = max(SMALLEST_STEP_PCT, min(STEP_PCT, round(span * 100 / STEPS_IN_SPAN, 3)))
+    move = step_pct / 150
     kept: list[Decimal] = []
-    for units in columns.price_ticks.tolist():
-        price = tick * units
+    for one in units:
+        price = columns.tick_size * one
         if not kept or abs(price / kept[-1] - 1) >= move:
             kept.append(price)
-    return kept
+    return kept, step_pct
 
 
-def made_up_prices(start: Decimal, tick: Decimal, move: Decimal, seed: int) -> list[Decimal]:
+def made_up_prices(start: Decimal, tick: Decimal, seed: int) -> list[Decimal]:
     """Return 600 prices of a seeded walk that is drawn back to its start, on the tick."""
+    move = STEP_PCT / 150
     chance = Random(seed)  # noqa: S311 - a market that can be made again
     price, prices = start, []
     for _ in range(600):

@@ -86,7 +86,8 @@ class TakeOver:
     ) -> Decimal:
         """Close up to `qty` (base coin) of a leg at the mark price; return how much it was."""
         size = account.book(market.listing).pair.leg(direction).size
-        closed = min(qty, size)
+        step = market.listing.instrument.qty_step
+        closed = min(qty // step * step, size)
         if closed > 0 and market.mark is not None:
             self._close(account, market, direction, closed, market.mark, ExecType.ADL)
             self._desk.shrink_closing(account, market, direction)

@@ -209,10 +209,11 @@ class Storm:
     def _market_event(self) -> None:
         chance = self.chance
         symbol = chance.choice(list(self.world.exchange.markets))
+        adl_qty = "0.003" if symbol == "BTCUSDT" else "0.05"
         actions = [
             {"do": "jump_price", "symbol": symbol, "percent": str(chance.uniform(-1.5, 1.5))[:6]},
             {"do": "adl", "account": "one", "symbol": symbol,
-             "direction": chance.choice(["long", "short"]), "qty": "0.003"},
+             "direction": chance.choice(["long", "short"]), "qty": adl_qty},
             {"do": "cancel_orders", "account": "one", "symbol": symbol},
         ]  # fmt: skip
         chosen = chance.choice(actions)
