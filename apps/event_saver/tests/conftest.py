@@ -228,6 +228,25 @@ class Exchange:
                 exchange.cancel_all(account, [chance.choice(SYMBOLS)])
         self.server.driver.catch_up()
 
+    def rest_order(self, name: str) -> str:
+        """Place an order that does not fill; return its id."""
+        exchange = self.parts.exchange
+
+        def place() -> str:
+            market = exchange.markets["BTCUSDT"]
+            params = {
+                "symbol": "BTCUSDT",
+                "side": "Buy",
+                "orderType": "Limit",
+                "qty": "0.01",
+                "price": str(market.price((market.last_ticks or 1) - 5_000)),
+                "positionIdx": 1,
+            }
+            request = parse_order(params, market.listing, hedge_mode=True)
+            return exchange.place(exchange.accounts[name], request).order_id
+
+        return self.call(place)
+
     def fault(self, kind: str, **settings: Any) -> None:
         """Put a fault of the wire into force."""
         rule = FaultRule(kind=FaultKind(kind), **settings)
@@ -484,7 +503,7 @@ async def make_saver(
 
     def make(exchange: Exchange, **changes: Any) -> EventSaver:
         settings = make_config(database, exchange, **changes)
-        patience = Patience(settle_s=0.3, pauses_s=())
+        patience = Patience(settle_s=0.3, pauses_s=(), overlap_s=0.2)
         made.append(EventSaver(settings, database, timing=QUICK, patience=patience))
         return made[-1]
 

@@ -282,6 +282,45 @@ async def test_a_restart_closes_what_was_missed_and_twice_changes_nothing(
     assert (stored.trades(), stored.executions(), stored.orders()) == rows
 
 
+@on_sqlite
+async def test_an_order_from_long_before_the_break_that_ended_in_it_is_looked_up(
+    world: Callable[..., Any],
+) -> None:
+    exchange, saver, contexts, stored = world(per_s=30)
+    await begin(saver, contexts[:1])
+    await asyncio.sleep(0.5)
+    order_id = exchange.rest_order("alice")
+    await asyncio.sleep(1.0)
+    exchange.rest_order("alice")  # a sign of life, so that the break begins long after the order
+    await asyncio.sleep(0.1)
+    exchange.cut("private", 0.5)
+    exchange.call(
+        lambda: exchange.parts.exchange.cancel(
+            exchange.parts.exchange.accounts["alice"], "BTCUSDT", order_id, ""
+        )
+    )
+    await asyncio.sleep(1.0)
+    await end(exchange, saver, 2)
+    assert latest(stored.orders())["alice", order_id] == "Cancelled"
+
+
+@on_sqlite
+async def test_what_happened_before_anything_was_stored_is_found_at_the_next_start(
+    world: Callable[..., Any], make_saver: Any
+) -> None:
+    exchange, saver, contexts, stored = world(per_s=30)
+    await begin(saver, contexts[:1])
+    await saver.stop()
+    await stream(exchange, 1.0)
+    exchange.halt()
+    await asyncio.sleep(0.5)
+    assert stored.executions()["alice"] == []
+    again = make_saver(exchange)
+    await begin(again, contexts[:1])
+    await again.stop()
+    assert sorted(stored.executions()["alice"]) == sorted(exchange.said.executions["alice"])
+
+
 async def test_executions_that_the_stream_lost_without_a_break_are_found_by_the_audit(
     world: Callable[..., Any],
 ) -> None:

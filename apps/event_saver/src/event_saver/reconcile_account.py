@@ -24,7 +24,6 @@ from grid_db import DatabaseFactory, TenantScope
 
 log = logging.getLogger(__name__)
 
-OVERLAP = timedelta(seconds=10)
 AHEAD = timedelta(minutes=1)  # the exchange's clock may be before this machine's
 MOST_ROUNDS = 100  # of 20,000 executions each
 MOST_LOOKUPS = 500
@@ -42,14 +41,15 @@ class AccountFeed:
 class AccountSource:
     """Fetches one account's facts and hands them to the writers, which know the duplicates."""
 
-    def __init__(self, database: DatabaseFactory, writers: WriterSet) -> None:
+    def __init__(self, database: DatabaseFactory, writers: WriterSet, overlap_s: float) -> None:
+        self._overlap = timedelta(seconds=overlap_s)
         self._database = database
         self._writers = writers
 
     async def fetch_executions(self, feed: AccountFeed, start: datetime) -> list[Execution]:
         """Fetch all executions since `start`, all pages; return them. Raises BybitError."""
         found: list[Execution] = []
-        begin = start - OVERLAP
+        begin = start - self._overlap
         for _ in range(MOST_ROUNDS):
             listing = await feed.client.get_executions_all(
                 start=begin, end=max(begin, datetime.now(UTC)) + AHEAD
@@ -58,7 +58,7 @@ class AccountSource:
             if not listing.is_truncated or not listing.rows:
                 break
             begin = listing.rows[-1].time
-        found = await self._with_closed_pnl(feed, found, start - OVERLAP)
+        found = await self._with_closed_pnl(feed, found, start - self._overlap)
         self._add(StreamKind.EXECUTION, found, feed)
         return found
 
@@ -93,7 +93,7 @@ class AccountSource:
         """
         orders = {one.order_id: one for one in await feed.client.get_open_orders()}
         history = await feed.client.get_order_history(
-            start=start - OVERLAP, end=datetime.now(UTC) + AHEAD
+            start=start - self._overlap, end=datetime.now(UTC) + AHEAD
         )
         orders |= {one.order_id: one for one in history}
         wanted = await in_thread(lambda: self._believed_open(feed))

@@ -35,11 +35,13 @@ class Patience:
     """How long to wait for REST, in seconds.
 
     settle_s: after a connection, because REST may lag behind the stream, and because the stream's
-    own rows, which say more, are to come first. pauses_s: between attempts.
+    own rows, which say more, are to come first. pauses_s: between attempts. overlap_s: how much
+    earlier than necessary an account is asked for, because clocks differ.
     """
 
     settle_s: float = 1.5
     pauses_s: tuple[float, ...] = (1.0, 4.0, 15.0)
+    overlap_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,9 @@ class GapReconciler:
         self._writers = writers
         self._write_loop = loop
         self._trades = trades
-        self._accounts = AccountSource(database, writers)
         self._threshold = timedelta(seconds=threshold_s)
         self._patience = patience or Patience()
+        self._accounts = AccountSource(database, writers, self._patience.overlap_s)
         self._locks: dict[str, asyncio.Lock] = {}
         self.closed = 0  # stretches that were fetched in full
         self.noted = 0  # entries of the ledger

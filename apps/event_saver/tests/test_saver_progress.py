@@ -1,0 +1,54 @@
+"""Until when streams are complete: what holds it, and what survives."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from event_saver.progress import Progress, StreamKey
+from grid_db import CaptureStream
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+TRADES = StreamKey(CaptureStream.TRADES, "BTCUSDT")
+ORDERS = StreamKey(CaptureStream.ORDERS, account_id="a")
+
+
+def after(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def test_a_stream_stays_where_it_is_until_every_hold_is_released(tmp_path: Path) -> None:
+    progress = Progress(tmp_path)
+    progress.begin(TRADES, NOW)
+    progress.hold([TRADES])
+    progress.hold([TRADES, ORDERS])
+    progress.advance(TRADES, after(1))
+    progress.release([TRADES])
+    progress.advance(TRADES, after(2))
+    assert progress.of(TRADES) == NOW
+    progress.release([TRADES])
+    progress.advance(TRADES, after(3))
+    progress.advance(ORDERS, after(3))
+    assert progress.of(TRADES) == after(3)
+    assert progress.of(ORDERS) is None
+
+
+def test_it_never_goes_back_and_survives(tmp_path: Path) -> None:
+    progress = Progress(tmp_path)
+    progress.advance(TRADES, after(5))
+    progress.advance(TRADES, after(4))
+    progress.begin(TRADES, after(9))
+    progress.save()
+    again = Progress(tmp_path)
+    assert again.of(TRADES) == after(5)
+    assert again.of(ORDERS) is None
+
+
+def test_a_broken_file_is_begun_anew(tmp_path: Path) -> None:
+    for text in ("{", "[]", '{"a": 1}', '{"a": "x"}'):
+        (tmp_path / "progress.json").write_text(text)
+        progress = Progress(tmp_path)
+        assert progress.of(TRADES) is None
+        progress.begin(TRADES, NOW)
+        progress.save()
+        assert Progress(tmp_path).of(TRADES) == NOW
