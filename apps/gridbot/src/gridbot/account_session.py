@@ -18,11 +18,12 @@ from bybit_adapter import (
     Wallet,
     ticker_symbol,
 )
+from event_saver.writers.records import as_update
 from gridbot.alerts import AlertKey, Alerts
 from gridbot.executor import Placement
 from gridbot.ports import ExchangeClock, OpenPrivate, Rest, Stream
 from gridbot.reconciler import NotConfirmedError, Reconciler
-from gridbot.runner import StrategyRunner
+from gridbot.runner import Confirmation, StrategyRunner
 from gridbot.session_settings import SessionSettings
 from gridcore import AccountEvent, DirectionType, Intent
 
@@ -54,7 +55,7 @@ class AccountSession:
         self.rest = rest
         self.runners: Mapping[str, StrategyRunner] = {one.symbol: one for one in runners}
         self.clock = clock
-        self.reconciler = Reconciler(rest, clock, alerts, settings.wallet_interval_s)
+        self.reconciler = Reconciler(rest, clock, alerts, self, settings.wallet_interval_s)
         self.wallet: Wallet | None = None
         self.stopped_because: str | None = None
         self.stream: Stream | None = None
@@ -77,13 +78,21 @@ class AccountSession:
         """
         try:
             await self._measure_clock()
+            if abs(self.clock.offset) > LARGEST_START_DRIFT:
+                # signed calls would be refused for it, in words that do not say by how much
+                raise NotConfirmedError(
+                    f"account {self.name}: the clock of this machine differs from the exchange's"
+                    f" by {self.clock.offset.total_seconds():+.1f} s; set it (NTP) and start again"
+                )
             info = await self.rest.get_account_info()
+            await self._check_key()
+            wallet = await self.rest.get_wallet_balance()
         except BybitError as error:
             raise NotConfirmedError(f"account {self.name}: {error}") from error
-        if abs(self.clock.offset) > LARGEST_START_DRIFT:
+        if wallet.snapshot is None or not wallet.snapshot.wallet_balance:
             raise NotConfirmedError(
-                f"account {self.name}: the clock of this machine differs from the exchange's by"
-                f" {self.clock.offset.total_seconds():+.1f} s; set it (NTP) and start again"
+                f"account {self.name}: it holds no USDT in its unified account; transfer some and"
+                " start again"
             )
         if not info.is_unified or not info.is_cross_margin:
             raise NotConfirmedError(
@@ -92,6 +101,21 @@ class AccountSession:
             )
         for runner in self.runners.values():
             await self._prepare_runner(runner)
+
+    async def _check_key(self) -> None:
+        try:
+            is_read_only = await self.rest.is_read_only()
+        except AuthError:
+            raise
+        except BybitError as error:
+            # demo trading does not tell of keys; there the first order shows what they may
+            log.warning("account %s: what the key may do is not known: %s", self.name, error)
+            return
+        if is_read_only:
+            raise NotConfirmedError(
+                f"account {self.name}: the key is read-only; make one with read and write"
+                " permission for orders and positions"
+            )
 
     async def _prepare_runner(self, runner: StrategyRunner) -> None:
         runner.strategy.hold(STARTING)
@@ -208,6 +232,11 @@ class AccountSession:
             except Exception:
                 # a message that cannot be handled must not end the stream of all the others
                 log.exception("account %s: a message of the stream was not handled", self.name)
+                self._alerts.alert(
+                    AlertKey.INTERNAL_ERROR,
+                    f"account {self.name}: a message of the stream was not handled; see the log",
+                    about=self.name,
+                )
 
     def _on_stream_change(self, change: _StreamChange) -> None:
         if change.back_at is None:
@@ -252,21 +281,37 @@ class AccountSession:
 
     def _on_wallet(self, update: StreamUpdate) -> None:
         record = update.record
-        if not isinstance(record, Wallet):
-            return
-        self.wallet = record
-        snapshot = record.snapshot
+        if isinstance(record, Wallet):
+            self._share_wallet(record, tuple(self.runners.values()))
+
+    def _share_wallet(self, wallet: Wallet, runners: Iterable[StrategyRunner]) -> None:
+        if self.wallet is None or wallet.as_of >= self.wallet.as_of:
+            self.wallet = wallet
+        snapshot = wallet.snapshot
         if snapshot is None:
             return
-        for runner in self.runners.values():
+        for runner in runners:
             runner.tell(
                 AccountEvent(
                     symbol=runner.symbol,
-                    exchange_ts=record.as_of,
-                    local_ts=update.local_ts,
+                    exchange_ts=wallet.as_of,
+                    local_ts=self.clock.local(),
                     wallet=snapshot,
                 )
             )
+
+    # what the reconciler finds
+
+    def confirmed(self, runner: StrategyRunner, found: Confirmation) -> None:
+        """Record fills that the stream may not have brought, and let all know the wallet."""
+        if self._on_update is not None:
+            local = self.clock.local()
+            for one in found.executions:
+                self._on_update(as_update(StreamKind.EXECUTION, one, local))
+        if found.wallet is not None:
+            # read once for all strategies of the account
+            others = [one for one in self.runners.values() if one is not runner]
+            self._share_wallet(found.wallet, others)
 
     def _on_execution(self, runner: StrategyRunner, execution: Execution) -> None:
         if not execution.kind.is_forced:

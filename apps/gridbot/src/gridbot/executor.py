@@ -283,8 +283,9 @@ class IntentExecutor:
             try:
                 order = await self._rest.find_order(key)
             except AuthError as error:
+                # the account stops here; its next start confirms what there is
                 self._troubles.auth_failed(error)
-                continue
+                return
             except BybitError as error:
                 log.info("%s: cannot be looked up yet: %s", placement.link_id, error)
                 continue

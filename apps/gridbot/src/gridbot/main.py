@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -125,9 +126,11 @@ async def _run(
     async with _exchange(config) as runtime:
         bot = Orchestrator(config, redactor, embedded_port=_port(runtime))
         loop = asyncio.get_running_loop()
+        signals = _Signals(bot)
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, _on_signal, bot)
-        await bot.start()
+            loop.add_signal_handler(number, signals.take)
+        if not await _start(bot):
+            return
         console.print(_greeting(config, runtime))
         view = asyncio.create_task(_draw(bot)) if live else None
         with contextlib.suppress(TimeoutError):
@@ -143,11 +146,34 @@ async def _run(
         raise NothingRunsError("\n".join(reasons))
 
 
-def _on_signal(bot: Orchestrator) -> None:
-    if bot.stopped.is_set():
-        # asked for a second time: whoever asks wants it now
-        sys.exit(WRONG_START)
-    bot.request_stop()
+async def _start(bot: Orchestrator) -> bool:
+    """Start, unless a signal comes first: then what began is undone, and False."""
+    starting = asyncio.create_task(bot.start())
+    stopping = asyncio.create_task(bot.run_until_stopped())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not starting.done():
+        starting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await starting
+        return True
+    return False
+
+
+class _Signals:
+    """The first signal ends the bot in order, the second one at once."""
+
+    def __init__(self, bot: Orchestrator) -> None:
+        self._bot = bot
+        self._count = 0
+
+    def take(self) -> None:
+        """Take one; runs on the event loop."""
+        self._count += 1
+        if self._count > 1:
+            # whoever asks again wants it now, whatever a thread still waits for
+            os._exit(WRONG_START)
+        self._bot.request_stop()
 
 
 def _greeting(config: GridbotConfig, runtime: PaperRuntime | None) -> str:

@@ -90,6 +90,11 @@ class MarketHub:
             except Exception:
                 # one message must not end the stream of all the others
                 log.exception("%s: a message was not handled", self.name)
+                self._alerts.alert(
+                    AlertKey.INTERNAL_ERROR,
+                    f"{self.name}: a message of the market was not handled; see the log",
+                    about=self.name,
+                )
 
     def _dispatch(self, update: StreamUpdate) -> None:
         if self._on_update is not None:

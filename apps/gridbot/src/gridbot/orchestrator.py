@@ -110,17 +110,18 @@ class Orchestrator:
         self.notifier = Notifier(self._chat, redactor=self._redactor, journal=recorder.journal())
         self.notifier.start()
         try:
+            # a port that is taken must be known before the first order
+            self._serve_metrics()
             failures = await self._prepare_accounts(recorder)
+            if not self._accounts:
+                raise StartError("\n".join(failures))
+            for failure in failures:
+                self.alert(AlertKey.STRATEGY_STOPPED, f"not started: {failure}")
+            recorder.start()
+            await self._begin_trading()
         except BaseException:
-            await self._release()
+            await (self.stop() if self._accounts else self._release())
             raise
-        if not self._accounts:
-            await self._release()
-            raise StartError("\n".join(failures))
-        for failure in failures:
-            self.notifier.alert(AlertKey.STRATEGY_STOPPED, f"not started: {failure}")
-        recorder.start()
-        await self._begin_trading()
         self.alert(AlertKey.BOT_STARTED, ", ".join(one.strat_id for one in self.runners))
 
     def _open_database(self) -> None:
@@ -153,6 +154,7 @@ class Orchestrator:
             else:
                 self._accounts.append(found)
                 continue
+            recorder.fail_runs(account.name, failures[-1])
             rest.close()
         return failures
 
@@ -167,6 +169,11 @@ class Orchestrator:
         run_ids: dict[str, str] = {}
         for one in self.config.strategies_of(account.name):
             instrument = await rest.get_instrument(one.symbol)
+            if not instrument.is_trading:
+                raise NotConfirmedError(
+                    f"{one.strat_id}: {one.symbol} is not traded, the exchange says"
+                    f" {instrument.status}"
+                )
             strategy = GridStrategy(self.config.strategy_config(one, instrument.rules))
             runner = StrategyRunner(
                 strategy, account.name, clock, self, observer, store, is_shadow=one.shadow_mode
@@ -221,28 +228,31 @@ class Orchestrator:
 
     async def _begin_trading(self) -> None:
         loop = asyncio.get_running_loop()
+        self._spawn(self._every(self.config.status_interval, self._beat))
+        self._spawn(self._every(1.0, self._show))
+        await asyncio.gather(*(account.session.start() for account in self._accounts))
         for account in self._accounts:
-            await account.session.start()
             for runner in account.shadows:
                 self._spawn(runner.run())
         await self._open_markets()
-        if self.config.metrics_port is not None:
-            self._server = MetricsServer(
-                self.metrics.registry,
-                lambda: self.metrics.snapshot,
-                port=self.config.metrics_port,
-                host=self.config.metrics_host,
-            )
-            self._server.start()
         if self._chat is not None and self.config.notification.telegram.commands:
             control = ControlOnLoop(TextControl(self), loop)
             self._listener = TelegramListener(
                 self._chat, CommandDesk(control, redactor=self._redactor)
             )
             self._listener.start()
-        self._spawn(self._every(self.config.status_interval, self._beat))
-        self._spawn(self._every(1.0, self._show))
         self._spawn(self._every(self.config.health_check_interval, self._check_health))
+
+    def _serve_metrics(self) -> None:
+        if self.config.metrics_port is None:
+            return
+        self._server = MetricsServer(
+            self.metrics.registry,
+            lambda: self.metrics.snapshot,
+            port=self.config.metrics_port,
+            host=self.config.metrics_host,
+        )
+        self._server.start()
 
     async def _open_markets(self) -> None:
         """Open one public stream for each exchange that strategies trade on."""
@@ -278,11 +288,17 @@ class Orchestrator:
         self.stopped.set()
 
     async def _every(self, seconds: float, action: Callable[[], object]) -> None:
+        """Do something now and then; what fails is told, and tried again next time."""
         while True:
+            try:
+                result = action()
+                if asyncio.iscoroutine(result):
+                    await result
+            except Exception:
+                # without this a heartbeat would end for ever, and the watchdog would act
+                log.exception("a periodic task failed")
+                self.alert(AlertKey.INTERNAL_ERROR, "a periodic task failed; see the log")
             await asyncio.sleep(seconds)
-            result = action()
-            if asyncio.iscoroutine(result):
-                await result
 
     async def _beat(self) -> None:
         snapshot = self.snapshot()

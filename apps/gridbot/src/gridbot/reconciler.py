@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Protocol
 
 from bybit_adapter import AuthError, BybitError, Position, Wallet
 from gridbot.alerts import AlertKey, Alerts
@@ -24,6 +25,13 @@ class NotConfirmedError(Exception):
     """The account could not be confirmed; nothing may be placed. The text says why."""
 
 
+class AccountOwner(Protocol):
+    """The account that is asked about: it learns what concerns more than one strategy."""
+
+    def confirmed(self, runner: StrategyRunner, found: Confirmation) -> None: ...
+    def auth_failed(self, error: BybitError) -> None: ...
+
+
 class Reconciler:
     """Confirms the strategies of one account over REST, one confirmation of each at a time."""
 
@@ -32,11 +40,13 @@ class Reconciler:
         rest: Rest,
         clock: ExchangeClock,
         alerts: Alerts,
+        owner: AccountOwner,
         wallet_interval_s: float,
     ) -> None:
         self._rest = rest
         self._clock = clock
         self._alerts = alerts
+        self._owner = owner
         self._wallet_interval = timedelta(seconds=wallet_interval_s)
         self._wallet_at: datetime | None = None
         self._busy: dict[str, asyncio.Task[None]] = {}
@@ -78,8 +88,9 @@ class Reconciler:
             try:
                 runner.tell(await self.look(runner))
                 return
-            except AuthError:
-                raise
+            except AuthError as error:
+                self._owner.auth_failed(error)
+                return
             except BybitError as error:
                 self.failures += 1
                 log.warning("%s: cannot be compared yet: %s", runner.strat_id, error)
@@ -120,13 +131,15 @@ class Reconciler:
         await self._check_contract(runner, tuple(positions))
         # what came before this look is seen; the overlap covers lists that lag
         self._since[runner.strat_id] = asked
-        return Confirmation(
+        found = Confirmation(
             executions=tuple(executions),
             orders=tuple(orders),
             orders_as_of=orders.as_of,
             positions=tuple(positions),
             wallet=wallet,
         )
+        self._owner.confirmed(runner, found)
+        return found
 
     async def _wallet(self, *, force: bool) -> Wallet | None:
         now = self._clock.local()

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,6 @@ from gridbot.alert_throttle import Alert
 from gridbot.alerts import AlertKey, Alerts
 
 log = logging.getLogger(__name__)
-SILENT = timedelta(minutes=2)  # a run without a sign of life for so long has crashed
 STOP_S = 8.0
 
 
@@ -71,9 +70,14 @@ class Recorder:
             StreamKind.WALLET: self.writers.wallets,
         }
         self._runs: dict[tuple[str, str], StartedRun] = {}
+        self._failures: dict[str, str] = {}
         self._down_told = False
-        with database.get_session() as session:
-            self.user_id = str(UserRepository(session).get_or_create(user).id)
+        try:
+            with database.get_session() as session:
+                self.user_id = str(UserRepository(session).get_or_create(user).id)
+        except GridDbError:
+            self._spool.close()
+            raise
 
     def begin_run(
         self,
@@ -90,7 +94,8 @@ class Recorder:
             scope = TenantScope(session, self.user_id)
             account_id = scope.accounts.get_or_create(account, environment).id
             strategy = scope.strategies.save(account_id, strat_id, symbol, config)
-            closed = scope.runs.close_stale_running_runs(now - SILENT, strategy.id)
+            # the lock of the spool tells that no other process works here: what runs has crashed
+            closed = scope.runs.close_stale_running_runs(now, strategy.id)
             run = scope.runs.create(
                 run_type, now, account_id=account_id, strategy_id=strategy.id, symbol=symbol,
                 config=config,
@@ -107,6 +112,12 @@ class Recorder:
         started = StartedRun(str(run.id), owner)
         self._runs[account, symbol] = started
         return started
+
+    def fail_runs(self, account: str, reason: str) -> None:
+        """Let the runs of an account end as failed; they end with `close`."""
+        for (name, _), run in self._runs.items():
+            if name == account:
+                self._failures[run.run_id] = reason
 
     def start(self) -> None:
         """Begin to write."""
@@ -166,11 +177,12 @@ class Recorder:
             log.warning("rows that are not stored yet wait on disk for the next start")
         self._spool.close()
         now = datetime.now(UTC)
+        reasons = self._failures | dict(failures)
         try:
             with self._database.get_session() as session:
                 runs = TenantScope(session, self.user_id).runs
                 for run in self._runs.values():
-                    reason = failures.get(run.run_id)
+                    reason = reasons.get(run.run_id)
                     status = RunStatus.COMPLETED if reason is None else RunStatus.FAILED
                     runs.finish(run.run_id, status, now, reason)
         except GridDbError as error:

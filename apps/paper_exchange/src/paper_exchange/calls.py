@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from paper_exchange.account import PaperAccount
+from paper_exchange.account import ApiKey, PaperAccount
 from paper_exchange.cursors import parse_cursor
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.market import Market
@@ -36,6 +36,8 @@ class Call:
     exchange: PaperExchange
     params: Mapping[str, Any]
     caller: PaperAccount | None = None
+    key: ApiKey | None = None
+    server_ms: int = 0  # what signatures are checked against; market time may be another
 
     @property
     def account(self) -> PaperAccount:

@@ -105,7 +105,7 @@ class RestApi:
         headers: dict[str, str],
     ) -> Answer:
         """Carry out a call that is admitted; fills the limit headers. Raises RefusalError."""
-        call = Call(self.exchange, params, account)
+        call = Call(self.exchange, params, account, key, self.server_ms())
         if account is None or key is None or route.limit is None:
             return route.handler(call)
         if route.writes and key.read_only:

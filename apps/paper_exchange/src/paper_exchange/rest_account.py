@@ -189,7 +189,7 @@ def api_key_info(call: Call) -> Answer:
             "note": account.name,
             "userID": account.uid,
             "uta": 1,
-            "readOnly": 0,
+            "readOnly": int(call.key is not None and call.key.read_only),
             "isMaster": True,
             "parentUid": "0",
             "type": 1,

@@ -16,8 +16,8 @@ EMPTY_CATEGORIES = ("spot", "inverse", "option")
 
 
 def server_time(call: Call) -> Answer:
-    """GET /v5/market/time."""
-    now = call.now_ms
+    """GET /v5/market/time: the clock that signatures are checked against."""
+    now = call.server_ms
     return Answer({"timeSecond": str(now // 1000), "timeNano": f"{now}000000"})
 
 

@@ -68,6 +68,7 @@ class BybitAsyncClient:
     get_positions = _as_coroutine(_Rest.get_positions)
     get_wallet_balance = _as_coroutine(_Rest.get_wallet_balance)
     get_account_info = _as_coroutine(_Rest.get_account_info)
+    is_read_only = _as_coroutine(_Rest.is_read_only)
     get_transaction_log = _as_coroutine(_Rest.get_transaction_log)
 
     place_order = _as_coroutine(_Rest.place_order, Priority.PLACE)

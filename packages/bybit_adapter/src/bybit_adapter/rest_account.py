@@ -168,6 +168,12 @@ class AccountCalls:
             endpoints.ACCOUNT_INFO, {}, lambda answer: parse_account_info(answer.result)
         )
 
+    def is_read_only(self) -> bool:
+        """Tell whether the key may only read, so that every order would be refused."""
+        return self._caller.query(
+            endpoints.API_KEY, {}, lambda answer: answer.result.integer("readOnly") == 1
+        )
+
     def get_transaction_log(
         self,
         *,
