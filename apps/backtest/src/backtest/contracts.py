@@ -49,15 +49,18 @@ class KnownContracts:
     def contract(self, symbol: str, columns: TickColumns) -> Contract:
         """Return the rules of a symbol; what nobody knows is assumed, and said so."""
         warnings: list[str] = []
-        found = self._provider.get(symbol)
-        rules, source = self._rules_of(symbol, found) or (None, "")
+        saved_rules, saved_tiers = self._saved_rules(symbol), self._saved_tiers(symbol)
+        found = None
+        if saved_rules is None or saved_tiers is None:
+            found = self._provider.get(symbol)
+        rules, source = saved_rules or _rules_of(found)
         if rules is None:
             rules, source = _from_data(columns), "read off the data"
             warnings.append(
                 f"{symbol}: nobody knows its contract; tick {columns.tick_size:f} and quantity step"
                 f" {columns.size_step:f} were read off the data"
             )
-        tiers, tiers_source = self._tiers_of(symbol, found)
+        tiers, tiers_source = saved_tiers or _tiers_of(symbol, found)
         if found is None or found.source is RulesSource.DEFAULTS:
             warnings += _assumed(symbol, source, tiers_source)
         return Contract(
@@ -68,27 +71,31 @@ class KnownContracts:
             tuple(warnings),
         )
 
-    def _rules_of(self, symbol: str, found: FoundRules | None) -> tuple[MarketRules, str] | None:
+    def _saved_rules(self, symbol: str) -> tuple[MarketRules, str] | None:
         saved = self._rules.get(symbol)
         if saved is not None:
             return saved
         stored = self._store.rules(symbol) if self._store is not None else None
-        if stored is not None:
-            return stored, "the store"
-        if found is None:
-            return None
-        return MarketRules(found.instrument, found.funding_interval_min), found.describe()
+        return None if stored is None else (stored, "the store")
 
-    def _tiers_of(self, symbol: str, found: FoundRules | None) -> tuple[MMTiers, str]:
+    def _saved_tiers(self, symbol: str) -> tuple[MMTiers, str] | None:
         saved = self._tiers.get(symbol)
         if saved is not None:
             return saved
         stored = self._store.risk_limits(symbol) if self._store is not None else None
-        if stored is not None:
-            return stored, "the store"
-        if found is None:
-            return default_tiers(symbol), RulesSource.DEFAULTS.value
-        return found.tiers, found.describe()
+        return None if stored is None else (stored, "the store")
+
+
+def _rules_of(found: FoundRules | None) -> tuple[MarketRules | None, str]:
+    if found is None:
+        return None, ""
+    return MarketRules(found.instrument, found.funding_interval_min), found.describe()
+
+
+def _tiers_of(symbol: str, found: FoundRules | None) -> tuple[MMTiers, str]:
+    if found is None:
+        return default_tiers(symbol), RulesSource.DEFAULTS.value
+    return found.tiers, found.describe()
 
 
 def _assumed(symbol: str, *sources: str) -> list[str]:

@@ -57,8 +57,16 @@ errors = Console(stderr=True, markup=False, emoji=False, highlight=False)
 def default_store() -> Path:
     """Return the store used without --store: $HEDGE_GRID_STORE or a folder in the user's cache."""
     named = os.environ.get(STORE_VARIABLE)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(named) if named else cache / "hedge-grid" / "market-data"
+    return Path(named) if named else _user_cache() / "market-data"
+
+
+def rules_cache() -> Path:
+    """Return the folder where answers of the exchange about contracts are kept."""
+    return _user_cache() / "contracts"
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hedge-grid"
 
 
 StoreOption = Annotated[

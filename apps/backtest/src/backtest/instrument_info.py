@@ -123,7 +123,10 @@ class InstrumentInfoProvider:
                 "instrument": dict(rows.instrument),
                 "risk_limits": [dict(row) for row in rows.risk_limits],
             }
-            write_atomically(self._file(self._cache, symbol), json.dumps(contents).encode())
+            try:
+                write_atomically(self._file(self._cache, symbol), json.dumps(contents).encode())
+            except OSError as error:
+                log.warning("%s: the exchange's answer cannot be kept: %s", symbol, error)
         return found
 
     def _cached(self, symbol: str) -> FoundRules | None:
@@ -147,7 +150,7 @@ class InstrumentInfoProvider:
 
     @staticmethod
     def _file(cache: Path, symbol: str) -> Path:
-        if not symbol.replace("-", "").isalnum():
+        if not symbol.replace("-", "").replace("_", "").isalnum():
             raise ValueError(f"{symbol!r} is no symbol of Bybit; write it as BTCUSDT")
         return cache / f"{symbol}.json"
 

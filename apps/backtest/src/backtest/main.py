@@ -21,9 +21,11 @@ from rich.console import Console
 
 from backtest.config import BacktestConfig, DataSettings
 from backtest.contracts import KnownContracts
-from backtest.data import default_store
+from backtest.data import default_store, rules_cache
 from backtest.data_errors import DataError
 from backtest.engine import BacktestEngine
+from backtest.exchange_look_up import ask_exchange
+from backtest.instrument_info import InstrumentInfoProvider
 from backtest.progress import RunProgress
 from backtest.sources import market_files, provider_of, rules_among
 from backtest.time_range import TimeRange
@@ -87,6 +89,14 @@ def backtest(
         int | None,
         typer.Option(min=1, help="Symbols at a time, a process each. Default: all cores."),
     ] = None,
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline",
+            envvar="HEDGE_GRID_OFFLINE",
+            help="Do not ask the exchange for the rules of contracts.",
+        ),
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Log what the strategies decide.")] = False,
 ) -> None:
     """Simulate the strategies of a configuration on historical data and report the result.
@@ -104,7 +114,10 @@ def backtest(
     # paths of a configuration are meant from where the command runs, as in the shell
     store = settings.data.store or default_store()
     paths = market_files([*settings.data.files, *settings.instruments])
-    contracts = KnownContracts(*rules_among(paths), store)
+    look_up = None if offline else ask_exchange
+    contracts = KnownContracts(
+        *rules_among(paths), store, InstrumentInfoProvider(rules_cache(), look_up)
+    )
     provider = provider_of(
         settings.data,
         default_store=store,
