@@ -158,10 +158,12 @@ class IntentExecutor:
 
     async def settle(self, timeout_s: float) -> bool:
         """Wait for the outcome of what is on its way; False when it takes longer."""
-        if not self._tasks:
-            return True
-        _, pending = await asyncio.wait(tuple(self._tasks), timeout=timeout_s)
-        return not pending
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout_s
+        while self._tasks and loop.time() < end:
+            # a command may end in another one: a look-up, a retry
+            await asyncio.wait(tuple(self._tasks), timeout=end - loop.time())
+        return not self._tasks
 
     def abandon(self) -> None:
         """Wait for nothing any more."""

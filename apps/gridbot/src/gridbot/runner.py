@@ -228,7 +228,11 @@ class StrategyRunner:
         if executor is None:
             return
         if cancel_orders and self.stopped_because is None:
+            # an order whose answer is still on its way cannot be cancelled before it comes
+            await executor.settle(timeout_s / 2)
+            self._handle_waiting()
             self._submit(self.strategy.cancel_all(CancelReason.SHUTDOWN))
+            timeout_s /= 2
         executor.close()
         await executor.settle(timeout_s)
         executor.abandon()
@@ -236,6 +240,9 @@ class StrategyRunner:
             # accepted is not yet cancelled: the stream tells, and a fill may have been faster
             await self._empty_book(LAST_WORDS_S)
         # outcomes that came while settling still belong to the books
+        self._handle_waiting()
+
+    def _handle_waiting(self) -> None:
         while self._inbox and self.stopped_because is None:
             self.handle(self._inbox.popleft())
 
