@@ -21,6 +21,7 @@ HEADER = (
 STEP_PCT = Decimal("0.1")  # of the grid
 SMALLEST_STEP_PCT = Decimal("0.015")
 STEPS_IN_SPAN = 16
+STILL_MS = 15_000
 FIRST_S = 1_700_000_000  # moved to the present when it is played
 
 
@@ -59,10 +60,14 @@ def made_up_prices(start: Decimal, tick: Decimal, seed: int) -> list[Decimal]:
 def write_archive(
     path: Path, symbol: str, prices: Sequence[Decimal], interval_ms: int, count: int
 ) -> None:
-    """Write `count` trades over the path, there and back, in the form of Bybit's archive."""
+    """Write `count` trades over the path, there and back, in the form of Bybit's archive.
+
+    The market stands still for a while first: a start is a race that no order should lose.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     there_and_back = [*prices, *reversed(prices[1:-1])]
-    endless = [there_and_back[step % len(there_and_back)] for step in range(count)]
+    moving = (there_and_back[step % len(there_and_back)] for step in range(count))
+    endless = [*[prices[0]] * (STILL_MS // interval_ms), *moving]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(HEADER)
