@@ -503,7 +503,7 @@ async def make_saver(
 
     def make(exchange: Exchange, **changes: Any) -> EventSaver:
         settings = make_config(database, exchange, **changes)
-        patience = Patience(settle_s=0.3, pauses_s=(), overlap_s=0.2)
+        patience = Patience(settle_s=0.3, pauses_s=(), overlap_s=1.0)
         made.append(EventSaver(settings, database, timing=QUICK, patience=patience))
         return made[-1]
 
