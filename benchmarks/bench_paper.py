@@ -2,9 +2,10 @@
 
 50 accounts with a private connection each and 10 symbols; signed orders over connections that are
 kept open, limits off. Orders first at a fixed rate (BENCH_RATE a second, for the delays), then as
-fast as they are acknowledged; then the market falls through all of them, as fast as the clients
-take the frames. Nothing may be missing: every frame that was pushed has arrived, ids grow on every
-connection, every order is told as resting and then as filled, every cross sequence was seen.
+fast as they are acknowledged; then the market falls through them as fast as the clients take the
+frames, first alone, then beside orders at the fixed rate. Nothing may be missing: every frame that
+was pushed has arrived, ids grow on every connection, every order is told as resting and then as
+filled, every cross sequence was seen.
 
 `python benchmarks/bench_paper.py profile` shows where the exchange spends its time.
 """
@@ -39,10 +40,13 @@ from testkit.paper import NO_LIMITS, paper_account, paper_market
 ACCOUNTS = 50
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "BNBUSDT", "DOGEUSDT", "ADAUSDT",
            "LTCUSDT", "LINKUSDT", "AVAXUSDT")  # fmt: skip
-LEVELS = int(os.environ.get("BENCH_LEVELS", "30"))
-PACED_LEVELS = LEVELS // 3
-RATE = int(os.environ.get("BENCH_RATE", "1000"))  # orders/s of the first part
-ORDERS = ACCOUNTS * len(SYMBOLS) * LEVELS
+LEVELS = int(os.environ.get("BENCH_LEVELS", "40"))
+PACED = range(LEVELS // 4)  # orders at RATE
+CLOSED = range(PACED.stop, LEVELS)  # orders as fast as they are acknowledged
+SWEPT = range(LEVELS // 2)  # fills alone
+MIXED = range(SWEPT.stop, LEVELS)  # fills beside orders
+BESIDE = range(LEVELS, LEVELS + LEVELS // 8)  # the orders beside them, at RATE
+RATE = int(os.environ.get("BENCH_RATE", "1000"))  # orders/s where they are paced
 FIRST_TICKS = 100_000
 STEP_TICKS = 20  # between two levels
 MOST_BACKLOG = 200  # frames that a connection may be behind before the market waits
@@ -58,6 +62,9 @@ def rows() -> Iterator[Row]:
     yield "paper exchange, orders acknowledged", found.orders_per_s, "orders/s", what
     yield "paper exchange, frames meanwhile", found.order_frames_per_s, "frames/s", what
     yield "paper exchange, frames of fills", found.frames_per_s, "frames/s", what
+    beside = f"at once, orders at {RATE}/s"
+    yield "paper exchange, both: orders acknowledged", found.mixed_orders_per_s, "orders/s", beside
+    yield "paper exchange, both: frames", found.mixed_frames_per_s, "frames/s", beside
     yield "paper exchange, processor time of an order", found.order_us, "us", "its three frames too"
     yield "paper exchange, processor time of a frame of a fill", found.frame_us, "us", what
     yield "paper exchange, frames lost or out of order", found.faults, "frames", what
@@ -82,8 +89,8 @@ def key(account: int) -> str:
 
 
 async def host(profile: cProfile.Profile | None) -> None:
-    """Serve until told to end; asked by `mark` it tells how far it is, by `sweep` it
-    lets the market fall through every order before.
+    """Serve until told to end; asked by `mark` it tells how far it is, by `sweep 0 10` it lets
+    the market fall through ten levels before.
     """
     markets = listed()
     accounts = [
@@ -101,9 +108,9 @@ async def host(profile: cProfile.Profile | None) -> None:
     print(server.port, flush=True)
     if profile is not None:
         profile.enable()
-    while (word := await said.get()) != "end":
-        if word == "sweep":
-            await trades.sweep()
+    while (words := (await said.get()).split()) != ["end"]:
+        if words[0] == "sweep":
+            await trades.sweep(range(int(words[1]), int(words[2])))
         print(parts.hub.frames, time.process_time(), flush=True)
     if profile is not None:
         profile.disable()
@@ -132,9 +139,9 @@ class Trades:
             )
         )
 
-    async def sweep(self) -> None:
-        """Let all markets fall level by level; waits for clients that are behind."""
-        for level, market in product(range(LEVELS), self._markets):
+    async def sweep(self, levels: range) -> None:
+        """Let all markets fall through levels; waits for clients that are behind."""
+        for level, market in product(levels, self._markets):
             self.trade(market, level_ticks(level) - 1)
             await asyncio.sleep(0)
             # nobody tells when a client has caught up
@@ -157,6 +164,8 @@ class Found:
     orders_per_s: float
     order_frames_per_s: float
     frames_per_s: float
+    mixed_orders_per_s: float
+    mixed_frames_per_s: float
     order_us: float  # processor time of the exchange
     frame_us: float  # likewise
     faults: int
@@ -174,6 +183,10 @@ class Stream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self.chunks: list[tuple[float, bytes]] = []
         self.size = 0
+
+    def itself(self) -> Stream:
+        """Return itself, as whoever connects wants a function that makes a protocol."""
+        return self
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -244,6 +257,10 @@ class Caller(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._data = b""
         self._answer: asyncio.Future[bytes] | None = None
+
+    def itself(self) -> Caller:
+        """Return itself, as whoever connects wants a function that makes a protocol."""
+        return self
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -335,96 +352,136 @@ QTY = dict.fromkeys(SYMBOLS, "0.01") | {
 }  # fmt: skip
 
 
+class Session:
+    """An exchange in a process of its own, and everybody who trades on it."""
+
+    def __init__(self, exchange: asyncio.subprocess.Process, port: int) -> None:
+        self._exchange = exchange
+        self._port = port
+        self._callers: list[Caller] = []
+        self.streams: list[Stream] = []
+        self.orders: list[Orders] = []
+
+    async def connect(self) -> None:
+        """Connect and subscribe all accounts."""
+        loop = asyncio.get_running_loop()
+        prices = {
+            market.symbol: [
+                market.listing.price_text(market.price(level_ticks(level)))
+                for level in range(BESIDE.stop)
+            ]
+            for market in listed()
+        }
+        at = "127.0.0.1", self._port
+        for account in range(ACCOUNTS):
+            stream, caller = Stream(account, self._port), Caller(account)
+            await loop.create_connection(stream.itself, *at)
+            await loop.create_connection(caller.itself, *at)
+            self.streams.append(stream)
+            self._callers.append(caller)
+            self.orders.append(Orders(account, caller, prices))
+        await asyncio.sleep(0.2)
+        for stream in self.streams:
+            stream.subscribe()
+        await self.quiet()
+
+    async def ask(self, words: str) -> tuple[int, float]:
+        """Return how many frames were pushed, and the processor time used, in s."""
+        assert self._exchange.stdin is not None
+        assert self._exchange.stdout is not None
+        self._exchange.stdin.write(f"{words}\n".encode())
+        frames, cpu = (await self._exchange.stdout.readline()).split()
+        return int(frames), float(cpu)
+
+    async def sweep(self, levels: range) -> tuple[int, float]:
+        """Let the market fall through levels; answers as `ask`."""
+        return await self.ask(f"sweep {levels.start} {levels.stop}")
+
+    async def quiet(self) -> tuple[int, float]:
+        """Wait until nothing has come for a while; answers as `ask`."""
+        before = -1
+        while (size := sum(stream.size for stream in self.streams)) != before:
+            before = size
+            await asyncio.sleep(0.3)
+        return await self.ask("mark")
+
+    def placed(self) -> dict[str, Placed]:
+        """Return all orders that were acknowledged so far."""
+        return {name: one for each in self.orders for name, one in each.placed.items()}
+
+    async def end(self) -> None:
+        """Close everything."""
+        for stream in self.streams:
+            stream.close()
+        for caller in self._callers:
+            caller.close()
+        assert self._exchange.stdin is not None
+        self._exchange.stdin.write(b"end\n")
+        await self._exchange.wait()
+
+
 async def measure(*, profile: bool) -> Found:
     """Start the exchange, trade on it, check what arrived."""
     exchange = await asyncio.create_subprocess_exec(
         sys.executable, __file__, "host", *(["profile"] if profile else []),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     )  # fmt: skip
-    assert exchange.stdin is not None
     assert exchange.stdout is not None
-
-    async def ask(word: str) -> tuple[int, float]:
-        """Return how many frames were pushed, and the processor time used, in s."""
-        exchange.stdin.write(f"{word}\n".encode())
-        frames, cpu = (await exchange.stdout.readline()).split()
-        return int(frames), float(cpu)
-
     try:
-        port = int(await exchange.stdout.readline())
-        loop = asyncio.get_running_loop()
-        streams, orders, callers = [], [], []
-        prices = {
-            market.symbol: [
-                market.listing.price_text(market.price(level_ticks(level)))
-                for level in range(LEVELS)
-            ]
-            for market in listed()
-        }
-        for account in range(ACCOUNTS):
-            _, stream = await loop.create_connection(
-                lambda account=account: Stream(account, port), "127.0.0.1", port
-            )
-            _, caller = await loop.create_connection(
-                lambda account=account: Caller(account), "127.0.0.1", port
-            )
-            streams.append(stream)
-            callers.append(caller)
-            orders.append(Orders(account, caller, prices))
-        await asyncio.sleep(0.2)
-        for stream in streams:
-            stream.subscribe()
-        await quiet(streams)
-        started = time.perf_counter()
-        paced = range(PACED_LEVELS)
-        await asyncio.gather(*(one.at_a_pace(paced, started) for one in orders))
-        paced_s = time.perf_counter() - started
-        await quiet(streams)
-        paced_orders = {name for one in orders for name in one.placed}
-        _, cpu_before = await ask("mark")
-        began = time.perf_counter()
-        rest = range(PACED_LEVELS, LEVELS)
-        await asyncio.gather(*(one.at_once(rest) for one in orders))
-        ended = time.perf_counter()
-        await quiet(streams)
-        before, cpu_placed = await ask("mark")
-        swept = time.perf_counter()
-        await ask("sweep")
-        await quiet(streams)
-        pushed, cpu_swept = await ask("mark")
-        for connection in (*streams, *callers):
-            connection.close()
-        exchange.stdin.write(b"end\n")
-        await exchange.wait()
+        session = Session(exchange, int(await exchange.stdout.readline()))
+        return await measured(session)
     finally:
         if exchange.returncode is None:
             exchange.kill()
-    placed = {name: one for each in orders for name, one in each.placed.items()}
-    heard = Heard([stream.frames() for stream in streams])
-    frames = heard.resting_after(placed)
-    meanwhile = sum(began <= when <= ended for when in heard.times)
-    fills = [when for when in heard.times if when >= swept]
+
+
+async def measured(session: Session) -> Found:
+    """Go through all parts of the measurement."""
+    await session.connect()
+    started = time.perf_counter()
+    await asyncio.gather(*(one.at_a_pace(PACED, started) for one in session.orders))
+    paced_s = time.perf_counter() - started
+    paced = session.placed().keys()
+    _, cpu_before = await session.quiet()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(one.at_once(CLOSED) for one in session.orders))
+    ended = time.perf_counter()
+    closed = session.placed().keys() - paced
+    before, cpu_placed = await session.quiet()
+
+    swept = time.perf_counter()
+    await session.sweep(SWEPT)
+    after, cpu_swept = await session.quiet()
+
+    mixed = time.perf_counter()
+    beside = (one.at_a_pace(BESIDE, mixed) for one in session.orders)
+    await asyncio.gather(session.sweep(MIXED), *beside)
+    await session.quiet()
+    last = time.perf_counter()
+
+    await session.sweep(BESIDE)
+    pushed, _ = await session.quiet()
+    placed = session.placed()
+    await session.end()
+    heard = Heard([stream.frames() for stream in session.streams])
+    resting = heard.resting_after(placed)
+    acks = sorted(one.acked for one in placed.values() if mixed <= one.acked < last)
+    both_end = min(acks[-1], heard.last_fill_before(last))
+    swept_end = heard.last_fill_before(mixed)
     return Found(
-        orders_per_s=len(placed.keys() - paced_orders) / (ended - began),
-        order_frames_per_s=meanwhile / (ended - began),
-        frames_per_s=len(fills) / (max(fills) - swept),
-        order_us=(cpu_placed - cpu_before) / len(placed.keys() - paced_orders) * 1e6,
-        frame_us=(cpu_swept - cpu_placed) / (pushed - before) * 1e6,
+        orders_per_s=len(closed) / (ended - began),
+        order_frames_per_s=heard.frames_between(began, ended) / (ended - began),
+        frames_per_s=heard.frames_between(swept, swept_end) / (swept_end - swept),
+        mixed_orders_per_s=sum(when <= both_end for when in acks) / (both_end - mixed),
+        mixed_frames_per_s=heard.frames_between(mixed, both_end) / (both_end - mixed),
+        order_us=(cpu_placed - cpu_before) / len(closed) * 1e6,
+        frame_us=(cpu_swept - cpu_placed) / (after - before) * 1e6,
         faults=heard.faults(placed, pushed),
-        acks=[
-            (one.acked - one.sent) * 1000 for name, one in placed.items() if name in paced_orders
-        ],
-        frames=[delay for name, delay in frames.items() if name in paced_orders],
-        kept_up=len(paced_orders) / paced_s > RATE * 0.98,
+        acks=[(placed[name].acked - placed[name].sent) * 1000 for name in paced],
+        frames=[resting[name] for name in paced],
+        kept_up=len(paced) / paced_s > RATE * 0.98,
     )
-
-
-async def quiet(streams: list[Stream]) -> None:
-    """Wait until nothing has come for a while."""
-    before = -1
-    while (size := sum(stream.size for stream in streams)) != before:
-        before = size
-        await asyncio.sleep(0.3)
 
 
 class Heard:
@@ -434,7 +491,11 @@ class Heard:
         self._connections = [
             [(when, orjson.loads(text)) for when, text in frames] for frames in connections
         ]
-        self.times = sorted(when for frames in connections for when, _ in frames)
+        self._times = [when for frames in connections for when, _ in frames]
+
+    def frames_between(self, start: float, end: float) -> int:
+        """Return how many frames came between two moments."""
+        return sum(start <= when <= end for when in self._times)
 
     def resting_after(self, placed: dict[str, Placed]) -> dict[str, float]:
         """Return, for each order, the ms from its sending to the frame that it rests."""
@@ -446,6 +507,15 @@ class Heard:
             for row in frame["data"]
             if row["orderStatus"] == "New"
         }
+
+    def last_fill_before(self, moment: float) -> float:
+        """Return when the last execution before a moment was heard."""
+        return max(
+            when
+            for frames in self._connections
+            for when, frame in frames
+            if when < moment and frame["topic"] == "execution"
+        )
 
     def faults(self, placed: dict[str, Placed], pushed: int) -> int:
         """Return how many frames are missing, too many, or out of order."""
@@ -489,10 +559,10 @@ class Heard:
                 if frame["topic"] == "execution":
                     for row in frame["data"]:
                         seen[row["symbol"]].append(row["seq"])
-        whole = set(range(1, 1 + LEVELS + ACCOUNTS * LEVELS + 1))
-        # of each symbol: the first trade, one per level, and its fills; trades are not heard here
+        trades = 1 + BESIDE.stop  # a first one, and one per level; they are not heard here
+        whole = set(range(1, 1 + trades + ACCOUNTS * BESIDE.stop))
         return sum(
-            len(whole) - len(set(found)) != LEVELS + 1 or not set(found) <= whole
+            len(whole) - len(set(found)) != trades or not set(found) <= whole
             for found in (seen[symbol] for symbol in SYMBOLS)
         )
 
