@@ -43,6 +43,7 @@ WITHIN_S = 5.0
 BTC = "BTCUSDT"
 TRADE_EVERY_MS = 5
 ORDER_EVERY_S = 0.02
+STEADY_S = 2.0
 CHANNELS = ("public", "private")
 SHORT = StreamTiming(
     ping_interval_s=0.8,
@@ -199,11 +200,15 @@ def resident_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def settled_census(like: tuple[int, int, Counter[str]]) -> tuple[int, int, Counter[str]]:
-    """Return the census, once the threads of the last connection are gone, or after a while."""
-    deadline = time.monotonic() + 10
-    while (found := census()) != like and time.monotonic() < deadline:
+def steady_census() -> tuple[int, int, Counter[str]]:
+    """Return the census once it stays the same: threads of an old connection end by and by."""
+    found, since = census(), time.monotonic()
+    deadline = since + 20
+    while time.monotonic() < min(since + STEADY_S, deadline):
         time.sleep(0.1)
+        again = census()
+        if again != found:
+            found, since = again, time.monotonic()
     return found
 
 
@@ -257,10 +262,10 @@ def test_streams_survive_disconnects_in_a_row_under_load() -> None:
 
         for way in breaker.ways:  # what is made once and kept is there from here on
             break_once(way)
-        at_first, rss = census(), [resident_mb()]
+        at_first, rss = steady_census(), [resident_mb()]
         for number in range(DISCONNECTS):
             break_once(breaker.ways[number % len(breaker.ways)])
-        at_last = settled_census(at_first)
+        at_last = steady_census()
         rss.append(resident_mb())
         for client in clients:
             assert client.get_connection_state().malformed == 0
