@@ -211,7 +211,7 @@ def test_recordings_play(tmp_path: Path) -> None:
                     exchange_ts=start + timedelta(milliseconds=50 * step),
                     local_ts=start, side="Buy", price=Decimal(60_000 + step), size=Decimal("0.01"),
                 )
-                for step in range(8)
+                for step in range(80)  # market time begins with the last whole second
             ]
         )  # fmt: skip
         session.commit()
