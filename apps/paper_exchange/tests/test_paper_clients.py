@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -38,11 +39,12 @@ def host() -> Iterator[PaperHost]:
 
 
 @pytest.fixture
-def http(host: PaperHost) -> HTTP:
+def http(host: PaperHost) -> Iterator[HTTP]:
     client = HTTP(api_key=KEY, api_secret=SECRET)
     client.endpoint = host.base_url
     client.client.trust_env = False
-    return client
+    yield client
+    client.client.close()
 
 
 def local(host: PaperHost, kind: Any) -> Any:
@@ -173,32 +175,33 @@ def test_orders_over_the_trade_stream_of_pybit(host: PaperHost) -> None:
         trading.exit()
 
 
-def test_pybit_waits_out_a_rate_limit(host: PaperHost) -> None:
+def test_pybit_waits_out_a_rate_limit(http: HTTP, host: PaperHost) -> None:
     """It sleeps until the reset header, which therefore lies ahead."""
-    client = HTTP(api_key=KEY, api_secret=SECRET)
-    client.endpoint = host.base_url
-    client.client.trust_env = False
     host.parts.faults.add(FaultRule(kind=FaultKind.RATE_LIMIT, match="account/info", count=1))
-    assert client.get_account_info()["retCode"] == 0
+    assert http.get_account_info()["retCode"] == 0
 
 
 # ccxt
 
 
-def exchange_of_ccxt(host: PaperHost, key: str = KEY, secret: str = SECRET) -> Any:
+@contextmanager
+def exchange_of_ccxt(host: PaperHost, key: str = KEY, secret: str = SECRET) -> Iterator[Any]:
     client = ccxt.bybit({"apiKey": key, "secret": secret, "options": {"defaultType": "swap"}})
     client.urls["api"] = dict.fromkeys(client.urls["api"], host.base_url)
     client.session.trust_env = False
-    return client
+    yield client
+    client.session.close()
 
 
 SYMBOL = "BTC/USDT:USDT"
 
 
 def test_a_day_with_ccxt() -> None:
-    with PaperHost(accounts=[paper_account(hedge_mode=False)]) as host:
+    with (
+        PaperHost(accounts=[paper_account(hedge_mode=False)]) as host,
+        exchange_of_ccxt(host) as client,
+    ):
         host.trade("60000.0", SideType.BUY)
-        client = exchange_of_ccxt(host)
         assert list(client.load_markets()) == [SYMBOL]
         market = client.market(SYMBOL)
         assert (market["precision"]["price"], market["precision"]["amount"]) == (0.1, 0.001)
@@ -257,11 +260,11 @@ def test_a_day_with_ccxt() -> None:
 def test_ccxt_understands_the_refusals(
     host: PaperHost, make: Callable[[Any], Any], error: type[Exception]
 ) -> None:
-    client = exchange_of_ccxt(host)
-    with pytest.raises(error):
+    with exchange_of_ccxt(host) as client, pytest.raises(error):
         make(client)
 
 
 def test_ccxt_with_a_wrong_secret(host: PaperHost) -> None:
-    with pytest.raises(ccxt.AuthenticationError):
-        exchange_of_ccxt(host, secret="wrong").fetch_balance()
+    with exchange_of_ccxt(host, secret="wrong") as client:
+        with pytest.raises(ccxt.AuthenticationError):
+            client.fetch_balance()

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -61,11 +63,13 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def client(url: str) -> HTTP:
+@contextmanager
+def client(url: str) -> Iterator[HTTP]:
     http = HTTP(api_key="demo-key", api_secret="demo-secret")
     http.endpoint = url
     http.client.trust_env = False
-    return http
+    yield http
+    http.client.close()
 
 
 @pytest.mark.integration
@@ -73,20 +77,20 @@ def test_the_command_says_where_it_is_and_keeps_accounts_over_a_kill(config: Pat
     process, url, printed = started(config)
     assert "this machine only" in printed
     assert "demo-key" in printed
-    http = client(url)
     order = {"category": "linear", "symbol": "BTCUSDT", "qty": "0.01", "positionIdx": 1}
-    http.place_order(**order, side="Buy", orderType="Market")
-    http.place_order(**order, side="Buy", orderType="Limit", price="60000", orderLinkId="kept")
+    with client(url) as http:
+        http.place_order(**order, side="Buy", orderType="Market")
+        http.place_order(**order, side="Buy", orderType="Limit", price="60000", orderLinkId="kept")
     time.sleep(0.6)
     process.kill()
     process.communicate()
     process, url, _ = started(config)
-    http = client(url)
-    legs = http.get_positions(category="linear", symbol="BTCUSDT")["result"]["list"]
-    assert legs[0]["size"] == "0.010"
-    orders = http.get_open_orders(category="linear", symbol="BTCUSDT")["result"]["list"]
-    assert [row["orderLinkId"] for row in orders] == ["kept"]
-    http.cancel_all_orders(category="linear", symbol="BTCUSDT")
+    with client(url) as http:
+        legs = http.get_positions(category="linear", symbol="BTCUSDT")["result"]["list"]
+        assert legs[0]["size"] == "0.010"
+        orders = http.get_open_orders(category="linear", symbol="BTCUSDT")["result"]["list"]
+        assert [row["orderLinkId"] for row in orders] == ["kept"]
+        http.cancel_all_orders(category="linear", symbol="BTCUSDT")
     assert "stopped" in stop(process)
 
 

@@ -90,11 +90,15 @@ def bot_file(folder: Path, settings: Mapping[str, Any]) -> Path:
     return path
 
 
-def eventually(condition: Callable[[], object], within_s: float = 20.0, what: str = "") -> None:
+def eventually(
+    condition: Callable[[], object], within_s: float = 20.0, what: str | Callable[[], str] = ""
+) -> None:
     """Wait for a condition; an AssertionError says what did not happen."""
     end = time.monotonic() + within_s
     while not condition():
-        assert time.monotonic() < end, f"it did not happen in time: {what or condition}"
+        if time.monotonic() > end:
+            text = what() if callable(what) else what
+            raise AssertionError(f"it did not happen in {within_s} s: {text or condition}")
         time.sleep(0.02)
 
 

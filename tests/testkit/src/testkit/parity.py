@@ -90,7 +90,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--number", type=int, help="one sequence of that kind")
     args = parser.parse_args(argv)
     logging.disable(logging.CRITICAL)  # thousands of rebuilds are no news here
-    report = run(args.cases, args.seed, only=args.only, number=args.number)
+    try:
+        report = run(args.cases, args.seed, only=args.only, number=args.number)
+    finally:
+        logging.disable(logging.NOTSET)
     sys.stdout.write(report.as_text() + "\n")
     return 1 if report.failures else 0
 
