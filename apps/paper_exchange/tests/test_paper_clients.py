@@ -265,6 +265,6 @@ def test_ccxt_understands_the_refusals(
 
 
 def test_ccxt_with_a_wrong_secret(host: PaperHost) -> None:
-    with exchange_of_ccxt(host, secret="wrong") as client:
-        with pytest.raises(ccxt.AuthenticationError):
-            client.fetch_balance()
+    wrong = exchange_of_ccxt(host, secret="wrong")
+    with wrong as client, pytest.raises(ccxt.AuthenticationError):
+        client.fetch_balance()
