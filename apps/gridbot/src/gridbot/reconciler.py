@@ -160,8 +160,7 @@ class Reconciler:
             self._alerts.alert(AlertKey.HEDGE_MODE_OFF, text, about=runner.strat_id)
             runner.stop(text)
             return
-        for one in positions:
-            self._check_leverage(runner, one)
+        self._check_leverage(runner, positions)
         instrument = await self._rest.get_instrument(runner.symbol)
         rules = runner.strategy.config.instrument
         if instrument.rules.tick_size != rules.tick_size:
@@ -171,14 +170,19 @@ class Reconciler:
             )
             self._alerts.alert(AlertKey.TICK_SIZE_CHANGED, text, about=runner.strat_id)
             runner.stop(text)
-        elif not instrument.is_trading:
+        elif instrument.is_trading:
+            runner.doubts.pop("contract", None)
+        else:
             runner.doubts["contract"] = f"{runner.symbol} is {instrument.status}"
 
-    def _check_leverage(self, runner: StrategyRunner, position: Position) -> None:
+    def _check_leverage(self, runner: StrategyRunner, positions: Sequence[Position]) -> None:
         wanted: Decimal = runner.strategy.config.leverage
-        if position.leverage is None or position.leverage == wanted:
+        found = {one.leverage for one in positions} - {None, wanted}
+        if not found:
+            runner.doubts.pop("leverage", None)
             return
-        text = f"the leverage of {runner.symbol} is {position.leverage}, not {wanted}"
+        shown = ", ".join(sorted(str(one) for one in found))
+        text = f"the leverage of {runner.symbol} is {shown}, not {wanted}"
         if runner.doubts.get("leverage") != text:
             self._alerts.alert(AlertKey.LEVERAGE_CHANGED, text, about=runner.strat_id)
         runner.doubts["leverage"] = text

@@ -26,6 +26,7 @@ from gridcore import (
     GridStrategy,
     Intent,
     LimitOrder,
+    OrderUpdateEvent,
     PlaceLimitIntent,
     PlaceOutcome,
     PlaceResultEvent,
@@ -33,6 +34,7 @@ from gridcore import (
     RejectReason,
     SnapshotError,
     TickerEvent,
+    extract_client_order_prefix,
 )
 from gridcore.intents import CancelReason
 
@@ -269,6 +271,8 @@ class StrategyRunner:
                 self._executor.on_trade(event)
             return
         intents = self.strategy.on_event(event)
+        if isinstance(event, OrderUpdateEvent):
+            self._report_foreign(tuple(self.strategy.foreign_orders))
         # what the intents rest on is kept before they leave: a later start must know the same grid
         self._keep_if_changed()
         self._observer.decided(self, event, intents)
@@ -321,6 +325,13 @@ class StrategyRunner:
         if strategy.duplicate_executions == duplicates:
             self._count_fill(event, entry)
             self._keep_if_changed()
+            if extract_client_order_prefix(event.order_link_id) is None:
+                self._alerts.alert(
+                    AlertKey.POSITION_MISMATCH,
+                    f"{self.strat_id}: {event.side.value} {event.qty} at {event.price} filled on"
+                    f" the {event.direction} leg by an order that is not the bot's",
+                    about=self.strat_id,
+                )
 
     def _count_fill(self, event: ExecutionEvent, entry: Decimal | None) -> None:
         if self.last_execution_at is None or event.exchange_ts > self.last_execution_at:
@@ -434,6 +445,8 @@ class StrategyRunner:
             self.doubts.pop("foreign_orders", None)
             return
         text = f"{len(foreign)} orders on {self.symbol} are not of this strategy"
+        if self.doubts.get("foreign_orders") == text:
+            return
         self.doubts["foreign_orders"] = text
         self._alerts.alert(AlertKey.FOREIGN_ORDERS, f"{self.strat_id}: {text}", about=self.strat_id)
 

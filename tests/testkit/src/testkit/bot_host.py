@@ -329,6 +329,12 @@ class RunningBot:
                 return one.health.value, one.reasons
         raise KeyError(strat_id)
 
+    def reset_by_hand(self) -> None:
+        """End what waits for a person: in a wave one price fills twice in a row now and then."""
+        for runner in self.bot.runners:
+            self.do(runner.strategy.reset_same_order)
+            self.do(runner.strategy.reset_reduce_only)
+
     def disagreements(self, host: PaperHost, *, fees: bool = False) -> list[str]:
         """Return how the bot's books differ from the exchange's. `fees`: it was there all along."""
         mine = self.do(lambda: self._books(fees=fees))

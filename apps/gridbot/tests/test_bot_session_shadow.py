@@ -1,0 +1,140 @@
+"""Shadow mode decides what live mode decides, and sends nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gridbot.logs import Logs
+from gridbot.redaction import Redactor
+from testkit.bot_host import (
+    RunningBot,
+    Witness,
+    bot_host,
+    bot_settings,
+    eventually,
+    executions_of,
+    strategy,
+)
+from testkit.paper import KEY, SECRET, PaperHost, paper_account
+
+pytestmark = pytest.mark.integration
+
+# down and up through several levels of 30 USDT, and once out of the grid
+PATH = (
+    60_001, 59_960, 59_930, 59_905, 59_950, 59_985, 60_010, 60_050, 60_090, 60_040, 60_000, 59_960,
+    60_020, 60_085, 60_130, 60_100, 60_300, 60_280, 60_240, 60_310, 60_350, 60_330, 60_300,
+)  # fmt: skip
+
+
+@pytest.fixture
+def host() -> Iterator[PaperHost]:
+    accounts = [paper_account(), paper_account("two", key="key-2", secret="secret-2", uid=1002)]
+    with bot_host(accounts=accounts) as made:
+        made.trade("60000")
+        yield made
+
+
+def decisions(log: Path, strat_id: str) -> list[tuple[Any, ...]]:
+    """Return what a strategy decided, in order, without what names orders of the exchange."""
+    found = []
+    for line in log.read_text().splitlines():
+        row = json.loads(line)
+        if row.get("strat_id") == strat_id and "decision" in row:
+            price = Decimal(row["price"]).normalize()
+            size = None if row.get("qty") is None else Decimal(row["qty"]).normalize()
+            found.append(
+                (
+                    row["decision"], row["side"], price, size, row.get("direction"),
+                    row.get("reduce_only"), row.get("reason"), row["client_order_id"],
+                )
+            )  # fmt: skip
+    return found
+
+
+def quiet(running: RunningBot) -> None:
+    """Wait until nothing is on its way and nothing has to be handled."""
+    seen: list[Any] = []
+
+    def look() -> bool:
+        now = running.do(
+            lambda: [
+                (one.waiting, len(one.strategy.book), one.tally.fills,
+                 sum(order.order_id is None for order in one.strategy.book))
+                for one in running.bot.runners
+            ]
+        )  # fmt: skip
+        seen.append(now)
+        return len(seen) > 6 and all(one == now for one in seen[-6:]) and not now[0][3]
+
+    eventually(look, 10, lambda: str(seen[-1]))
+
+
+def test_shadow_and_live_decide_the_same_on_the_same_prices(
+    host: PaperHost, tmp_path: Path
+) -> None:
+    witness = Witness(host)
+    # one strat_id, so that identities are the same; risk checks and lists only at the start
+    settings = {
+        "position_check_interval": 600, "order_sync_interval": 600, "wallet_cache_interval": 600,
+    }  # fmt: skip
+    live_folder, shadow_folder = tmp_path / "live", tmp_path / "shadow"
+    live_folder.mkdir()
+    shadow_folder.mkdir()
+    live = bot_settings(live_folder, host.server.port, [strategy(strat_id="same")], **settings)
+    shadow = bot_settings(
+        shadow_folder,
+        host.server.port,
+        [strategy(account="two", strat_id="same", shadow_mode=True)],
+        {"two": ("key-2", "secret-2")},
+        **settings,
+    )
+    found = []
+    for folder, given, account in ((live_folder, live, "one"), (shadow_folder, shadow, "two")):
+        host.trade("60000")
+        running = RunningBot(given)
+        logs = Logs(running.config.log, Redactor(), debug=False)
+        try:
+            with running:
+                quiet(running)
+                for price in PATH:
+                    host.trade(str(price))
+                    quiet(running)
+        finally:
+            logs.close()
+        found.append(decisions(folder / "bot.log", "same"))
+        if account == "one":
+            assert len(executions_of(host)) > 5
+    assert executions_of(host, "two") == []
+    assert not host.exchange.accounts["two"].closed_orders
+    assert not host.exchange.accounts["two"].open_orders
+    assert witness.problems == []
+    assert len(found[0]) > 40
+    assert found[1] == found[0]
+
+
+def test_a_shadow_beside_a_live_strategy_sends_nothing(host: PaperHost, tmp_path: Path) -> None:
+    settings = bot_settings(
+        tmp_path,
+        host.server.port,
+        [strategy(), strategy(account="two", shadow_mode=True)],
+        {"one": (KEY, SECRET), "two": ("key-2", "secret-2")},
+    )
+    with RunningBot(settings) as running:
+        for price in PATH[:8]:
+            host.trade(str(price))
+            time.sleep(0.2)
+        orders = {
+            one.account: len(one.orders) for one in running.do(running.bot.snapshot).strategies
+        }
+        assert orders["one"] > 5
+        assert orders["two"] > 5
+    two = host.exchange.accounts["two"]
+    assert not two.open_orders
+    assert not two.closed_orders
