@@ -27,6 +27,7 @@ from bybit_adapter import (
     Wallet,
 )
 
+SURE_ENOUGH = timedelta(seconds=0.5)
 Outcomes = list[OrderAck | BybitError]
 
 
@@ -112,6 +113,14 @@ class ExchangeClock:
         return self._source.now()
 
     def measured(self, sent: datetime, received: datetime, server: datetime) -> timedelta:
-        """Take in an answer of the exchange's clock; return how far it is ahead of the machine."""
-        self.offset = server - (sent + (received - sent) / 2)
+        """Take in an answer of the exchange's clock; return how far it is ahead of the machine.
+
+        An answer that took long, perhaps because it waited for its turn, is as unsure as half of
+        its time: it changes what is known by no more than it has to.
+        """
+        unsure = (received - sent) / 2
+        offset = server - (sent + unsure)
+        if unsure > SURE_ENOUGH:
+            offset = min(max(self.offset, offset - unsure), offset + unsure)
+        self.offset = offset
         return self.offset
