@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import requests
 from pydantic import ValidationError
@@ -16,6 +18,7 @@ from websocket import WebSocket, WebSocketConnectionClosedException, create_conn
 from gridcore import SideType
 from paper_exchange.control import ACTION, Scenario, read_scenario
 from paper_exchange.faults import FaultKind, FaultRule
+from paper_exchange.market import FeedTrade
 from paper_exchange.ret_codes import RefusalError
 from paper_exchange.streams import Channel
 from testkit.paper import KEY, PaperHost, PaperStream, PaperWorld, order_params, signed
@@ -330,6 +333,31 @@ def test_the_control_endpoint_tells_and_refuses(host: PaperHost) -> None:
         assert reply.status_code == 400
         assert reply.json()["error"]
     assert requests.get(f"{host.base_url}/control/other", timeout=5).status_code == 404
+
+
+def test_the_control_endpoint_counts_the_rows_that_each_connection_was_sent(
+    host: PaperHost,
+) -> None:
+    topic = "publicTrade.BTCUSDT"
+    client = connect(host)
+    client.send('{"op": "subscribe", "args": ["publicTrade.BTCUSDT"]}')
+    client.settimeout(5)
+    client.recv()
+    trade = FeedTrade(
+        symbol="BTCUSDT",
+        ts_ms=host.exchange.now_ms - 1,  # of one moment that has passed: one frame has them all
+        price=Decimal(60_000),
+        qty=Decimal(1),
+        side=SideType.BUY,
+        trade_id="a",
+    )
+    host.do(lambda: [host.exchange.feed(replace(trade, trade_id=one)) for one in "abc"])
+    assert len(orjson.loads(client.recv())["data"]) == 3
+    connections = requests.get(f"{host.base_url}/control/status", timeout=5).json()["connections"]
+    assert [(one["channel"], one["account"], one["rows"]) for one in connections.values()] == [
+        ("public", None, {topic: 3})
+    ]
+    client.shutdown()
 
 
 def test_without_being_configured_there_is_no_control_endpoint() -> None:

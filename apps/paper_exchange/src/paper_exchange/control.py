@@ -325,6 +325,7 @@ class Control:
                 }
                 for account in exchange.accounts.values()
             },
+            "connections": self._server().hub.told(),
         }
 
 

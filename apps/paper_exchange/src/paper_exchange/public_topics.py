@@ -25,7 +25,7 @@ KLINE_MS = 1_000
 PRICE_LIMIT_MS = 300
 RESEND_TOP_MS = 3_000
 MOST_TRADES = 1_024
-Push = Callable[[bytes], None]
+Push = Callable[[bytes, int], None]  # a frame, and how many rows it has
 
 
 class PublicTopic(Protocol):
@@ -123,7 +123,8 @@ class TickerTopic(_Throttled):
                 changed[f"{side}Price"] = row[f"{side}Price"]
                 changed[f"{side}Size"] = row[f"{side}Size"]
         self._row, self._seq = row, self.market.seq
-        self.push(self.frame("delta", {"symbol": self.market.symbol, **changed}, cs=self._seq))
+        data = {"symbol": self.market.symbol, **changed}
+        self.push(self.frame("delta", data, cs=self._seq), 1)
 
 
 class TradeTopic(_Throttled):
@@ -145,7 +146,8 @@ class TradeTopic(_Throttled):
     def publish(self) -> None:
         rows, self._rows = self._rows, []
         for start in range(0, len(rows), MOST_TRADES):
-            self.push(self.frame("snapshot", rows[start : start + MOST_TRADES]))
+            part = rows[start : start + MOST_TRADES]
+            self.push(self.frame("snapshot", part), len(part))
 
 
 Levels = dict[int, Decimal]
@@ -202,7 +204,7 @@ class BookTopic(_Throttled):
             return
         self._look()
         if self._depth == 1:
-            self.push(self._frame("snapshot", now))
+            self.push(self._frame("snapshot", now), 1)
             self._plan_resend()
             return
         changed: dict[SideType, Levels] = {}
@@ -210,7 +212,7 @@ class BookTopic(_Throttled):
             old, new = before[side], now[side]
             changed[side] = {t: size for t, size in new.items() if old.get(t) != size}
             changed[side] |= {ticks: Decimal(0) for ticks in old if ticks not in new}
-        self.push(self._frame("delta", changed))
+        self.push(self._frame("delta", changed), 1)
 
     def _plan_resend(self) -> None:
         if not self._resends:
@@ -220,7 +222,7 @@ class BookTopic(_Throttled):
     def _resend(self) -> None:
         self._resends = False
         if self.exchange.now_ms - self._pushed_ms >= RESEND_TOP_MS and self._shown:
-            self.push(self._frame("snapshot", self._shown))
+            self.push(self._frame("snapshot", self._shown), 1)
 
 
 class KlineTopic(_Throttled):
@@ -240,7 +242,7 @@ class KlineTopic(_Throttled):
         for candle in reversed(self._unseen()):
             _, end = period(self._interval, candle.start_ms)
             row = candle_frame_row(self.market, candle, self._interval, end, now)
-            self.push(self.frame("snapshot", [row]))
+            self.push(self.frame("snapshot", [row]), 1)
             self._current = None if row["confirm"] else candle.start_ms
             if not row["confirm"]:
                 self.exchange.schedule.at(end, self._finish)
@@ -274,7 +276,7 @@ class PriceLimitTopic(_Throttled):
 
     def publish(self) -> None:
         for frame in self._frames():
-            self.push(frame)
+            self.push(frame, 1)
 
     def _frames(self) -> list[bytes]:
         limits = self.market.price_limits()

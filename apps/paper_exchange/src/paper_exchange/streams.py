@@ -6,7 +6,7 @@ Source: exchange fact sheet, section 4. A transport hands texts in and takes fra
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
@@ -50,7 +50,10 @@ class Channel(StrEnum):
 
 
 class StreamSession:
-    """One connection. `send` takes frames, `close` ends it; both belong to the transport."""
+    """One connection. `send` takes frames, `close` ends it; both belong to the transport.
+
+    `rows` counts what it was told by topic, before a fault loses or doubles any of it.
+    """
 
     def __init__(
         self,
@@ -68,6 +71,7 @@ class StreamSession:
         self.account: PaperAccount | None = None
         self.key: ApiKey | None = None
         self.topics: dict[str, None] = {}
+        self.rows: Counter[str] = Counter()
         self.args_length = 0
         self.req_ids: deque[str] = deque(maxlen=REMEMBERED_REQ_IDS)
         self.is_open = True
@@ -117,6 +121,17 @@ class StreamHub:
         account = session.account
         if DCP_TOPIC in session.topics and account is not None and account.dcp_window_s:
             self.exchange.after(account.dcp_window_s * 1000, lambda: self._dcp(account))
+
+    def told(self) -> Row:
+        """Return who is connected and how many rows each was told, by topic."""
+        return {
+            session.conn_id: {
+                "channel": session.channel.value,
+                "account": None if session.account is None else session.account.name,
+                "rows": dict(session.rows),
+            }
+            for session in self.sessions.values()
+        }
 
     def _dcp(self, account: PaperAccount) -> None:
         alive = any(
@@ -243,6 +258,7 @@ class StreamHub:
                 topic, listeners = self._public[arg]
                 listeners[session.conn_id] = session
                 for frame in topic.snapshot():
+                    session.rows[arg] += 1
                     self.deliver(session, frame)
                 topic.market_changed()
                 continue
@@ -256,7 +272,9 @@ class StreamHub:
         if name in self._public:
             return True
         listeners: dict[str, StreamSession] = {}
-        topic = make_topic(name, self.exchange, lambda frame: self._push(listeners, frame))
+        topic = make_topic(
+            name, self.exchange, lambda frame, rows: self._push(listeners, name, frame, rows)
+        )
         if topic is None:
             return False
         self._public[name] = topic, listeners
@@ -332,9 +350,12 @@ class StreamHub:
 
     # what the exchange says
 
-    def _push(self, listeners: Mapping[str, StreamSession], frame: bytes) -> None:
+    def _push(
+        self, listeners: Mapping[str, StreamSession], topic: str, frame: bytes, rows: int
+    ) -> None:
         for session in tuple(listeners.values()):
             self.frames += 1
+            session.rows[topic] += rows
             self.deliver(session, frame)
 
     def on_trade(self, market: Market, trade: PublicTrade) -> None:
@@ -356,7 +377,7 @@ class StreamHub:
             frame: Row = {"topic": name, "creationTime": self.exchange.now_ms, "data": data}
             if base != "execution.fast":
                 frame = {"id": f"{account.uid}_{self.exchange.ids.number()}", **frame}
-            self._push(listeners, orjson.dumps(frame))
+            self._push(listeners, name, orjson.dumps(frame), len(data))
 
     def on_order(self, account: PaperAccount, order: PaperOrder) -> None:
         listing = self.exchange.markets[order.symbol].listing
