@@ -150,6 +150,8 @@ def test_cancel_all(exchange: Any, client: BybitRestClient) -> None:
     rows = [{"orderId": str(i), "orderLinkId": ""} for i in range(3)]
     exchange.on("/v5/order/cancel-all", exchange.reply({"list": rows, "success": "1"}))
     assert [ack.order_id for ack in client.cancel_all_orders("BTCUSDT")] == ["0", "1", "2"]
+    # a stop order that somebody set by hand stays
+    assert exchange.calls[-1].json["orderFilter"] == "Order"
 
 
 def batch_reply(exchange: Any, codes: list[int]) -> Any:

@@ -35,6 +35,7 @@ class AlertKey(StrEnum):
     INTERNAL_ERROR = "internal_error"
     BOT_STARTED = "bot_started"
     BOT_STOPPED = "bot_stopped"
+    ORDERS_LEFT = "orders_left"
     WATCHDOG_CANCELLED = "watchdog_cancelled"
     WATCHDOG_FAILED = "watchdog_failed"
     WATCHDOG_BLIND = "watchdog_blind"

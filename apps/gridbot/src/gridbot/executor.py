@@ -146,6 +146,14 @@ class IntentExecutor:
                 )
             )
 
+    def sweep(self, cancels: Sequence[CancelIntent]) -> None:
+        """Cancel all orders of a symbol in one request; one by one, ten a second are the limit.
+
+        For a symbol on which only these orders rest: the request takes those of others too.
+        """
+        if cancels and not self._is_closed:
+            self._spawn(self._sweep(cancels))
+
     def on_ticker(self, ticker: TickerEvent) -> None:
         """Nothing here depends on the price."""
 
@@ -324,6 +332,20 @@ class IntentExecutor:
                 outcomes = [error] * len(keys)
         for intent, outcome in zip(intents, outcomes, strict=True):
             self._settle_cancel(intent, outcome)
+
+    async def _sweep(self, intents: Sequence[CancelIntent]) -> None:
+        try:
+            acks = await self._rest.cancel_all_orders(intents[0].symbol)
+        except BybitError as error:
+            log.warning("cancelling one by one: %s", error)
+            acks = []
+        accepted = {ack.order_id: ack for ack in acks}
+        left = [one for one in intents if one.order_id not in accepted]
+        for intent in intents:
+            if intent.order_id in accepted:
+                self._settle_cancel(intent, accepted[intent.order_id])
+        if left:
+            await self._cancel(left)
 
     def _settle_cancel(self, intent: CancelIntent, outcome: OrderAck | BybitError) -> None:
         match outcome:

@@ -20,6 +20,7 @@ from gridbot.snapshot import Health
 from gridbot.state_store import StateStore
 from gridcore import (
     AccountEvent,
+    CancelIntent,
     DirectionType,
     Event,
     ExecutionEvent,
@@ -52,12 +53,14 @@ SHUTDOWN = "shutdown"
 # told by others, or wanted
 QUIET_TRIPS = ("account_unknown", SHUTDOWN, "starting", "paused", "stream_lost")
 LAST_WORDS_S = 2.0
+ONE_BATCH = 10  # orders: what one request, and one second of the account's limit, takes
 
 
 class Executor(Protocol):
     """Carries intents out and tells the outcomes."""
 
     def submit(self, intents: list[Intent], /) -> None: ...
+    def sweep(self, cancels: list[CancelIntent], /) -> None: ...
     def on_ticker(self, ticker: TickerEvent, /) -> None: ...
     def on_trade(self, trade: PublicTradeEvent, /) -> None: ...
     def close(self) -> None: ...
@@ -229,20 +232,45 @@ class StrategyRunner:
         executor = self._executor
         if executor is None:
             return
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout_s
         if cancel_orders and self.stopped_because is None:
             # an order whose answer is still on its way cannot be cancelled before it comes
             await executor.settle(timeout_s / 2)
             self._handle_waiting()
-            self._submit(self.strategy.cancel_all(CancelReason.SHUTDOWN))
-            timeout_s /= 2
+            self._cancel_all(executor)
         executor.close()
-        await executor.settle(timeout_s)
+        await executor.settle(max(0.0, end - loop.time()))
         executor.abandon()
         if cancel_orders:
             # accepted is not yet cancelled: the stream tells, and a fill may have been faster
             await self._empty_book(LAST_WORDS_S)
         # outcomes that came while settling still belong to the books
         self._handle_waiting()
+        if cancel_orders:
+            self._tell_of_orders_left()
+
+    def _cancel_all(self, executor: Executor) -> None:
+        intents = self.strategy.cancel_all(CancelReason.SHUTDOWN)
+        cancels = [one for one in intents if isinstance(one, CancelIntent)]
+        # while the stream is away others may place what nobody tells of
+        is_blind = "stream_lost" in self.strategy.trips
+        if len(cancels) <= ONE_BATCH or self.strategy.foreign_orders or is_blind:
+            self._submit(intents)
+            return
+        for intent in intents:
+            log_decision(self.strat_id, intent, shadow=self.is_shadow)
+        executor.sweep(cancels)
+
+    def _tell_of_orders_left(self) -> None:
+        left = len(self.strategy.book)
+        if left:
+            self._alerts.alert(
+                AlertKey.ORDERS_LEFT,
+                f"{self.strat_id}: {left} orders may still rest on the exchange: nothing says that"
+                " they are cancelled; look there and cancel them, or start the bot again",
+                about=self.strat_id,
+            )
 
     def _handle_waiting(self) -> None:
         while self._inbox and self.stopped_because is None:

@@ -61,6 +61,10 @@ class ShadowExecutor:
         for answer in self._book.executor.submit(intents, self._now_us, self._price_ticks):
             self._runner.tell(answer)
 
+    def sweep(self, cancels: Sequence[Intent]) -> None:
+        """Take orders off; only ours rest here."""
+        self.submit(cancels)
+
     def close(self) -> None:
         """Take nothing more."""
         self._is_closed = True

@@ -58,11 +58,12 @@ class TradeCalls:
         return self._caller.write(endpoints.CANCEL, params, _parse_ack)
 
     def cancel_all_orders(self, symbol: str) -> list[OrderAck]:
-        """Cancel every order of a symbol; return those whose cancel was accepted.
+        """Cancel every limit order of a symbol; return those whose cancel was accepted.
 
-        Bybit takes 500 at once: repeat until the list is empty.
+        Conditional orders stay: a stop loss somebody set by hand is not ours to take away. Bybit
+        takes 500 at once: repeat until the list is empty.
         """
-        params = {"category": CATEGORY, "symbol": symbol}
+        params = {"category": CATEGORY, "symbol": symbol, "orderFilter": "Order"}
         return self._caller.write(
             endpoints.CANCEL_ALL,
             params,

@@ -510,12 +510,12 @@ class BotWorld:
             self.paper, channel, topics, callbacks, self.clock, self.network, self.chance
         )
 
-    async def stop(self, *, cancel_orders: bool = False) -> None:
+    async def stop(self, *, cancel_orders: bool = False, timeout_s: float = 20.0) -> None:
         """Stop the bot in order."""
         if self.hub is not None:
             await self.hub.stop()
         if self.session is not None:
-            await self.session.stop(20.0, cancel_orders=cancel_orders)
+            await self.session.stop(timeout_s, cancel_orders=cancel_orders)
         self.session = self.hub = None
 
     def kill(self) -> None:
