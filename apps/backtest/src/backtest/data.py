@@ -47,6 +47,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     help="Market data for backtests: download, import, list."
     " Exit codes: 0 done, 1 wrong command, 2 not everything could be done.",
 )

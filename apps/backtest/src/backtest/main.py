@@ -46,6 +46,7 @@ class SymbolsFailedError(Exception):
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
 )
 console = Console(emoji=False, highlight=False)
 errors = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)

@@ -45,7 +45,7 @@ class ToleranceBreachedError(Exception):
     """The backtest differs from the live run beyond the tolerances; the report says how."""
 
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 console = Console(emoji=False, highlight=False)
 errors = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 

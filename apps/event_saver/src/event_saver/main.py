@@ -36,7 +36,7 @@ DONE, WRONG = 0, 1
 # The writing thread computes while frames arrive; shorter turns keep the event loop prompt.
 SWITCH_INTERVAL_S = 0.001
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
 
 @app.command()

@@ -45,7 +45,7 @@ from grid_db import (
 )
 
 DAY = timedelta(days=1)
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
 
 @dataclass(slots=True)

@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 DONE, WRONG_START = 0, 1
 DRAW_EVERY_S = 0.5
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 console = Console(emoji=False, highlight=False, soft_wrap=True)
 errors = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 

@@ -58,7 +58,7 @@ SLOW_MS, RACING_MS = 400, 100
 MOST_TICKS = 20_000
 SETTLE_S = 2.0
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 console = Console(emoji=False, highlight=False, soft_wrap=True)
 errors = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 

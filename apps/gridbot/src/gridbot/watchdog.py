@@ -43,7 +43,7 @@ DONE, WRONG_START, FAILED = 0, 1, 2
 
 Connect = Callable[[AccountConfig], OrderCalls]
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 errors = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 

@@ -35,7 +35,7 @@ from paper_exchange.state_file import StateFileError
 DONE, WRONG_START = 0, 1
 LINE_EVERY_S = 60.0  # where the output is no terminal
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 console = Console(emoji=False, highlight=False, soft_wrap=True)
 errors = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
