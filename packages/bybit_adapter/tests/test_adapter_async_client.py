@@ -109,14 +109,64 @@ async def test_a_write_that_never_found_a_thread_is_not_ambiguous(
     exchange: Any, rest: BybitRestClient
 ) -> None:
     exchange.on("/v5/order/create", exchange.reply(delay_s=1))
-    client = BybitAsyncClient(rest, workers=4, write_deadline_s=0.3)
+    client = BybitAsyncClient(rest, workers=4, write_deadline_s=0.6, turn_s=0.2)
     outcomes = await asyncio.gather(
         *(client.place_order(ORDER) for _ in range(5)), return_exceptions=True
     )
     kinds = [type(outcome) for outcome in outcomes]
-    assert kinds.count(AmbiguousResult) == 3  # one of the four threads is kept for cancels
-    assert kinds.count(ExchangeUnavailable) == 2
-    assert len(exchange.calls) == 3
+    # of the four threads one is kept for cancels, one for them and for looking orders up
+    assert kinds.count(AmbiguousResult) == 2
+    assert kinds.count(ExchangeUnavailable) == 3
+    assert len(exchange.calls) == 2
+    client.close()
+
+
+async def test_an_order_is_looked_up_however_many_other_calls_hang(
+    exchange: Any, rest: BybitRestClient, order_row: dict[str, Any]
+) -> None:
+    exchange.on("/v5/execution/list", exchange.reply(delay_s=2))
+    exchange.on("/v5/order/create", exchange.reply(delay_s=2))
+    exchange.on("/v5/order/realtime", exchange.rows(order_row))
+    client = BybitAsyncClient(rest, workers=4)
+    hanging = [asyncio.create_task(client.get_executions_all("BTCUSDT")) for _ in range(4)]
+    hanging += [asyncio.create_task(client.place_order(ORDER)) for _ in range(4)]
+    await asyncio.sleep(0.1)
+    key = OrderKey(symbol="BTCUSDT", order_id=order_row["orderId"])
+    found = await asyncio.wait_for(client.find_order(key), 1.5)
+    assert found is not None
+    assert not any(task.done() for task in hanging)
+    for task in hanging:
+        task.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
+    client.close()
+
+
+async def test_a_query_that_hangs_ends_and_leaves_its_place_to_others(
+    exchange: Any, rest: BybitRestClient
+) -> None:
+    exchange.on("/v5/account/info", exchange.reply(delay_s=3))
+    exchange.on("/v5/market/time", exchange.reply(SERVER_TIME))
+    client = BybitAsyncClient(rest, workers=4, query_deadline_s=0.3)
+    outcomes = await asyncio.gather(
+        *(client.get_account_info() for _ in range(2)), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes] == [ExchangeUnavailable] * 2
+    assert "no outcome" in str(outcomes[0])
+    # both threads that queries may have are still in those calls
+    assert (await asyncio.wait_for(client.get_server_time(), 1.5)).year == 2023
+    client.close()
+
+
+async def test_a_write_has_its_whole_deadline_however_long_it_waited_for_a_thread(
+    exchange: Any, rest: BybitRestClient
+) -> None:
+    # else a call given up while it waits for the rate limit would be sent after the order was
+    # looked up and judged absent
+    result = {"orderId": "1", "orderLinkId": ORDER.order_link_id}
+    exchange.on("/v5/order/create", exchange.reply(result, delay_s=0.6))
+    client = BybitAsyncClient(rest, workers=4, write_deadline_s=1.0)
+    acks = await asyncio.gather(*(client.place_order(ORDER) for _ in range(4)))
+    assert [ack.order_id for ack in acks] == ["1"] * 4
     client.close()
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from bybit_adapter.clock import SystemClock
 from bybit_adapter.environment import Environment
 from bybit_adapter.errors import (
     KIND_OF_CODE,
@@ -25,7 +26,7 @@ from bybit_adapter.errors import (
     ExchangeUnavailable,
     RateLimited,
 )
-from bybit_adapter.order_requests import PlaceRequest
+from bybit_adapter.order_requests import OrderKey, PlaceRequest
 from bybit_adapter.rate_limiter import AddressWindow, RateLimiter
 from bybit_adapter.rest_client import BybitRestClient
 from gridcore import DirectionType, SideType
@@ -236,6 +237,40 @@ def test_a_wrong_clock_is_told_and_not_repeated(exchange: Any, client: BybitRest
     with pytest.raises(ClockSkew):
         client.get_positions()
     assert len(exchange.calls) == 1
+
+
+class LateClock(SystemClock):
+    """The machine's clock, set forward by a test."""
+
+    late_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.late_s
+
+    def sleep(self, seconds: float) -> None:
+        self.late_s += seconds
+
+
+@pytest.mark.parametrize(
+    ("hangs_s", "look_ups", "queries"), [(0.0, 3, 3), (6.0, 1, 3), (21.0, 1, 1)]
+)
+def test_an_answer_that_hung_is_not_waited_for_again_and_again(
+    exchange: Any, hangs_s: float, look_ups: int, queries: int
+) -> None:
+    clock = LateClock()
+
+    def fail(call: Any) -> Any:
+        clock.late_s += hangs_s
+        return exchange.reply(status=503)
+
+    exchange.on("/v5/order/realtime", fail)
+    with connect(exchange.port, clock=clock) as rest:
+        with pytest.raises(ExchangeUnavailable):
+            rest.find_order(OrderKey(symbol="BTCUSDT", order_link_id="x"))
+        assert len(exchange.calls) == look_ups
+        with pytest.raises(ExchangeUnavailable):
+            rest.get_open_orders("BTCUSDT")
+        assert len(exchange.calls) == look_ups + queries
 
 
 def test_no_secret_shows_in_what_a_failure_prints(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -16,29 +17,44 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _Rest = BybitRestClient
+# the longest that waiting for room, connecting and both timeouts take together, with some to spare
 WRITE_DEADLINE_S = 60.0
+QUERY_DEADLINE_S = 60.0
+LISTING_DEADLINE_S = 600.0  # of up to 200 pages; one page has the time of a query
+TURN_S = 30.0  # until a thread is free
 
 
 def _as_coroutine(
-    call: Callable[Concatenate[BybitRestClient, P], T], priority: Priority = Priority.QUERY
+    call: Callable[Concatenate[BybitRestClient, P], T],
+    priority: Priority = Priority.QUERY,
+    deadline_s: float | None = None,
 ) -> Callable[Concatenate[BybitAsyncClient, P], Coroutine[Any, Any, T]]:
     """Return the same method as a coroutine, of the same arguments, result and errors."""
 
     @functools.wraps(call)
     async def method(self: BybitAsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
         work = functools.partial(call, self.rest, *args, **kwargs)
-        return await self._run(priority, call.__name__, work)
+        return await self._run(priority, call.__name__, work, deadline_s)
 
     return method
+
+
+def _as_listing(
+    call: Callable[Concatenate[BybitRestClient, P], T],
+) -> Callable[Concatenate[BybitAsyncClient, P], Coroutine[Any, Any, T]]:
+    """Return a method that may read many pages as a coroutine."""
+    return _as_coroutine(call, deadline_s=LISTING_DEADLINE_S)
 
 
 class BybitAsyncClient:
     """BybitRestClient's methods as coroutines, over a bounded pool of daemon threads.
 
-    One per account. A write that has no outcome after write_deadline_s raises AmbiguousResult,
-    also where a socket hangs in spite of its timeouts; one that had not begun by then is not
-    made and raises ExchangeUnavailable, as does every call after `close`. Cancelling a coroutine
-    does not call back what has been sent.
+    One per account. Every call ends: one that finds no thread within turn_s is not made and raises
+    ExchangeUnavailable; one that has no outcome after its deadline, where a socket hangs in spite
+    of its timeouts, raises AmbiguousResult if it writes and ExchangeUnavailable if it reads. A
+    deadline counts from where the call begins, so a write is not sent long after it was given up.
+    Calls after `close` raise ExchangeUnavailable. Cancelling a coroutine does not call back what
+    has been sent.
     """
 
     def __init__(
@@ -47,10 +63,14 @@ class BybitAsyncClient:
         *,
         workers: int = 8,
         write_deadline_s: float = WRITE_DEADLINE_S,
+        query_deadline_s: float = QUERY_DEADLINE_S,
+        turn_s: float = TURN_S,
     ) -> None:
         self.rest = rest
         self._pool = DaemonPool(workers, "bybit-rest")
         self._write_deadline_s = write_deadline_s
+        self._query_deadline_s = query_deadline_s
+        self._turn_s = turn_s
 
     get_server_time = _as_coroutine(_Rest.get_server_time)
     get_instrument = _as_coroutine(_Rest.get_instrument)
@@ -58,18 +78,18 @@ class BybitAsyncClient:
     get_recent_trades = _as_coroutine(_Rest.get_recent_trades)
     get_klines = _as_coroutine(_Rest.get_klines)
     get_funding_history = _as_coroutine(_Rest.get_funding_history)
-    get_risk_limit = _as_coroutine(_Rest.get_risk_limit)
+    get_risk_limit = _as_listing(_Rest.get_risk_limit)
 
-    get_open_orders = _as_coroutine(_Rest.get_open_orders)
-    find_order = _as_coroutine(_Rest.find_order)
-    get_order_history = _as_coroutine(_Rest.get_order_history)
+    get_open_orders = _as_listing(_Rest.get_open_orders)
+    find_order = _as_coroutine(_Rest.find_order, Priority.LOOK_UP)
+    get_order_history = _as_listing(_Rest.get_order_history)
     get_executions = _as_coroutine(_Rest.get_executions)
-    get_executions_all = _as_coroutine(_Rest.get_executions_all)
-    get_positions = _as_coroutine(_Rest.get_positions)
+    get_executions_all = _as_listing(_Rest.get_executions_all)
+    get_positions = _as_listing(_Rest.get_positions)
     get_wallet_balance = _as_coroutine(_Rest.get_wallet_balance)
     get_account_info = _as_coroutine(_Rest.get_account_info)
     is_read_only = _as_coroutine(_Rest.is_read_only)
-    get_transaction_log = _as_coroutine(_Rest.get_transaction_log)
+    get_transaction_log = _as_listing(_Rest.get_transaction_log)
 
     place_order = _as_coroutine(_Rest.place_order, Priority.PLACE)
     amend_order = _as_coroutine(_Rest.amend_order, Priority.PLACE)
@@ -86,15 +106,27 @@ class BybitAsyncClient:
         self._pool.close()
         self.rest.close()
 
-    async def _run(self, priority: Priority, name: str, work: Callable[[], T]) -> T:
-        limit = None if priority is Priority.QUERY else self._write_deadline_s
+    async def _run(
+        self, priority: Priority, name: str, work: Callable[[], T], deadline_s: float | None
+    ) -> T:
+        is_write = priority in (Priority.CANCEL, Priority.PLACE)
+        limit = deadline_s or (self._write_deadline_s if is_write else self._query_deadline_s)
         try:
             job = self._pool.submit(priority, work)
         except PoolClosedError as error:
             raise ExchangeUnavailable(f"not sent: {error}", endpoint=name) from error
         try:
-            done, _ = await asyncio.wait([job.future], timeout=limit)
-            if done:
+            turn = min(self._turn_s, limit)
+            await asyncio.wait([job.future], timeout=turn)
+            if not job.future.done() and self._pool.withdraw(job):
+                job.future.cancel()
+                raise ExchangeUnavailable(
+                    f"not sent: no thread was free for {turn:g} s", endpoint=name
+                )
+            if not job.future.done() and job.begun is not None:
+                left = job.begun + limit - time.monotonic()
+                await asyncio.wait([job.future], timeout=max(left, 0.0))
+            if job.future.done():
                 result: T = job.future.result()
                 return result
         except PoolClosedError as error:
@@ -104,6 +136,6 @@ class BybitAsyncClient:
             job.future.cancel()
             raise
         job.future.cancel()
-        if self._pool.withdraw(job):
-            raise ExchangeUnavailable(f"not sent: no thread was free for {limit} s", endpoint=name)
-        raise AmbiguousResult(f"no outcome after {limit} s", endpoint=name)
+        self._pool.abandon(job)
+        kind = AmbiguousResult if is_write else ExchangeUnavailable
+        raise kind(f"no outcome after {limit:g} s", endpoint=name)

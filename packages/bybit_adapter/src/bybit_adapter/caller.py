@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 _REFUSED_FOR_LOAD = (403, 429, 10006, 10018, 10429)
 _MAX_WAIT_S = 10.0
+PATIENCE_S = 20.0  # no further attempt at a query begins after that
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,17 @@ class Caller:
         self._query_attempts = query_attempts
 
     def query(
-        self, endpoint: Endpoint, params: Mapping[str, Any], parse: Callable[[Answer], T]
+        self,
+        endpoint: Endpoint,
+        params: Mapping[str, Any],
+        parse: Callable[[Answer], T],
+        *,
+        patience_s: float = PATIENCE_S,
     ) -> T:
         """Return the parsed answer. Raises BybitError; its cause is a MalformedFrame where the
         answer does not fit.
         """
+        begun = self.clock.monotonic()
         for attempt in range(self._query_attempts):
             is_last = attempt == self._query_attempts - 1
             try:
@@ -77,7 +84,7 @@ class Caller:
                     raise
                 continue  # the limiter lets the next attempt wait
             except ExchangeUnavailable:
-                if is_last:
+                if is_last or self.clock.monotonic() - begun >= patience_s:
                     raise
                 self.clock.sleep(backoff_s(attempt, self._random))
                 continue
@@ -120,6 +127,8 @@ class Caller:
         params: Mapping[str, Any],
         parse: Callable[[Row, datetime], T],
         cursor: str | None,
+        *,
+        patience_s: float = PATIENCE_S,
     ) -> tuple[list[T], str | None, datetime]:
         """Return one page, the cursor of the next (None at the end), and the answer's time."""
 
@@ -127,7 +136,7 @@ class Caller:
             rows = [parse(row, answer.time) for row in answer.result.rows("list")]
             return rows, answer.result.opt_text("nextPageCursor"), answer.time
 
-        return self.query(endpoint, {**params, "cursor": cursor}, parse_page)
+        return self.query(endpoint, {**params, "cursor": cursor}, parse_page, patience_s=patience_s)
 
     def _send(self, endpoint: Endpoint, params: Mapping[str, Any], cost: int) -> Answer:
         self._limiter.acquire(endpoint, cost=cost, max_wait_s=_MAX_WAIT_S)

@@ -7,11 +7,15 @@ from enum import IntEnum
 
 
 class Priority(IntEnum):
-    """Who goes first when calls have to wait: what takes risk away, then what adds it."""
+    """Who goes first when calls have to wait: what takes risk away, then what adds it.
+
+    A look-up tells whether an order exists whose answer was lost, which comes before new ones.
+    """
 
     CANCEL = 0
-    PLACE = 1
-    QUERY = 2
+    LOOK_UP = 1
+    PLACE = 2
+    QUERY = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,10 @@ def _market(path: str, pybit_name: str) -> Endpoint:
     return Endpoint("GET", f"/v5/market/{path}", pybit_name, None)
 
 
-def _query(path: str, pybit_name: str, per_second: int = 50) -> Endpoint:
-    return Endpoint("GET", f"/v5/{path}", pybit_name, per_second)
+def _query(
+    path: str, pybit_name: str, per_second: int = 50, priority: Priority = Priority.QUERY
+) -> Endpoint:
+    return Endpoint("GET", f"/v5/{path}", pybit_name, per_second, priority)
 
 
 def _write(path: str, pybit_name: str, priority: Priority, per_second: int = 10) -> Endpoint:
@@ -60,6 +66,8 @@ RISK_LIMIT = _market("risk-limit", "get_risk_limit")
 
 OPEN_ORDERS = _query("order/realtime", "get_open_orders")
 ORDER_HISTORY = _query("order/history", "get_order_history")
+LOOK_UP_OPEN = _query("order/realtime", "get_open_orders", priority=Priority.LOOK_UP)
+LOOK_UP_ENDED = _query("order/history", "get_order_history", priority=Priority.LOOK_UP)
 EXECUTIONS = _query("execution/list", "get_executions")
 POSITIONS = _query("position/list", "get_positions")
 WALLET = _query("account/wallet-balance", "get_wallet_balance")

@@ -35,6 +35,7 @@ T = TypeVar("T")
 SETTLE_COIN = "USDT"
 
 _LONGEST_SPAN = timedelta(days=7)  # Bybit answers at most that much history at once
+_LOOK_UP_PATIENCE_S = 5.0
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -55,13 +56,18 @@ class AccountCalls:
         """Look one order up, open or ended; None when the exchange does not know it (yet).
 
         Reads the live orders first, then the history: an order that has just been placed may be
-        in neither for a moment, so one None after an AmbiguousResult is no proof.
+        in neither for a moment, so one None after an AmbiguousResult is no proof. An answer that
+        does not come is not waited for twice: whoever is in doubt asks again.
         """
-        for endpoint in (endpoints.OPEN_ORDERS, endpoints.ORDER_HISTORY):
+        for endpoint in (endpoints.LOOK_UP_OPEN, endpoints.LOOK_UP_ENDED):
             params = {"category": CATEGORY, **key.to_wire()}
             try:
                 page, _, _ = self._caller.page(
-                    endpoint, params, lambda row, _: parse_order(row), None
+                    endpoint,
+                    params,
+                    lambda row, _: parse_order(row),
+                    None,
+                    patience_s=_LOOK_UP_PATIENCE_S,
                 )
             except OrderNotFound:
                 continue

@@ -1,7 +1,8 @@
 """Threads of one account for blocking calls, with the urgent ones first.
 
-The threads are daemons: a call that hangs does not hold up the end of the process. Some threads
-are kept free of queries and of places, so that a cancel never waits behind either.
+The threads are daemons: a call that hangs does not hold up the end of the process. Each kind of
+call leaves threads free for the more urgent ones, so that a cancel and the look-up of an order in
+doubt never wait behind queries and places that hang.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import heapq
 import itertools
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +22,8 @@ from typing import Any
 from bybit_adapter.endpoints import Priority
 
 log = logging.getLogger(__name__)
+
+_MOST_ABANDONED = 32  # threads whose calls never return; more of them would be a leak without end
 
 
 @dataclass(order=True, slots=True)
@@ -31,7 +35,14 @@ class Job:
     call: Callable[[], Any] = field(compare=False)
     loop: asyncio.AbstractEventLoop = field(compare=False)
     future: asyncio.Future[Any] = field(compare=False)
-    has_started: bool = field(default=False, compare=False)
+    begun: float | None = field(default=None, compare=False)  # time.monotonic()
+    is_over: bool = field(default=False, compare=False)
+    is_abandoned: bool = field(default=False, compare=False)
+
+    @property
+    def has_started(self) -> bool:
+        """Whether a thread has taken the call."""
+        return self.begun is not None
 
 
 class PoolClosedError(RuntimeError):
@@ -45,11 +56,19 @@ class DaemonPool:
         if workers < 4:
             raise ValueError(f"{workers} workers; 4 is the least that keeps room for cancels")
         self._workers = workers
+        # how many calls of a kind, and of the less urgent ones with it, may be under way
+        self._most = {
+            Priority.CANCEL: workers,
+            Priority.LOOK_UP: workers - 1,
+            Priority.PLACE: workers - 2,
+            Priority.QUERY: workers // 2,
+        }
         self._name = name
         self._changed = threading.Condition()
         self._waiting: list[Job] = []
         self._running: Counter[int] = Counter()
-        self._threads: list[threading.Thread] = []
+        self._threads = 0  # those that serve
+        self._abandoned = 0  # those that a call keeps which was given up
         self._numbers = itertools.count()
         self._is_closed = False
 
@@ -61,14 +80,15 @@ class DaemonPool:
             if self._is_closed:
                 raise PoolClosedError("the pool is closed")
             heapq.heappush(self._waiting, job)
-            if len(self._threads) < self._workers:
-                thread = threading.Thread(
-                    target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True
-                )
-                self._threads.append(thread)
-                thread.start()
+            if self._threads < self._workers:
+                self._add_thread()
             self._changed.notify_all()
         return job
+
+    def _add_thread(self) -> None:
+        name = f"{self._name}-{self._threads}"
+        self._threads += 1
+        threading.Thread(target=self._work, name=name, daemon=True).start()
 
     def withdraw(self, job: Job) -> bool:
         """Take a job back; False when its call has begun and cannot be."""
@@ -79,6 +99,21 @@ class DaemonPool:
                 self._waiting.remove(job)
                 heapq.heapify(self._waiting)
             return True
+
+    def abandon(self, job: Job) -> None:
+        """Give up a call that hangs: its place goes to others, its thread ends when it returns."""
+        with self._changed:
+            if not job.has_started or job.is_over or job.is_abandoned or self._is_closed:
+                return
+            if self._abandoned >= _MOST_ABANDONED:
+                log.error("%d calls hang for ever; this one keeps its thread", self._abandoned)
+                return
+            job.is_abandoned = True
+            self._abandoned += 1
+            self._running[job.priority] -= 1
+            self._threads -= 1
+            self._add_thread()
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Begin no further call; those that wait fail, those under way are not waited for."""
@@ -96,7 +131,7 @@ class DaemonPool:
                     if self._is_closed:
                         return
                     self._changed.wait()
-                job.has_started = True
+                job.begun = time.monotonic()
                 self._running[job.priority] += 1
             result, error = None, None
             try:
@@ -104,24 +139,35 @@ class DaemonPool:
             except BaseException as failure:  # noqa: BLE001 -- it belongs to whoever awaits the call
                 error = failure
             with self._changed:
-                self._running[job.priority] -= 1
-                self._changed.notify_all()
+                job.is_over = True
+                if job.is_abandoned:
+                    self._abandoned -= 1
+                else:
+                    self._running[job.priority] -= 1
+                    self._changed.notify_all()
             self._tell(job, result, error)
+            if job.is_abandoned:
+                return  # another thread has taken the place of this one
             del job, result, error
 
     def _next(self) -> Job | None:
         """Take the most urgent job whose kind may have another thread, None if there is none."""
-        queries = self._running[Priority.QUERY]
-        places = self._running[Priority.PLACE]
         for job in sorted(self._waiting):
-            if job.priority == Priority.QUERY and queries >= self._workers // 2:
-                continue
-            if job.priority != Priority.CANCEL and queries + places >= self._workers - 1:
+            if not self._has_room(job.priority):
                 continue
             self._waiting.remove(job)
             heapq.heapify(self._waiting)
             return job
         return None
+
+    def _has_room(self, priority: int) -> bool:
+        """Tell whether one more call leaves the more urgent kinds the threads kept for them."""
+        under_way = 0
+        for kind in reversed(Priority):
+            under_way += self._running[kind]
+            if kind <= priority and under_way >= self._most[kind]:
+                return False
+        return True
 
     @staticmethod
     def _tell(job: Job, result: Any, error: BaseException | None) -> None:
