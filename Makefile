@@ -9,7 +9,7 @@ WORKERS ?= auto
 PYTEST ?= -n $(WORKERS) --dist loadgroup
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-integration test-simulation parity prove bench lint format typecheck coverage lock clean
+.PHONY: help setup demo test test-integration test-simulation parity prove bench lint format typecheck coverage lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 20
@@ -23,6 +23,8 @@ $(UV):
 	$(UV) lock --quiet
 	$(UV) sync --quiet --frozen --all-packages
 	@touch $@
+
+setup: .venv/.synced ## install everything that the commands need, into .tools and .venv
 
 DEMO_SECONDS ?= 90
 
