@@ -112,20 +112,35 @@ def _stream_alarms(name: str, stream: Mapping[str, Any]) -> Iterator[tuple[bool,
         yield False, f"malformed_frames: {name}: {stream['malformed']}"
 
 
-def summary(stats: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of the line that is logged once a minute."""
-    fields: dict[str, Any] = {
-        name: f"{one['received']} received, {one['written']} written, {one['duplicate']} known"
-        for name, one in stats["writers"].items()
-    }
-    streams = stats["streams"].values()
+def totals(stats: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what came and what became of it since the start: the fields of the closing line.
+
+    What is zero in a good session is named only when it is not.
+    """
+    fields: dict[str, Any] = {}
+    for name, one in stats["writers"].items():
+        fields[name] = {
+            "received": one["received"], "written": one["written"], "known": one["duplicate"],
+            **{word: one[word] for word in ("spooled", "failed", "dropped") if one[word]},
+        }  # fmt: skip
+    streams = stats["streams"]
     return {
         **fields,
+        "heard": {name: one["received"] for name, one in streams.items()},
+        "conflated": sum(one["conflated"] for one in streams.values()),
+        "reconnects": sum(one["reconnects"] for one in streams.values()),
+        "gaps_noted": stats["gaps"]["noted"],
+    }
+
+
+def summary(stats: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of the line that is logged once a minute."""
+    streams = stats["streams"].values()
+    return {
+        **totals(stats),
         "buffered": sum(one["buffered"] for one in stats["writers"].values()),
         "spool_bytes": stats["spool"]["bytes"],
         "connected": f"{sum(one['is_connected'] for one in streams)} of {len(streams)}",
-        "reconnects": sum(one["reconnects"] for one in streams),
-        "gaps_noted": stats["gaps"]["noted"],
         "loop_lag_ms": round(stats["loop_lag_s"] * 1000, 1),
         "alarms": [sentence for _, sentence in stats["alarms"]],
     }

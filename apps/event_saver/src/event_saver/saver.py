@@ -18,7 +18,7 @@ from event_saver.background import in_thread
 from event_saver.collectors import PrivateCollector, PublicCollector, StreamCollector
 from event_saver.config import EventSaverConfig
 from event_saver.endpoint import Endpoint
-from event_saver.health import saver_stats, summary
+from event_saver.health import saver_stats, summary, totals
 from event_saver.ledger import lost_rows
 from event_saver.loop_lag import LoopLag
 from event_saver.progress import Progress, StreamKey
@@ -260,6 +260,7 @@ class EventSaver:
             "all rows are in the database"
             if is_written and self._spool.is_empty
             else f"{self._spool.batches} batches wait on disk for the next start",
+            extra={"fields": totals(self.get_stats())},
         )
         for feed in self._feeds.values():
             feed.client.close()
