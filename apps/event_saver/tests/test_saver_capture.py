@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,7 +30,10 @@ def is_up(saver: EventSaver) -> bool:
     return all(one["is_connected"] for one in saver.get_stats()["streams"].values())
 
 
-async def test_ten_minutes_of_six_streams_are_stored_to_the_row(world: Callable[..., Any]) -> None:
+async def test_ten_minutes_of_six_streams_are_stored_to_the_row(
+    world: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     exchange, saver, contexts, stored = world(per_s=6, speed=150)
     for context in contexts:
         await saver.add_account(context)
@@ -45,6 +49,14 @@ async def test_ten_minutes_of_six_streams_are_stored_to_the_row(world: Callable[
     assert minutes > 9.5 * 60_000
     await caught_up(saver)
     await saver.stop()
+    (last,) = (one for one in caplog.records if one.getMessage().startswith("stopped"))
+    told = last.fields  # type: ignore[attr-defined]  # of the JSON line
+    assert told["trades"]["written"] == len(stored.trades())
+    assert told["orders"]["written"] == len(stored.orders())
+    assert all(
+        one["received"] == one["written"] + one["known"]
+        for one in (told["trades"], told["orders"], told["wallet"])
+    )
     assert sorted(set(stored.trades()) - begin_trades) == sorted(set(said.trades) - begin_trades)
     assert len(stored.trades()) == len(set(stored.trades())) > 3_000
     executions = stored.executions()
