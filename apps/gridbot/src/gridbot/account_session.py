@@ -482,3 +482,7 @@ class RunnerTroubles:
     def orders_in_doubt(self) -> None:
         """Compare the orders."""
         self._session.reconciler.request(self._runner, "orders are in doubt")
+
+    def failed(self, error: BaseException) -> None:
+        """Stop the strategy: what became of an order is not known, a start finds out."""
+        self._runner.stop(f"a command failed unexpectedly: {type(error).__name__}: {error}")

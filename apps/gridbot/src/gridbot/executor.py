@@ -81,6 +81,7 @@ class Troubles(Protocol):
     def order_refused(self, intent: Intent, error: BybitError) -> None: ...
     def unresolved(self, placement: Placement, seconds: float) -> None: ...
     def orders_in_doubt(self) -> None: ...
+    def failed(self, error: BaseException) -> None: ...
 
 
 class IntentExecutor:
@@ -185,10 +186,11 @@ class IntentExecutor:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            # a command without outcome leaves its order pending: the next comparison settles it
-            log.error("a command failed unexpectedly", exc_info=task.exception())
-            self._troubles.orders_in_doubt()
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            # its order would stay in flight for ever, and the price taken
+            log.error("a command failed unexpectedly", exc_info=error)
+            self._troubles.failed(error)
 
     # placing
 
