@@ -127,11 +127,12 @@ class BybitNormalizer:
         if kind is StreamKind.TICKER:
             return self._parse_ticker(frame, local_ts)
         parse = self._row_parser(kind, frame)
+        has_category = kind.is_private
         updates: list[StreamUpdate] = []
         first: MalformedFrame | None = None
         for row in frame.rows("data"):
             try:
-                if kind.is_private and row.opt_text("category") not in (None, CATEGORY):
+                if has_category and row.opt_text("category") not in (None, CATEGORY):
                     continue
                 updates.append(self._update(kind, parse(row), local_ts))
             except MalformedFrame as error:
