@@ -536,3 +536,54 @@ def test_a_stale_wallet_opens_nothing() -> None:
     assert strategy.admission.refused[Refusal.FREE_MARGIN] == 4
     strategy.on_event(account(300_002, money=wallet()))
     assert len(strategy.on_event(ticker("60000", 300_003))) == 4
+
+
+# a grid that moves between the two legs
+
+
+def test_the_long_leg_wants_what_the_short_leg_s_look_takes_off_the_grid() -> None:
+    """With all its orders the long leg leaves the grid as it is; the short leg's look updates it.
+
+    What the long leg lacked then is a waiting level, so no level lacks a closing order any more.
+    """
+    first = known()
+    placed(first)
+    strategy = GridStrategy(first.config)
+    strategy.restore(first.snapshot() | {"last_close": None})
+    strategy.on_event(full_account(long=leg("1", "60000")))
+
+    def resting(order_id: str, leg: str, side: SideType, price: str) -> LimitOrder:
+        direction, ticks = DirectionType(leg), btcusdt().to_ticks(Decimal(price))
+        return LimitOrder(
+            order_id=order_id,
+            order_link_id=strategy.engine.client_order_id(direction, side, ticks) + "-1",
+            direction=direction,
+            side=side,
+            price_ticks=ticks,
+            qty=Decimal("0.001"),
+            leaves_qty=Decimal("0.001"),
+            age_rank=1,
+        )
+
+    filled = resting("filled", "long", SideType.SELL, "60120")
+    strategy.adopt_orders(
+        [
+            filled,
+            resting("b1", "long", SideType.BUY, "59760.2"),
+            resting("b2", "long", SideType.BUY, "59880"),
+            resting("s1", "long", SideType.SELL, "60240.2"),
+            resting("s2", "long", SideType.SELL, "60360.7"),
+            resting("s3", "short", SideType.SELL, "60240.2"),
+        ],
+        at(0),
+    )
+    strategy.on_event(
+        execution(
+            order_id="filled", link=filled.order_link_id, side=SideType.SELL, price="60120",
+            qty="0.001", closed="0.001", ms=1,
+        )
+    )  # fmt: skip
+    intents = strategy.on_event(ticker("60000", 2))
+    wanted = [one for one in intents if isinstance(one, PlaceLimitIntent)]
+    assert Decimal("60120") in [one.price for one in wanted if one.direction == "long"]
+    assert Decimal("60120") not in [one.price for one in wanted if one.direction == "short"]

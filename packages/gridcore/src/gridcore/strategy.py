@@ -16,7 +16,7 @@ from typing import Any
 
 from gridcore.account import AccountMirror
 from gridcore.admission import Admission, Refusal
-from gridcore.engine import DIRECTIONS, GridEngine, WantCancel
+from gridcore.engine import DIRECTIONS, GridEngine, Want, WantCancel, WantPlace
 from gridcore.errors import GridError, InvalidEventError, SnapshotError
 from gridcore.events import (
     AccountEvent,
@@ -185,7 +185,7 @@ class GridStrategy:
         intents: list[Intent] = []
         refused = self.admission.refused
         refused.clear()
-        highest = self.engine.highest_closing(self.book.sides)
+        highest = _highest_closing(wants)
         uncovered = self.admission.uncovered_legs(highest)
         for want in wants:
             if isinstance(want, WantCancel):
@@ -451,6 +451,19 @@ class GridStrategy:
                     f"{config.strat_id}: the snapshot has {name} {state.get(name)!r},"
                     f" the configuration {value!r}; start afresh"
                 )
+
+
+def _highest_closing(wants: Iterable[Want]) -> dict[DirectionType, int]:
+    """Return the highest price, in ticks, at which each leg is to close.
+
+    Of the wants and not of the grid: the look at the second leg may have moved it on since.
+    """
+    highest: dict[DirectionType, int] = {}
+    for want in wants:
+        if isinstance(want, WantPlace) and want.closing:
+            known = highest.get(want.direction, 0)
+            highest[want.direction] = max(known, want.price_ticks)
+    return highest
 
 
 def _text(value: Decimal | None) -> str | None:
