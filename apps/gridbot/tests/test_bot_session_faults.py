@@ -180,6 +180,24 @@ def test_a_liquidation_is_told_and_the_books_agree(host: PaperHost, tmp_path: Pa
         eventually(lambda: running.disagreements(host) == [], what="agreement")
 
 
+def test_a_forced_closing_degrades_until_the_sizes_are_confirmed(
+    host: PaperHost, tmp_path: Path
+) -> None:
+    adl = {"do": "adl", "account": "one", "symbol": "BTCUSDT", "direction": "long"}
+    with Mover(host) as mover, RunningBot(bot_settings(tmp_path, host.server.port)) as running:
+        eventually(lambda: len(executions_of(host)) > 4, what="fills")
+        mover.pause()
+        eventually(lambda: running.disagreements(host) == [], what="agreement")
+        # sizes that REST does not tell are not confirmed
+        strike(host, fault("http_error", match="position/list"))
+        strike(host, adl | {"qty": "0.001"})
+        eventually(lambda: running.health(STRAT)[0] == "degraded", what="doubt")
+        assert "the exchange closed 0.001 by AdlTrade" in running.health(STRAT)[1]
+        strike(host, HEALING[0])
+        eventually(lambda: running.health(STRAT) == ("healthy", ()), what="no doubt")
+        assert running.disagreements(host) == []
+
+
 def test_a_revoked_key_stops_the_account_and_says_so(host: PaperHost, tmp_path: Path) -> None:
     with Mover(host) as mover, RunningBot(bot_settings(tmp_path, host.server.port)) as running:
         eventually(lambda: len(executions_of(host)) > 2, what="fills")

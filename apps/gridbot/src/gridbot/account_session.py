@@ -324,7 +324,9 @@ class AccountSession:
             f" {execution.price}",
             about=runner.strat_id,
         )
-        runner.doubts["forced"] = f"the exchange closed {execution.qty} by {execution.exec_type}"
+        runner.doubt_sizes(
+            f"the exchange closed {execution.qty} by {execution.exec_type}", execution.time
+        )
         self.reconciler.request(runner, f"the exchange did a {execution.exec_type}")
 
     # troubles of the executors

@@ -139,6 +139,7 @@ class StrategyRunner:
         self.last_execution_at: datetime | None = None
         self.conflated = 0
         self.doubts: dict[str, str] = {}  # degraded, by kind
+        self._sizes_doubted_at: datetime | None = None
         self._clock = clock
         self._alerts = alerts
         self._observer = observer or NobodyObserves()
@@ -422,6 +423,7 @@ class StrategyRunner:
         report = strategy.adopt_orders(self._limit_orders(found.orders), found.orders_as_of)
         for account_event in self._account_events(found, local):
             self._on_event(account_event)
+        self._end_doubt_of_sizes(found)
         if was_known and (report.closed or report.adopted):
             self._alerts.alert(
                 AlertKey.RECONCILE_DIFFERENCE,
@@ -467,6 +469,23 @@ class StrategyRunner:
                     about=self.strat_id,
                 )
                 mirror.accept_unexplained()
+
+    def doubt_sizes(self, reason: str, at: datetime) -> None:
+        """Count as degraded until REST shows, later than `at`, the sizes that are known here."""
+        self.doubts["sizes"] = reason
+        self._sizes_doubted_at = at
+
+    def _end_doubt_of_sizes(self, found: Confirmation) -> None:
+        since = self._sizes_doubted_at
+        if since is None or not found.positions:
+            return
+        legs = self.strategy.account.legs
+        if all(
+            one.direction is not None and one.as_of > since and one.size == legs[one.direction].size
+            for one in found.positions
+        ):
+            del self.doubts["sizes"]
+            self._sizes_doubted_at = None
 
     def _report_foreign(self, foreign: tuple[str, ...]) -> None:
         if not foreign:
