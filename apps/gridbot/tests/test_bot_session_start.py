@@ -101,6 +101,38 @@ def test_a_read_only_key(refused: Attempt, host: PaperHost) -> None:
     assert "read-only" in refused()
 
 
+def test_a_check_refuses_a_read_only_key(
+    host: PaperHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(bot_file(tmp_path, bot_settings(tmp_path, host.server.port)))
+    account = host.exchange.accounts["one"]
+    key = account.keys[KEY]
+    try:
+        assert main(["--config", path, "--check"]) == 0
+        assert capsys.readouterr().err == ""
+        host.do(lambda: host.exchange.replace_key(account, replace(key, read_only=True)))
+        assert main(["--config", path, "--check"]) == 1
+    finally:
+        logging.shutdown()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("gridbot: account one: the key is read-only; make one with")
+
+
+def test_a_check_fits_a_narrow_terminal(
+    host: PaperHost, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(bot_file(tmp_path, bot_settings(tmp_path, host.server.port)))
+    assert main(["--config", path, "--check"]) == 0
+    logging.shutdown()
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines) <= 80
+    shown = dict(line.strip().split("  ", 1) for line in lines if line.startswith("  "))
+    assert shown["price"].strip() == "60000"
+    assert shown["wallet"].strip() == "10000.00 USDT"
+    assert Decimal(shown["qty per order"].strip()) == Decimal("0.001")
+    assert lines[-1] == "nothing was placed"
+
+
 def test_one_way_mode(refused: Attempt, host: PaperHost) -> None:
     account = host.exchange.accounts["one"]
     host.do(lambda: host.exchange.switch_mode(account, ["BTCUSDT"], hedge=False))

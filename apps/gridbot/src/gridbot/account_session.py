@@ -21,6 +21,7 @@ from bybit_adapter import (
 from event_saver.writers.records import as_update
 from gridbot.alerts import AlertKey, Alerts
 from gridbot.executor import Placement
+from gridbot.key_permission import key_problem
 from gridbot.ports import ExchangeClock, OpenPrivate, Rest, Stream
 from gridbot.reconciler import NotConfirmedError, Reconciler
 from gridbot.runner import Confirmation, StrategyRunner
@@ -85,10 +86,12 @@ class AccountSession:
                     f" by {self.clock.offset.total_seconds():+.1f} s; set it (NTP) and start again"
                 )
             info = await self.rest.get_account_info()
-            await self._check_key()
+            problem = await key_problem(self.name, self.rest)
             wallet = await self.rest.get_wallet_balance()
         except BybitError as error:
             raise NotConfirmedError(f"account {self.name}: {error}") from error
+        if problem is not None:
+            raise NotConfirmedError(problem)
         if wallet.snapshot is None or not wallet.snapshot.wallet_balance:
             raise NotConfirmedError(
                 f"account {self.name}: it holds no USDT in its unified account; transfer some and"
@@ -101,21 +104,6 @@ class AccountSession:
             )
         for runner in self.runners.values():
             await self._prepare_runner(runner)
-
-    async def _check_key(self) -> None:
-        try:
-            is_read_only = await self.rest.is_read_only()
-        except AuthError:
-            raise
-        except BybitError as error:
-            # demo trading does not tell of keys; there the first order shows what they may
-            log.warning("account %s: what the key may do is not known: %s", self.name, error)
-            return
-        if is_read_only:
-            raise NotConfirmedError(
-                f"account {self.name}: the key is read-only; make one with read and write"
-                " permission for orders and positions"
-            )
 
     async def _prepare_runner(self, runner: StrategyRunner) -> None:
         runner.strategy.hold(STARTING)

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from rich.console import Console
-from rich.table import Table
 
 from bybit_adapter import BybitAsyncClient, BybitError, Ticker
 from gridbot.account_config import AccountConfig
 from gridbot.config import GridbotConfig, StrategySettings
 from gridbot.connections import Connector
+from gridbot.key_permission import key_problem
+from gridbot.texts import number
 from gridcore import DirectionType, Grid, GridSideType, InstrumentInfo, calc_order_margin
 from gridcore.errors import GridcoreError
 from gridcore.qty import AmountSpec, order_qty
@@ -89,6 +90,9 @@ async def _look_at_account(
         problems.append(f"account {account.name}: the clock is off by {drift:+.1f} s; set it")
     else:
         notes.append(f"clock {drift * 1000:+.0f} ms")
+    refused = await key_problem(account.name, rest)
+    if refused is not None:
+        problems.append(refused)
     info = await rest.get_account_info()
     if not info.is_unified or not info.is_cross_margin:
         problems.append(
@@ -167,23 +171,31 @@ def _plan(
 
 
 def print_check(console: Console, findings: list[Finding]) -> None:
-    """Show what was found as a table."""
-    table = Table(title="nothing was placed", title_justify="left")
-    for name in (
-        "strategy", "symbol", "price", "grid from - to", "qty per order", "margin at worst",
-        "wallet", "open orders", "notes",
-    ):  # fmt: skip
-        table.add_column(name, overflow="fold")
+    """Show what was found: a block of short lines for each strategy, for a terminal or a log."""
     for one in findings:
-        levels = "" if one.levels is None else f"{one.levels[0]:f} - {one.levels[1]:f}"
-        table.add_row(
-            one.strat_id, one.symbol, _text(one.price), levels, _text(one.order_qty),
-            "" if one.worst_margin is None else f"{one.worst_margin:.2f}",
-            "" if one.wallet is None else f"{one.wallet:.2f}", _text(one.open_orders),
-            "; ".join([*one.notes, *one.problems]),
-        )  # fmt: skip
-    console.print(table)
+        title = f"{one.strat_id}: {one.symbol}, account {one.account}"
+        console.print(title, style="bold", markup=False)
+        for name, text in _lines(one):
+            console.print(f"  {name:<16} {text}", markup=False)
+        console.print()
+    console.print("nothing was placed")
 
 
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
+def _lines(one: Finding) -> list[tuple[str, str]]:
+    """Return names and values of a block; what is not known has no line."""
+    lines: list[tuple[str, str]] = []
+    if one.price is not None:
+        lines.append(("price", number(one.price)))
+    if one.levels is not None:
+        lines.append(("grid", f"{number(one.levels[0])} to {number(one.levels[1])}"))
+    if one.order_qty is not None:
+        lines.append(("qty per order", number(one.order_qty)))
+    if one.worst_margin is not None:
+        lines.append(("margin at worst", f"{one.worst_margin:.2f} USDT"))
+    if one.wallet is not None:
+        lines.append(("wallet", f"{one.wallet:.2f} USDT"))
+    if one.open_orders is not None:
+        lines.append(("open orders", str(one.open_orders)))
+    lines += [("note", text) for text in one.notes]
+    lines += [("problem", text) for text in one.problems]
+    return lines
