@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import multiprocessing
@@ -10,6 +11,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -306,6 +308,28 @@ def test_the_example_file_can_be_used() -> None:
     root = Path(__file__).parents[3]
     config = load_config(root / "conf" / "event_saver.env.example")
     assert config.get_symbols()
+
+
+@on_sqlite
+def test_garbage_collection_leaves_alone_what_was_imported(
+    clean_environment: Any, database: DatabaseFactory, start_exchange: Any, settings_file: Any
+) -> None:
+    exchange = start_exchange()
+    interval = sys.getswitchinterval()
+
+    def end() -> None:
+        try:
+            until(lambda: connections(exchange) == 2)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)  # the command runs here, on the main thread
+
+    threading.Thread(target=end).start()
+    try:
+        assert main(["--config", str(settings_file(database, exchange))]) == 0
+        assert gc.get_freeze_count() > 50_000
+    finally:
+        gc.unfreeze()
+        sys.setswitchinterval(interval)
 
 
 def test_it_starts_as_a_module(clean_environment: Any) -> None:

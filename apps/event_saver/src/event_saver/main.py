@@ -11,6 +11,7 @@ sentence says what to change), or the end was not orderly.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Sequence
@@ -87,6 +88,9 @@ async def _run(
     saver = EventSaver(settings, database)
     for context in contexts:
         await saver.add_account(context)
+    # A full garbage collection walks all that was imported, and no thread moves meanwhile (70 ms);
+    # none of it is ever garbage.
+    gc.freeze()
     await saver.run_until_shutdown()
 
 
