@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from backtest.data import main as data_main
 from backtest.export import read_trades
 from backtest.main import DONE, FAILED, WRONG_START, main
 
@@ -58,6 +59,26 @@ def test_a_run_reports_and_exports(tmp_path: Path, capsys: pytest.CaptureFixture
     assert text.startswith("BTCUSDT: net ")
     assert read_trades(out / "BTCUSDT" / "trades.csv")
     assert page.stat().st_size > 1_000_000
+
+
+def test_the_store_takes_the_place_of_the_configuration_s_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEDGE_GRID_STORE", str(tmp_path / "store"))
+    example, trades = config(tmp_path, SYNTHETIC), archive(tmp_path)
+    wanted = ("--config", example, "--symbol", "ABCUSDT")
+    code, _, errors = run(capsys, *wanted, "--from-store")
+    assert code == WRONG_START
+    assert "backtest.data fetch" in errors[-1]
+    assert data_main(["import", str(trades)]) == DONE
+    code, text, _ = run(capsys, *wanted, "--from-store")
+    assert code == DONE
+    assert "ABCUSDT: net " in text
+    code, _, errors = run(capsys, *wanted, "--from-store", "--data", trades)
+    assert (code, errors) == (
+        WRONG_START,
+        ["backtest: --data and --from-store: two sources; choose one"],
+    )
 
 
 def test_both_ways_write_the_same_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,6 +76,14 @@ def backtest(
     more_data: Annotated[
         list[Path] | None, typer.Argument(metavar="[FILE]...", hidden=True)
     ] = None,
+    from_store: Annotated[
+        bool,
+        typer.Option(
+            "--from-store",
+            help="What `backtest.data` fetched and imported, and not the data that the"
+            " configuration names.",
+        ),
+    ] = False,
     export: Annotated[
         Path | None, typer.Option(help="Folder for trades, equity and metrics, CSV and Parquet.")
     ] = None,
@@ -109,8 +117,16 @@ def backtest(
         level=logging.DEBUG if debug else logging.CRITICAL, stream=sys.stderr, format="%(message)s"
     )
     files = [*(data or ()), *(more_data or ())]
+    if files and from_store:
+        raise ValueError("--data and --from-store: two sources; choose one")
     settings = _settings(
-        load_yaml_config(config, BacktestConfig), files, symbol, start, end, exact_ticks
+        load_yaml_config(config, BacktestConfig),
+        files,
+        symbol,
+        start,
+        end,
+        exact_ticks=exact_ticks,
+        from_store=from_store,
     )
     # paths of a configuration are meant from where the command runs, as in the shell
     store = settings.data.store or default_store()
@@ -161,12 +177,16 @@ def _settings(
     symbols: Sequence[str] | None,
     start: str | None,
     end: str | None,
+    *,
     exact_ticks: bool,
+    from_store: bool,
 ) -> BacktestConfig:
     """Return the configuration with what the command line says instead."""
     changes: dict[str, Any] = {}
     if files:
         changes["data"] = DataSettings(files=tuple(files))
+    if from_store:
+        changes["data"] = DataSettings(store=config.data.store)
     if symbols:
         changes["symbols"] = tuple(symbols)
     if start is not None:
