@@ -13,14 +13,15 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import compress
+from operator import is_not
 from typing import NamedTuple
 
 from gridcore.config import GridConfig
 from gridcore.errors import ConfigError, GridError, InvalidEventError
 from gridcore.events import Event, ExecutionEvent, OrderUpdateEvent, TickerEvent
 from gridcore.exact import ceil_div
-from gridcore.grid import BUY, UNBOUNDED, WAIT, Grid, GridSideType
-from gridcore.instrument import floor_ceil_ticks
+from gridcore.grid import BUY, SELL, UNBOUNDED, WAIT, Grid, GridSideType
 from gridcore.intents import (
     CancelIntent,
     CancelReason,
@@ -30,15 +31,17 @@ from gridcore.intents import (
     extract_client_order_prefix,
 )
 from gridcore.orders import LimitOrder, RestingOrder, RestingSide
-from gridcore.sides import DirectionType, SideType
+from gridcore.sides import BUY as BUY_ORDER
+from gridcore.sides import LONG, SHORT, DirectionType, SideType
+from gridcore.sides import SELL as SELL_ORDER
 
 log = logging.getLogger(__name__)
 
 SPARE_ORDERS = 10  # orders beyond the number of levels before everything is rebuilt
 REMEMBERED_IDS = 20_000
-DIRECTIONS = (DirectionType.LONG, DirectionType.SHORT)
+DIRECTIONS = (LONG, SHORT)
 
-_WANTED = {BUY: SideType.BUY, GridSideType.SELL: SideType.SELL, WAIT: None}
+_WANTED = {BUY: BUY_ORDER, SELL: SELL_ORDER, WAIT: None}
 
 LimitOrders = Mapping[str, Sequence[LimitOrder | Mapping[str, object]]]
 
@@ -118,8 +121,9 @@ class GridEngine:
         self._seen_sides: list[GridSideType] = []
         self._changed_levels: list[int] | None = None  # in between; None for all of them
         self._levels: dict[int, int] = {}
-        self._centre = -1
-        self._rank: list[int] = []  # of each level in the order of visiting
+        self._centre = 0  # level that is visited first
+        self._placing_close: Decimal | None = None  # the market that `_placing` was computed for
+        self._placing = 0, 0
         self._ids: dict[tuple[DirectionType, SideType, int], str] = {}
 
     def get_anchor_price(self) -> Decimal | None:
@@ -184,8 +188,8 @@ class GridEngine:
             log.warning(
                 "%s: %s long and %s short orders for %s levels; rebuilding",
                 self.symbol,
-                len(resting[DirectionType.LONG]),
-                len(resting[DirectionType.SHORT]),
+                len(resting[LONG]),
+                len(resting[SHORT]),
                 len(self.grid),
             )
             self.grid.build_grid(last_close)
@@ -213,12 +217,12 @@ class GridEngine:
         highest_buy, lowest_sell = bounds
         wants: list[Want] = []
         differing = comparison.differing
-        for index in sorted(differing, key=self._rank.__getitem__):
+        for index in sorted(differing, key=self._rank):
             place, mismatch = differing[index]
             if mismatch is not None:
                 wants.append(mismatch)
             ticks = place.price_ticks
-            if ticks <= highest_buy if place.side is SideType.BUY else ticks >= lowest_sell:
+            if ticks <= highest_buy if place.side is BUY_ORDER else ticks >= lowest_sell:
                 wants.append(place)
         wants.extend(comparison.cancels)
         comparison.bounds, comparison.wants = bounds, wants
@@ -229,8 +233,15 @@ class GridEngine:
 
         More than half a step away from it: |close - level| / close > step / 2.
         """
+        if last_close is self._placing_close:
+            return self._placing
+        self._placing = self._placing_bounds_at(last_close)
+        self._placing_close = last_close
+        return self._placing
+
+    def _placing_bounds_at(self, last_close: Decimal) -> tuple[int, int]:
         num, den = self._half_num, self._half_den
-        low, high = floor_ceil_ticks(last_close, self.tick_size)
+        low, high = self.grid.tick_bounds.of(last_close)
         if low == high:
             return ceil_div(low * (den - num), den) - 1, low * (den + num) // den + 1
         price_num, price_den = last_close.as_integer_ratio()
@@ -359,29 +370,26 @@ class GridEngine:
         if self._seen_version == grid.version:
             return
         if grid.ticks is self._seen_ticks:
-            self._changed_levels = [
-                index
-                for index, (old, new) in enumerate(zip(self._seen_sides, grid.sides, strict=True))
-                if old is not new
-            ]
+            differ = map(is_not, self._seen_sides, grid.sides)
+            self._changed_levels = list(compress(range(len(grid.sides)), differ))
         else:
             self._changed_levels = None
             self._levels = {ticks: index for index, ticks in enumerate(grid.ticks)}
         self._seen_before, self._seen_version = self._seen_version, grid.version
         self._seen_ticks, self._seen_sides = grid.ticks, grid.sides
-        sides, count = grid.sides, len(grid.sides)
+        sides = grid.sides
+        count = len(sides)
         if WAIT in sides:
             first = sides.index(WAIT)
             last = count - 1 - sides[::-1].index(WAIT)
-            centre = (first + last) // 2
+            self._centre = (first + last) // 2
         else:
-            centre = count // 2
-        if centre != self._centre or count != len(self._rank):
-            self._centre = centre
-            self._rank = [
-                2 * (centre - index) - 1 if index < centre else 2 * (index - centre)
-                for index in range(count)
-            ]
+            self._centre = count // 2
+
+    def _rank(self, level: int) -> int:
+        """Return the place of a level in the order of visiting."""
+        away = level - self._centre
+        return 2 * away if away >= 0 else -2 * away - 1
 
     # where nothing changes
 
@@ -448,7 +456,7 @@ class GridEngine:
         """
         if self.last_close is None or not self.grid.ticks:
             return None
-        close, ceiling = floor_ceil_ticks(self.last_close, self.tick_size)
+        close, ceiling = self.grid.tick_bounds.of(self.last_close)
         if close != ceiling:
             return None
         low, high = 1, UNBOUNDED
@@ -481,7 +489,7 @@ class GridEngine:
             for place, _ in self._compare(direction, resting[direction]).differing.values():
                 if opening_only and place.closing:
                     continue
-                (buys if place.side is SideType.BUY else sells).append(place.price_ticks)
+                (buys if place.side is BUY_ORDER else sells).append(place.price_ticks)
         buys.sort()
         sells.sort()
         highest_buy, lowest_sell = self._placing_bounds(last_close)

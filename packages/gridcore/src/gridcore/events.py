@@ -11,7 +11,7 @@ from dataclasses import InitVar, dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from gridcore.errors import InvalidEventError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gridcore.orders import LimitOrder
 
 
+ZERO = Decimal(0)
 LARGEST = Decimal("1E15")  # no price and no quantity is larger; beyond it ticks are not exact
 
 
@@ -35,6 +36,17 @@ class EventType(StrEnum):
     CANCEL_RESULT = "cancel_result"
     ACCOUNT = "account"
     OPEN_ORDERS = "open_orders"
+
+
+# Python 3.11 calls a function at every `EventType.TICKER`; a name of a module costs nothing
+_TICKER: Final = EventType.TICKER
+_PUBLIC_TRADE: Final = EventType.PUBLIC_TRADE
+_EXECUTION: Final = EventType.EXECUTION
+_ORDER_UPDATE: Final = EventType.ORDER_UPDATE
+_PLACE_RESULT: Final = EventType.PLACE_RESULT
+_CANCEL_RESULT: Final = EventType.CANCEL_RESULT
+_ACCOUNT: Final = EventType.ACCOUNT
+_OPEN_ORDERS: Final = EventType.OPEN_ORDERS
 
 
 class ExchangeOrderStatus(StrEnum):
@@ -76,38 +88,32 @@ def _utc(event: object, name: str, value: datetime) -> None:
         object.__setattr__(event, name, value.astimezone(UTC))
 
 
-def _above_zero(event: object, *names: str) -> None:
-    for name in names:
-        value = getattr(event, name)
-        if type(value) is not Decimal or not value.is_finite() or not 0 < value < LARGEST:
-            raise InvalidEventError(
-                f"{type(event).__name__}: {name} is {value!r}; it is a Decimal above zero"
-            )
+def _above_zero(event: object, name: str, value: Decimal | None) -> None:
+    if type(value) is Decimal and value.is_finite() and ZERO < value < LARGEST:
+        return
+    raise InvalidEventError(
+        f"{type(event).__name__}: {name} is {value!r}; it is a Decimal above zero"
+    )
 
 
-def _not_negative(event: object, *names: str) -> None:
-    for name in names:
-        value = getattr(event, name)
-        if type(value) is not Decimal or not value.is_finite() or value < 0:
-            raise InvalidEventError(
-                f"{type(event).__name__}: {name} is {value!r}; it is a Decimal, 0 or more"
-            )
+def _not_negative(event: object, name: str, value: Decimal) -> None:
+    if type(value) is Decimal and value.is_finite() and value >= ZERO:
+        return
+    raise InvalidEventError(
+        f"{type(event).__name__}: {name} is {value!r}; it is a Decimal, 0 or more"
+    )
 
 
-def _number(event: object, *names: str) -> None:
-    for name in names:
-        value = getattr(event, name)
-        if type(value) is not Decimal or not value.is_finite():
-            raise InvalidEventError(f"{type(event).__name__}: {name} is {value!r}; it is a Decimal")
+def _number(event: object, name: str, value: Decimal) -> None:
+    if type(value) is not Decimal or not value.is_finite():
+        raise InvalidEventError(f"{type(event).__name__}: {name} is {value!r}; it is a Decimal")
 
 
-def _text(event: object, *names: str) -> None:
-    for name in names:
-        value = getattr(event, name)
-        if not isinstance(value, str) or not value:
-            raise InvalidEventError(
-                f"{type(event).__name__}: {name} is {value!r}; it is a non-empty text"
-            )
+def _text(event: object, name: str, value: str | None) -> None:
+    if not isinstance(value, str) or not value:
+        raise InvalidEventError(
+            f"{type(event).__name__}: {name} is {value!r}; it is a non-empty text"
+        )
 
 
 def _member(event: object, name: str, kind: type[StrEnum]) -> None:
@@ -170,7 +176,7 @@ def _check_base(event: Event, given: EventType, own: EventType) -> None:
         raise InvalidEventError(
             f"{type(event).__name__}: event_type is {given!r}; this kind is always {own.value!r}"
         )
-    _text(event, "symbol")
+    _text(event, "symbol", event.symbol)
     _utc(event, "exchange_ts", event.exchange_ts)
     _utc(event, "local_ts", event.local_ts)
 
@@ -179,7 +185,7 @@ def _check_base(event: Event, given: EventType, own: EventType) -> None:
 class TickerEvent(Event):
     """State of the market. Fields that the exchange did not give are None."""
 
-    event_type: InitVar[EventType] = EventType.TICKER
+    event_type: InitVar[EventType] = _TICKER
     last_price: Decimal
     mark_price: Decimal | None = None
     bid1_price: Decimal | None = None
@@ -187,33 +193,34 @@ class TickerEvent(Event):
     funding_rate: Decimal | None = None  # per funding interval, positive: long pays short
 
     def __post_init__(self, event_type: EventType) -> None:
-        _check_base(self, event_type, EventType.TICKER)
-        _above_zero(self, "last_price")
+        _check_base(self, event_type, _TICKER)
+        _above_zero(self, "last_price", self.last_price)
         if self.mark_price is not None:
-            _above_zero(self, "mark_price")
+            _above_zero(self, "mark_price", self.mark_price)
         if self.bid1_price is not None:
-            _above_zero(self, "bid1_price")
+            _above_zero(self, "bid1_price", self.bid1_price)
         if self.ask1_price is not None:
-            _above_zero(self, "ask1_price")
+            _above_zero(self, "ask1_price", self.ask1_price)
         if self.funding_rate is not None:
-            _number(self, "funding_rate")
+            _number(self, "funding_rate", self.funding_rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicTradeEvent(Event):
     """One trade of the market; `side` is the taker's."""
 
-    event_type: InitVar[EventType] = EventType.PUBLIC_TRADE
+    event_type: InitVar[EventType] = _PUBLIC_TRADE
     trade_id: str
     side: SideType
     price: Decimal
     size: Decimal
 
     def __post_init__(self, event_type: EventType) -> None:
-        _check_base(self, event_type, EventType.PUBLIC_TRADE)
-        _text(self, "trade_id")
+        _check_base(self, event_type, _PUBLIC_TRADE)
+        _text(self, "trade_id", self.trade_id)
         _member(self, "side", SideType)
-        _above_zero(self, "price", "size")
+        _above_zero(self, "price", self.price)
+        _above_zero(self, "size", self.size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +232,7 @@ class ExecutionEvent(Event):
     exchange did not say. leaves_qty is what stays open of the order.
     """
 
-    event_type: InitVar[EventType] = EventType.EXECUTION
+    event_type: InitVar[EventType] = _EXECUTION
     exec_id: str
     order_id: str
     order_link_id: str
@@ -238,14 +245,17 @@ class ExecutionEvent(Event):
     leaves_qty: Decimal
 
     def __post_init__(self, event_type: EventType) -> None:
-        _check_base(self, event_type, EventType.EXECUTION)
-        _text(self, "exec_id", "order_id")
+        _check_base(self, event_type, _EXECUTION)
+        _text(self, "exec_id", self.exec_id)
+        _text(self, "order_id", self.order_id)
         _member(self, "side", SideType)
-        _above_zero(self, "price", "qty")
-        _number(self, "fee")
+        _above_zero(self, "price", self.price)
+        _above_zero(self, "qty", self.qty)
+        _number(self, "fee", self.fee)
         if self.closed_pnl is not None:
-            _number(self, "closed_pnl")
-        _not_negative(self, "closed_size", "leaves_qty")
+            _number(self, "closed_pnl", self.closed_pnl)
+        _not_negative(self, "closed_size", self.closed_size)
+        _not_negative(self, "leaves_qty", self.leaves_qty)
 
     @property
     def direction(self) -> DirectionType:
@@ -257,7 +267,7 @@ class ExecutionEvent(Event):
 class OrderUpdateEvent(Event):
     """New state of one of the account's orders."""
 
-    event_type: InitVar[EventType] = EventType.ORDER_UPDATE
+    event_type: InitVar[EventType] = _ORDER_UPDATE
     order_id: str
     order_link_id: str
     status: ExchangeOrderStatus
@@ -268,13 +278,14 @@ class OrderUpdateEvent(Event):
     reduce_only: bool
 
     def __post_init__(self, event_type: EventType) -> None:
-        _check_base(self, event_type, EventType.ORDER_UPDATE)
-        _text(self, "order_id")
+        _check_base(self, event_type, _ORDER_UPDATE)
+        _text(self, "order_id", self.order_id)
         _member(self, "status", ExchangeOrderStatus)
         _member(self, "side", SideType)
         # a market order has no price of its own, so 0 is a fact here
-        _not_negative(self, "price", "leaves_qty")
-        _above_zero(self, "qty")
+        _not_negative(self, "price", self.price)
+        _not_negative(self, "leaves_qty", self.leaves_qty)
+        _above_zero(self, "qty", self.qty)
 
     @property
     def direction(self) -> DirectionType:
@@ -290,6 +301,10 @@ class PlaceOutcome(StrEnum):
     FAILED = "failed"  # certain not to be on the exchange: never sent, or looked up and absent
 
 
+_ACCEPTED: Final = PlaceOutcome.ACCEPTED
+_REJECTED: Final = PlaceOutcome.REJECTED
+
+
 class RejectReason(StrEnum):
     """Why the exchange refused, as far as the strategy reacts to it."""
 
@@ -302,7 +317,7 @@ class RejectReason(StrEnum):
 class PlaceResultEvent(Event):
     """Answer to one PlaceLimitIntent. ACCEPTED means accepted, not yet on the book."""
 
-    event_type: InitVar[EventType] = EventType.PLACE_RESULT
+    event_type: InitVar[EventType] = _PLACE_RESULT
     client_order_id: str
     outcome: PlaceOutcome
     order_id: str | None = None
@@ -311,12 +326,12 @@ class PlaceResultEvent(Event):
     message: str = ""
 
     def __post_init__(self, event_type: EventType) -> None:
-        _check_base(self, event_type, EventType.PLACE_RESULT)
-        _text(self, "client_order_id")
+        _check_base(self, event_type, _PLACE_RESULT)
+        _text(self, "client_order_id", self.client_order_id)
         _member(self, "outcome", PlaceOutcome)
-        if self.outcome is PlaceOutcome.ACCEPTED:
-            _text(self, "order_id")
-        if self.outcome is PlaceOutcome.REJECTED:
+        if self.outcome is _ACCEPTED:
+            _text(self, "order_id", self.order_id)
+        elif self.outcome is _REJECTED:
             _member(self, "reject_reason", RejectReason)
 
 
@@ -332,15 +347,15 @@ class CancelOutcome(StrEnum):
 class CancelResultEvent(Event):
     """Answer to one CancelIntent. ACCEPTED means accepted; the order's update tells the rest."""
 
-    event_type: InitVar[EventType] = EventType.CANCEL_RESULT
+    event_type: InitVar[EventType] = _CANCEL_RESULT
     order_id: str
     outcome: CancelOutcome
     client_order_id: str = ""
     message: str = ""
 
     def __post_init__(self, event_type: EventType) -> None:
-        _check_base(self, event_type, EventType.CANCEL_RESULT)
-        _text(self, "order_id")
+        _check_base(self, event_type, _CANCEL_RESULT)
+        _text(self, "order_id", self.order_id)
         _member(self, "outcome", CancelOutcome)
 
 
@@ -355,14 +370,15 @@ class LegSnapshot:
     leverage: Decimal | None = None
 
     def __post_init__(self) -> None:
-        _not_negative(self, "size")
+        _not_negative(self, "size", self.size)
         if self.size:
-            _above_zero(self, "entry_price")
-        for name in ("liquidation_price", "leverage"):
-            if getattr(self, name) is not None:
-                _above_zero(self, name)
+            _above_zero(self, "entry_price", self.entry_price)
+        if self.liquidation_price is not None:
+            _above_zero(self, "liquidation_price", self.liquidation_price)
+        if self.leverage is not None:
+            _above_zero(self, "leverage", self.leverage)
         if self.unrealized_pnl is not None:
-            _number(self, "unrealized_pnl")
+            _number(self, "unrealized_pnl", self.unrealized_pnl)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -373,9 +389,9 @@ class WalletSnapshot:
     available_balance: Decimal | None
 
     def __post_init__(self) -> None:
-        _number(self, "wallet_balance")
+        _number(self, "wallet_balance", self.wallet_balance)
         if self.available_balance is not None:
-            _number(self, "available_balance")
+            _number(self, "available_balance", self.available_balance)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -386,13 +402,13 @@ class AccountEvent(Event):
     contained in a leg's size.
     """
 
-    event_type: InitVar[EventType] = EventType.ACCOUNT
+    event_type: InitVar[EventType] = _ACCOUNT
     long: LegSnapshot | None = None
     short: LegSnapshot | None = None
     wallet: WalletSnapshot | None = None
 
     def __post_init__(self, event_type: EventType) -> None:
-        _check_base(self, event_type, EventType.ACCOUNT)
+        _check_base(self, event_type, _ACCOUNT)
         if self.long is None and self.short is None and self.wallet is None:
             raise InvalidEventError("AccountEvent: none of long, short and wallet is given")
 
@@ -401,11 +417,11 @@ class AccountEvent(Event):
 class OpenOrdersEvent(Event):
     """All open orders of the symbol, confirmed by the exchange as of exchange_ts."""
 
-    event_type: InitVar[EventType] = EventType.OPEN_ORDERS
+    event_type: InitVar[EventType] = _OPEN_ORDERS
     orders: tuple[LimitOrder, ...]
 
     def __post_init__(self, event_type: EventType) -> None:
-        _check_base(self, event_type, EventType.OPEN_ORDERS)
+        _check_base(self, event_type, _OPEN_ORDERS)
 
 
 def tags_of(event: Event) -> dict[str, Any]:

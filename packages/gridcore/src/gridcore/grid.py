@@ -13,7 +13,7 @@ from typing import TypedDict
 from gridcore.config import GridConfig
 from gridcore.errors import GridError
 from gridcore.exact import ceil_div, round_half_even
-from gridcore.instrument import check_positive_decimal, floor_ceil_ticks
+from gridcore.instrument import TickBounds, check_positive_decimal, floor_ceil_ticks
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ class Grid:
         """Raises ConfigError or InvalidInstrumentError for a parameter outside its range."""
         check_positive_decimal(tick_size, "grid", "tick_size")
         self.tick_size = tick_size
+        self.tick_bounds = TickBounds(tick_size)
         self.config = GridConfig(grid_count, grid_step, rebalance_threshold)
         step = self.config.step_fraction
         self._step_num, self._step_den = step.numerator, step.denominator
@@ -186,20 +187,20 @@ class Grid:
         """
         if last_filled_price is None or last_close is None or not self.ticks:
             return
-        low, high = floor_ceil_ticks(last_close, self.tick_size)
+        low, high = self.tick_bounds.of(last_close)
         if (
             self._settled_low <= low
             and high <= self._settled_high
             and last_filled_price == self._settled_fill
         ):
             return
-        version = self.version
-        if high <= self.ticks[0] or low >= self.ticks[-1]:
+        ticks = self.ticks
+        if high <= ticks[0] or low >= ticks[-1]:
             log.info("market %s left the grid %s; rebuilding", last_close, self.bounds)
             self.build_grid(last_close)
         self._assign_sides(last_filled_price, low, high)
         self._recentre()
-        if self.version == version:
+        if self.ticks is ticks:  # sides that were assigned once are assigned again
             self._remember_settled(last_filled_price)
 
     def _assign_sides(self, last_filled_price: Decimal, low: int, high: int) -> None:

@@ -93,3 +93,23 @@ def floor_ceil_ticks(price: Decimal, tick_size: Decimal) -> tuple[int, int]:
     ticks, rest = divmod(price, tick_size)
     low = int(ticks)
     return (low, low + 1) if rest else (low, low)
+
+
+class TickBounds:
+    """`floor_ceil_ticks` for one tick size; remembers the newest price, which is asked for again
+    and again until the market moves.
+    """
+
+    __slots__ = ("_found", "_price", "tick_size")
+
+    def __init__(self, tick_size: Decimal) -> None:
+        self.tick_size = tick_size
+        self._price: Decimal | None = None
+        self._found = 0, 0
+
+    def of(self, price: Decimal) -> tuple[int, int]:
+        """Return the whole ticks at or below and at or above `price` (USDT)."""
+        if price is not self._price:
+            self._found = floor_ceil_ticks(price, self.tick_size)
+            self._price = price
+        return self._found

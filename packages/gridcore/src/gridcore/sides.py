@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class SideType(StrEnum):
@@ -14,7 +15,7 @@ class SideType(StrEnum):
     @property
     def opposite(self) -> SideType:
         """The other side."""
-        return SideType.SELL if self is SideType.BUY else SideType.BUY
+        return SELL if self is BUY else BUY
 
 
 class DirectionType(StrEnum):
@@ -26,18 +27,25 @@ class DirectionType(StrEnum):
     @property
     def opening_side(self) -> SideType:
         """The side that enlarges the leg: Buy for long, Sell for short."""
-        return SideType.BUY if self is DirectionType.LONG else SideType.SELL
+        return BUY if self is LONG else SELL
 
     @property
     def opposite(self) -> DirectionType:
         """The other leg."""
-        return DirectionType.SHORT if self is DirectionType.LONG else DirectionType.LONG
+        return SHORT if self is LONG else LONG
 
     def is_closing(self, side: SideType) -> bool:
         """Tell whether an order of this side reduces the leg (long Sell, short Buy)."""
-        return side is not self.opening_side
+        return (side is BUY) is not (self is LONG)
+
+
+# Python 3.11 calls a function at every `SideType.BUY`; a name of a module costs nothing
+BUY: Final = SideType.BUY
+SELL: Final = SideType.SELL
+LONG: Final = DirectionType.LONG
+SHORT: Final = DirectionType.SHORT
 
 
 def direction_of(side: SideType, *, closing: bool) -> DirectionType:
     """Return the leg that an order belongs to, from its side and whether it closes."""
-    return DirectionType.LONG if (side is SideType.BUY) is not closing else DirectionType.SHORT
+    return LONG if (side is BUY) is not closing else SHORT
