@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,8 @@ from sqlalchemy import event
 
 from event_saver.main import EventSaver
 from grid_db import DatabaseFactory
+
+LONG = "SAVER_LONG" in os.environ
 
 # the database makes no difference to these
 on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -151,8 +154,9 @@ async def test_duplicated_reordered_and_malformed_frames_do_no_harm(
     assert sum(one["failed"] + one["dropped"] for one in stats.values()) == 0
 
 
+@pytest.mark.parametrize("seconds", [1.5, *([60.0] if LONG else [])])
 async def test_an_outage_of_the_database_costs_nothing(
-    world: Callable[..., Any], database: DatabaseFactory, outage: Any
+    world: Callable[..., Any], database: DatabaseFactory, outage: Any, seconds: float
 ) -> None:
     exchange, saver, contexts, stored = world(config={"memory_rows": 1_000})
     for context in contexts:
@@ -161,12 +165,13 @@ async def test_an_outage_of_the_database_costs_nothing(
     await until(lambda: is_up(saver) and saver.get_stats()["gaps"]["closed"] == 2)
     before = set(exchange.said.trades)
     with outage(database):
-        await stream(exchange, 1.5)
+        await stream(exchange, seconds)
         stats = saver.get_stats()
         assert stats["spool"]["bytes"] > 0
         assert any("database_down" in text for _, text in stats["alarms"])
         assert sum(one["buffered"] for one in stats["writers"].values()) < 1_000
-    await until(lambda: saver.get_stats()["spool"]["bytes"] == 0)
+    # it looks again after up to 15 s
+    await until(lambda: saver.get_stats()["spool"]["bytes"] == 0, 30.0)
     await stream(exchange, 0.3)
     await finish(exchange, saver)
     assert set(exchange.said.trades) - before <= set(stored.trades())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from event_saver.rows import Batch
+from event_saver.rows import TICKERS, TRADES, Batch
 from event_saver.spool import Spool
 from event_saver.writers import WriteLimits, WriteLoop, WriterSet
 from grid_db import CaptureStream, DatabaseFactory, TenantScope
@@ -142,6 +142,19 @@ def test_an_outage_loses_nothing_and_the_spool_is_empty_afterwards(
     assert one.loop.database_state().error is None
     stats = one.writers.trades.stats()
     assert stats.written + stats.duplicate == stats.received == 2_500
+
+
+def test_small_batches_on_disk_are_stored_together(
+    start: Callable[..., Writing], database: DatabaseFactory, spool: Spool
+) -> None:
+    for n in range(50):
+        spool.append(Batch(TRADES, None, [trade(n)]))
+        spool.append(Batch(TICKERS, None, [ticker(exchange_ts=after(n))]))
+    one = start()
+    until(lambda: spool.is_empty)
+    assert stored(database) == [f"t{n}" for n in range(50)]
+    assert one.writers.tickers.stats().written == 50
+    assert one.loop.database_state().commits == 2
 
 
 def test_what_stayed_on_disk_is_stored_by_the_next_start_in_order(

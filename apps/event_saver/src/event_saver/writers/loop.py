@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from event_saver.rows import Batch
 from event_saver.spool import Spool, SpoolFullError
@@ -329,12 +330,15 @@ class WriteLoop:
 
 
 def _joined(batches: Sequence[Batch]) -> list[Batch]:
-    """Return the batches with neighbours of one kind and user put together."""
-    joined: list[Batch] = []
+    """Return the rows put together by kind and user, in their order: a commit costs more than rows.
+
+    Kinds say nothing of each other, so theirs is not an order to be kept.
+    """
+    joined: dict[tuple[str, str | None], list[Any]] = {}
+    kinds = {batch.kind.name: batch.kind for batch in batches}
     for batch in batches:
-        last = joined[-1] if joined else None
-        if last is not None and last.kind is batch.kind and last.user_id == batch.user_id:
-            last.records = [*last.records, *batch.records]
-        else:
-            joined.append(Batch(batch.kind, batch.user_id, batch.records, on_disk=True))
-    return joined
+        joined.setdefault((batch.kind.name, batch.user_id), []).extend(batch.records)
+    return [
+        Batch(kinds[name], user_id, records, on_disk=True)
+        for (name, user_id), records in joined.items()
+    ]
