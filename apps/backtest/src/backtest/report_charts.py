@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from backtest.report_page import plain_figure
 from backtest.session import BacktestSession
 from backtest.thinning import thin_evenly, thin_rows
 from backtest.trades import BacktestTrade, TradeKind, moment
@@ -46,9 +46,7 @@ class Chart:
 
     def plain(self) -> dict[str, Any]:
         """Return data and layout without plotly's built-in theme; the page has its own."""
-        self.figure.update_layout(template="none")
-        plain: dict[str, Any] = json.loads(self.figure.to_json())
-        plain["layout"].pop("template", None)
+        plain = plain_figure(self.figure)
         for axis in [name for name in plain["layout"] if name.startswith("xaxis")]:
             plain["layout"][axis]["type"] = "date"
         for trace, columns in zip(plain["data"], self._columns, strict=True):

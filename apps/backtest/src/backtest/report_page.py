@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any, Final
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from backtest.figures import Figure
 
 PAGE: Final = """<!DOCTYPE html>
 <html lang="en">
@@ -85,3 +93,93 @@ SCRIPT: Final = """
   document.body.dataset.ready = "yes";
 })();
 """
+
+
+class ReportPage:
+    """Collects the parts of a report in their order. Texts are escaped here, and only here."""
+
+    def __init__(self, title: str, more_style: str = "") -> None:
+        self._title = title
+        self._style = STYLE + more_style
+        self._parts: list[str] = []
+        self._charts: dict[str, Any] = {}
+
+    def add(self, html: str) -> None:
+        """Add what is HTML already."""
+        self._parts.append(html)
+
+    def headline(self, text: str, *looks: str) -> None:
+        """Add the first line of a section; `looks` are classes of the style sheet."""
+        self.add(f'<h2 class="{" ".join(("headline", *looks))}">{escape(text)}</h2>')
+
+    def warnings(self, texts: Sequence[str]) -> None:
+        """Add a list of warnings; nothing for none."""
+        if texts:
+            items = "".join(f"<li>{escape(text)}</li>" for text in texts)
+            self.add(f'<ul class="warnings">{items}</ul>')
+
+    def notes(self, texts: Iterable[str]) -> None:
+        """Add what a reader of the charts has to know."""
+        for text in texts:
+            self.add(f'<p class="note">{escape(text)}</p>')
+
+    def chart(self, name: str, figure: go.Figure, plain: dict[str, Any] | None = None) -> None:
+        """Add a chart; `plain` is what to draw where the figure does not hold all of it."""
+        self._charts[name] = plain_figure(figure) if plain is None else plain
+        height = figure.layout.height
+        self.add(f'<div class="chart" id="{name}" style="height:{height}px"></div>')
+
+    def figures(
+        self,
+        groups: Mapping[str, Sequence[Figure]],
+        exact: Mapping[str, str],
+        *more: str,
+    ) -> None:
+        """Add tables of figures, their exact values beside what is shown; `more` are tables."""
+        tables = []
+        for title, figures in groups.items():
+            rows = "".join(
+                f'<tr title="{escape(figure.meaning)}"><th>{escape(figure.label)}</th>'
+                f'<td data-metric="{figure.name}" data-exact="{escape(exact[figure.name])}">'
+                f"{escape(figure.shown)}</td></tr>"
+                for figure in figures
+            )
+            tables.append(f"<table><caption>{escape(title)}</caption>{rows}</table>")
+        self.add(f'<div class="figures">{"".join((*tables, *more))}</div>')
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Add a wide table; no columns: no head."""
+        head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows
+        )
+        head = f"<thead><tr>{head}</tr></thead>" if head else ""
+        self.add(
+            f'<div class="wide"><table><caption>{escape(title)}</caption>'
+            f"{head}<tbody>{body}</tbody></table></div>"
+        )
+
+    def html(self) -> str:
+        """Return the whole page."""
+        return PAGE.format(
+            title=escape(self._title),
+            style=self._style,
+            body="\n".join(self._parts),
+            plotly=get_plotlyjs(),
+            charts=_json(self._charts),
+            script=SCRIPT,
+        )
+
+
+def plain_figure(figure: go.Figure) -> dict[str, Any]:
+    """Return data and layout without plotly's built-in theme; the page has looks of its own."""
+    figure.update_layout(template="none")
+    plain: dict[str, Any] = json.loads(figure.to_json())
+    plain["layout"].pop("template", None)
+    return plain
+
+
+def _json(value: object) -> str:
+    """Return JSON that cannot end the script element that holds it."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("\u2028", "\\u2028")
