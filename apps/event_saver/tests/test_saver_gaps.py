@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 
+from bybit_adapter import BybitAsyncClient, BybitRestClient
 from event_saver.main import EventSaver
-from grid_db import CaptureStream, GapStatus
+from event_saver.reconcile_account import AccountFeed, AccountSource
+from event_saver.writers import WriterSet
+from grid_db import CaptureStream, DatabaseFactory, GapStatus
 
 LONG = "SAVER_LONG" in os.environ
 
@@ -61,11 +64,13 @@ async def begin(saver: EventSaver, contexts: list[Any]) -> None:
     await until(lambda: counts()["gaps"]["closed"] >= 0 + len(contexts))
 
 
-async def end(exchange: Any, saver: EventSaver, closed: int) -> None:
-    """Stop once the break was worked on."""
-    await until(lambda: is_up(saver))
+async def end(exchange: Any, saver: EventSaver, closed: int, broken_s: float = 0.0) -> None:
+    """Stop once the break was worked on, which takes longer for a long one."""
+    await until(lambda: is_up(saver), 40.0)
     gaps = saver.get_stats
-    await until(lambda: gaps()["gaps"]["closed"] + gaps()["gaps"]["noted"] >= closed)
+    await until(
+        lambda: gaps()["gaps"]["closed"] + gaps()["gaps"]["noted"] >= closed, 15.0 + broken_s / 5
+    )
     exchange.halt()
     await asyncio.sleep(0.5)
     await until(lambda: not any(one["waiting"] for one in gaps()["streams"].values()))
@@ -107,8 +112,8 @@ async def test_a_break_is_closed_where_the_exchange_still_has_everything(
     before = set(exchange.said.trades) - set(stored.trades())
     exchange.cut("*", seconds)
     await stream(exchange, seconds + 0.5)
-    # three symbols and two accounts at the start, and again
-    await end(exchange, saver, 2 + 5)
+    # both accounts at the start; three symbols and both accounts again; what has no history
+    await end(exchange, saver, 2 + 5 + (0 if seconds < threshold else 7), seconds)
     check(exchange, stored, before)
     assert set(exchange.said.trades) - before <= set(stored.trades())
     ledger = stored.gaps()
@@ -123,6 +128,35 @@ async def test_a_break_is_closed_where_the_exchange_still_has_everything(
         assert "no history" in gap.reason
         assert gap.reason.startswith("disconnected")
         assert timedelta(seconds=seconds - 1) < gap.gap_end - gap.gap_start
+
+
+@on_sqlite
+async def test_a_range_that_is_longer_than_an_answer_is_fetched_in_full(
+    database: DatabaseFactory, start_exchange: Any, make_contexts: Any
+) -> None:
+    exchange = start_exchange()
+    context = make_contexts(database, exchange)[0]
+    start = datetime.now(UTC)
+    for _ in range(15):
+        exchange.trade_some(20)
+        await asyncio.sleep(0.03)
+    exchange.halt()
+    writers = WriterSet()
+    source = AccountSource(database, writers, overlap_s=1.0, most_pages=1)
+    with BybitRestClient(context.api_key, context.api_secret, context.place) as client:
+        feed = AccountFeed(context.owner, frozenset(context.symbols), BybitAsyncClient(client))
+        executions = await source.fetch_executions(feed, start)
+        await source.fetch_orders(feed, start)
+    said = exchange.said
+    assert len(said.executions["alice"]) > 100  # what a page has
+    assert {one.exec_id for one in executions} == said.executions["alice"]
+    (batch,) = writers.orders.take(10_000)
+    found = {one.order_id: one.status for one in batch.records}
+    assert found == {
+        order_id: status
+        for (name, order_id), status in latest(said.orders).items()
+        if name == "alice"
+    }
 
 
 @on_sqlite

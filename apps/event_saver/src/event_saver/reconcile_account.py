@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from bybit_adapter import (
     BybitAsyncClient,
     BybitError,
     Execution,
     ExecutionKind,
+    Listing,
+    Order,
     OrderKey,
     StreamKind,
 )
@@ -24,8 +27,11 @@ from grid_db import DatabaseFactory, TenantScope
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 AHEAD = timedelta(minutes=1)  # the exchange's clock may be before this machine's
-MOST_ROUNDS = 100  # of 20,000 executions each
+MOST_PAGES = 100  # of one answer; a range that has more is asked for in halves
+SHORTEST = timedelta(milliseconds=10)  # a range that is not halved any more
 MOST_LOOKUPS = 500
 
 
@@ -38,27 +44,49 @@ class AccountFeed:
     client: BybitAsyncClient
 
 
+async def _whole(
+    ask: Callable[[datetime, datetime], Awaitable[Listing[T]]], start: datetime, end: datetime
+) -> list[T]:
+    """Return all rows of a range, some perhaps twice.
+
+    The exchange gives the newest first, so an answer that was cut off lacks the oldest, and the
+    range is asked for again in halves.
+    """
+    listing = await ask(start, end)
+    if not listing.is_truncated:
+        return list(listing.rows)
+    if end - start <= SHORTEST:
+        log.error("more happened from %s to %s than the exchange lists", start, end)
+        return list(listing.rows)
+    middle = start + (end - start) / 2
+    return [*await _whole(ask, start, middle), *await _whole(ask, middle, end)]
+
+
 class AccountSource:
     """Fetches one account's facts and hands them to the writers, which know the duplicates."""
 
-    def __init__(self, database: DatabaseFactory, writers: WriterSet, overlap_s: float) -> None:
+    def __init__(
+        self,
+        database: DatabaseFactory,
+        writers: WriterSet,
+        overlap_s: float,
+        most_pages: int = MOST_PAGES,
+    ) -> None:
+        self._most_pages = most_pages
         self._overlap = timedelta(seconds=overlap_s)
         self._database = database
         self._writers = writers
 
     async def fetch_executions(self, feed: AccountFeed, start: datetime) -> list[Execution]:
         """Fetch all executions since `start`, all pages; return them. Raises BybitError."""
-        found: list[Execution] = []
         begin = start - self._overlap
-        for _ in range(MOST_ROUNDS):
-            listing = await feed.client.get_executions_all(
-                start=begin, end=max(begin, datetime.now(UTC)) + AHEAD
-            )
-            found += [one for one in listing if one.symbol in feed.symbols]
-            if not listing.is_truncated or not listing.rows:
-                break
-            begin = listing.rows[-1].time
-        found = await self._with_closed_pnl(feed, found, start - self._overlap)
+
+        def ask(first: datetime, last: datetime) -> Awaitable[Listing[Execution]]:
+            return feed.client.get_executions_all(start=first, end=last, max_pages=self._most_pages)
+
+        rows = await _whole(ask, begin, max(begin, datetime.now(UTC)) + AHEAD)
+        found = [one for one in rows if one.symbol in feed.symbols]
+        found = await self._with_closed_pnl(feed, found, begin)
         self._add(StreamKind.EXECUTION, found, feed)
         return found
 
@@ -92,9 +120,12 @@ class AccountSource:
         BybitError and GridDbError.
         """
         orders = {one.order_id: one for one in await feed.client.get_open_orders()}
-        history = await feed.client.get_order_history(
-            start=start - self._overlap, end=datetime.now(UTC) + AHEAD
-        )
+
+        def ask(first: datetime, last: datetime) -> Awaitable[Listing[Order]]:
+            return feed.client.get_order_history(start=first, end=last, max_pages=self._most_pages)
+
+        begin = start - self._overlap
+        history = await _whole(ask, begin, max(begin, datetime.now(UTC)) + AHEAD)
         orders |= {one.order_id: one for one in history}
         wanted = await in_thread(lambda: self._believed_open(feed))
         wanted |= {(one.symbol, one.order_id) for one in executions if one.order_id}
