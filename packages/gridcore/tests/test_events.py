@@ -1,7 +1,7 @@
 """Facts: complete, in UTC, ordered, and refused when they cannot have happened."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, InitVar, dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -33,6 +33,7 @@ from gridcore import (
     WalletSnapshot,
 )
 from gridcore.events import tags_of
+from gridcore.quick_init import with_quick_init
 
 LAWS = settings(max_examples=100, deadline=None, derandomize=True)
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -314,3 +315,42 @@ def test_wrong_parts_of_an_account_are_refused(build: Callable[[], object], name
 
 def test_an_empty_leg_needs_no_entry() -> None:
     assert LegSnapshot(size=Decimal(0), entry_price=None).entry_price is None
+
+
+def test_quick_constructor_takes_what_the_written_one_took() -> None:
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Base:
+        name: str
+        note: str | None = None
+
+    checked = []
+
+    @with_quick_init
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Made(Base):
+        kind: InitVar[str] = "usual"
+        size: Decimal
+
+        def __post_init__(self, kind: str) -> None:
+            checked.append(kind)
+
+    made = Made(name="one", size=Decimal(2))
+    assert made == Made(name="one", size=Decimal(2), note=None, kind="other")
+    assert checked == ["usual", "other"]
+    assert replace(made, size=Decimal(3), kind="new").size == 3
+    with pytest.raises(FrozenInstanceError):
+        made.size = Decimal(4)  # type: ignore[misc]
+    for wrong in ({"name": "one"}, {"name": "one", "size": Decimal(2), "more": 1}):
+        with pytest.raises(TypeError, match="argument"):
+            Made(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="positional"):
+        Made("one", size=Decimal(2))  # type: ignore[misc]
+
+
+def test_quick_constructor_refuses_a_field_that_is_no_parameter() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Counted:
+        count: int = field(init=False, default=0)
+
+    with pytest.raises(TypeError, match="Counted: a field is no parameter"):
+        with_quick_init(Counted)

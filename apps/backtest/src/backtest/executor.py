@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from backtest.fill_simulator import FillModel, is_crossing
 from backtest.order_manager import BacktestOrderManager, SimulatedOrder
@@ -31,6 +33,8 @@ from gridcore import (
 )
 
 ZERO = Decimal(0)
+ACCEPTED: Final = PlaceOutcome.ACCEPTED
+REJECTED: Final = PlaceOutcome.REJECTED
 
 
 class BacktestExecutor:
@@ -49,6 +53,7 @@ class BacktestExecutor:
         self.orders = orders
         self.fill_model = fill_model
         self.latency_us = latency_us
+        self._strat_id = config.strat_id
         self.placed = 0
         self.cancelled = 0
         self.rejected = 0
@@ -60,8 +65,9 @@ class BacktestExecutor:
             self._on_the_way.extend((ts_us + self.latency_us, intent) for intent in intents)
             return []
         answers: list[Event] = []
+        ts = moment(ts_us)
         for intent in intents:
-            self._carry_out(intent, ts_us, price_ticks, answers)
+            self._carry_out(intent, ts, price_ticks, answers)
         return answers
 
     @property
@@ -74,7 +80,7 @@ class BacktestExecutor:
         answers: list[Event] = []
         while self._on_the_way and self._on_the_way[0][0] <= ts_us:
             due_us, intent = self._on_the_way.popleft()
-            self._carry_out(intent, due_us, price_ticks, answers)
+            self._carry_out(intent, moment(due_us), price_ticks, answers)
         return answers
 
     def forget(self) -> None:
@@ -85,18 +91,18 @@ class BacktestExecutor:
 
     def order_id_for(self, client_order_id: str) -> str:
         """Return the id that the simulated exchange gives to the order placed just now."""
-        return f"{self.config.strat_id}-o{self.placed}"
+        return f"{self._strat_id}-o{self.placed}"
 
     def _carry_out(
-        self, intent: Intent, ts_us: int, price_ticks: int, answers: list[Event]
+        self, intent: Intent, ts: datetime, price_ticks: int, answers: list[Event]
     ) -> None:
         if isinstance(intent, CancelIntent):
-            self._cancel(intent, ts_us, answers)
+            self._cancel(intent, ts, answers)
         else:
-            self._place(intent, ts_us, price_ticks, answers)
+            self._place(intent, ts, price_ticks, answers)
 
     def _place(
-        self, intent: PlaceLimitIntent, ts_us: int, price_ticks: int, answers: list[Event]
+        self, intent: PlaceLimitIntent, ts: datetime, price_ticks: int, answers: list[Event]
     ) -> None:
         self.placed += 1
         margin = (
@@ -105,7 +111,7 @@ class BacktestExecutor:
             else self.orders.margin_of(intent.direction, intent.qty, intent.price)
         )
         refusal = self._refusal(intent, margin)
-        ts, order_id = moment(ts_us), self.order_id_for(intent.client_order_id)
+        order_id = self.order_id_for(intent.client_order_id)
         if refusal is not None:
             self.rejected += 1
             answers.append(
@@ -114,7 +120,7 @@ class BacktestExecutor:
                     exchange_ts=ts,
                     local_ts=ts,
                     client_order_id=intent.client_order_id,
-                    outcome=PlaceOutcome.REJECTED,
+                    outcome=REJECTED,
                     reject_reason=refusal,
                     message="refused by the simulated exchange",
                 )
@@ -141,13 +147,13 @@ class BacktestExecutor:
                 exchange_ts=ts,
                 local_ts=ts,
                 client_order_id=intent.client_order_id,
-                outcome=PlaceOutcome.ACCEPTED,
+                outcome=ACCEPTED,
                 order_id=order_id,
                 order_link_id=intent.client_order_id,
             )
         )
         if order.takes and intent.post_only:
-            answers.append(self._update(order, ts_us, ExchangeOrderStatus.CANCELLED))
+            answers.append(self._update(order, ts, ExchangeOrderStatus.CANCELLED))
             return
         self.fill_model.rest(order)
         self.orders.add(order)
@@ -161,9 +167,8 @@ class BacktestExecutor:
             return RejectReason.INSUFFICIENT_BALANCE
         return None
 
-    def _cancel(self, intent: CancelIntent, ts_us: int, answers: list[Event]) -> None:
+    def _cancel(self, intent: CancelIntent, ts: datetime, answers: list[Event]) -> None:
         order = self.orders.remove(intent.order_id)
-        ts = moment(ts_us)
         answers.append(
             CancelResultEvent(
                 symbol=intent.symbol,
@@ -175,12 +180,11 @@ class BacktestExecutor:
         )
         if order is not None:
             self.cancelled += 1
-            answers.append(self._update(order, ts_us, ExchangeOrderStatus.CANCELLED))
+            answers.append(self._update(order, ts, ExchangeOrderStatus.CANCELLED))
 
     def _update(
-        self, order: SimulatedOrder, ts_us: int, status: ExchangeOrderStatus
+        self, order: SimulatedOrder, ts: datetime, status: ExchangeOrderStatus
     ) -> OrderUpdateEvent:
-        ts = moment(ts_us)
         return OrderUpdateEvent(
             symbol=self.config.symbol,
             exchange_ts=ts,

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from backtest.order_manager import BacktestOrderManager, SimulatedOrder
 from backtest.ticks import BUY, SELL
 from gridcore import SideType
+from gridcore.sides import BUY as BUY_ORDER
 
 ZERO = Decimal(0)
 
@@ -136,4 +137,4 @@ class QueueFillSimulator:
 
 def is_crossing(side: SideType, order_ticks: int, price_ticks: int) -> bool:
     """Tell whether an order that arrives now would take from the market at this price."""
-    return order_ticks > price_ticks if side is SideType.BUY else order_ticks < price_ticks
+    return order_ticks > price_ticks if side is BUY_ORDER else order_ticks < price_ticks

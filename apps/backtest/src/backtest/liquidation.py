@@ -37,7 +37,7 @@ def liquidation_range(pairs: Sequence[SimulatedPair], equity: Decimal) -> Edges:
         pair = open_pairs[0]
         long, short = pair.states()
         return estimate_liquidation_prices(
-            long, short, equity, pair.tiers, taker_fee_rate=pair.taker_rate
+            long, short, equity, pair.tiers, fees_to_close=pair.fees_to_close()
         )
     return _joint_range(open_pairs, equity)
 

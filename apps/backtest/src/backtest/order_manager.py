@@ -10,6 +10,7 @@ from decimal import Decimal
 from backtest.simulated_account import SimulatedPair
 from gridcore import DirectionType, SideType, calc_order_margin
 from gridcore.grid import UNBOUNDED
+from gridcore.sides import BUY, SELL
 
 ZERO = Decimal(0)
 
@@ -63,7 +64,7 @@ class BacktestOrderManager:
         queue = self._at.get(key)
         if queue is None:
             self._at[key] = [order]
-            insort(self._buys if order.side is SideType.BUY else self._sells, order.price_ticks)
+            insort(self._buys if order.side is BUY else self._sells, order.price_ticks)
         else:
             queue.append(order)
         if order.reduce_only:
@@ -81,7 +82,7 @@ class BacktestOrderManager:
         queue.remove(order)
         if not queue:
             del self._at[key]
-            prices = self._buys if order.side is SideType.BUY else self._sells
+            prices = self._buys if order.side is BUY else self._sells
             del prices[bisect_left(prices, order.price_ticks)]
         if order.reduce_only:
             self.closing_qty[order.direction] -= order.leaves_qty
@@ -124,10 +125,10 @@ class BacktestOrderManager:
         """
         prices = self._buys[bisect_left(self._buys, price_ticks) :]
         for ticks in reversed(prices):
-            yield from self.at(SideType.BUY, ticks)
+            yield from self.at(BUY, ticks)
 
     def sells_to(self, price_ticks: int) -> Iterator[SimulatedOrder]:
         """Yield Sells at or below a price, lowest first, oldest first at one price."""
         prices = self._sells[: bisect_left(self._sells, price_ticks + 1)]
         for ticks in prices:
-            yield from self.at(SideType.SELL, ticks)
+            yield from self.at(SELL, ticks)

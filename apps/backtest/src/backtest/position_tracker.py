@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from gridcore import DirectionType, LegSnapshot, PositionState
+from gridcore.sides import LONG, SHORT
 
 ZERO = Decimal(0)
 ENTRY_STEP = Decimal("1E-10")  # USDT
@@ -42,7 +43,7 @@ class BacktestPositionTracker:
             raise ValueError(f"{self.direction}: cannot close {qty}, only {self.size} is held")
         released = self.cost if qty == self.size else qty * self.entry_price
         pnl = qty * price - released
-        if self.direction is DirectionType.SHORT:
+        if self.direction is SHORT:
             pnl = -pnl
         self.size -= qty
         self.cost -= released
@@ -54,7 +55,7 @@ class BacktestPositionTracker:
     def unrealised_pnl(self, price: Decimal) -> Decimal:
         """Return the profit in USDT at `price`."""
         gain = self.size * price - self.cost
-        return gain if self.direction is DirectionType.LONG else -gain
+        return gain if self.direction is LONG else -gain
 
     def state(self) -> PositionState:
         """Return the leg for the margin formulas; ratios of the account are not filled in."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from backtest.executor import BacktestExecutor
 from backtest.fill_simulator import Fill, FillModel, MarketTrade
@@ -22,10 +23,11 @@ from gridcore import (
     ExecutionEvent,
     GridStrategy,
     StrategyConfig,
-    TickerEvent,
 )
+from gridcore.sides import LONG, SHORT
 
 ZERO = Decimal(0)
+GRID: Final = TradeKind.GRID
 
 
 class BacktestRunner:
@@ -48,7 +50,7 @@ class BacktestRunner:
         self.executor = BacktestExecutor(config, account, self.orders, fill_model, latency_us)
         self.trades: list[BacktestTrade] = []
         self.funding: list[FundingPayment] = []
-        self._symbol = config.symbol
+        self._symbol, self._strat_id = config.symbol, config.strat_id
         self._now_us, self._now = 0, moment(0)
 
     def start(self, ts_us: int) -> None:
@@ -62,11 +64,11 @@ class BacktestRunner:
         long, short = pair.long, pair.short
         self.strategy.on_event(
             AccountEvent(
-                symbol=self.config.symbol,
+                symbol=self._symbol,
                 exchange_ts=ts,
                 local_ts=ts,
-                long=long.snapshot(account.liquidation_price(pair, DirectionType.LONG)),
-                short=short.snapshot(account.liquidation_price(pair, DirectionType.SHORT)),
+                long=long.snapshot(account.liquidation_price(pair, LONG)),
+                short=short.snapshot(account.liquidation_price(pair, SHORT)),
                 wallet=account.wallet_snapshot(),
             )
         )
@@ -94,52 +96,45 @@ class BacktestRunner:
         account = self.account
         rate = account.fees.taker if order.takes else account.fees.maker
         self.orders.reduce(order, qty)
-        pnl, fee = account.fill(
-            self.pair,
-            order.direction,
-            qty,
-            order.price,
-            closing=order.reduce_only,
-            fee_rate=rate,
-        )
-        exec_id = f"{self.config.strat_id}-x{len(self.trades) + 1}"
-        leg = self.pair.leg(order.direction)
+        direction, price, closing = order.direction, order.price, order.reduce_only
+        pnl, fee = account.fill(self.pair, direction, qty, price, closing=closing, fee_rate=rate)
+        exec_id = f"{self._strat_id}-x{len(self.trades) + 1}"
         self.trades.append(
             BacktestTrade(
                 ts_us,
-                self.config.symbol,
-                self.config.strat_id,
+                self._symbol,
+                self._strat_id,
                 exec_id,
                 order.order_id,
                 order.client_order_id,
-                order.direction,
+                direction,
                 order.side,
-                order.price,
+                price,
                 qty,
                 fee,
                 pnl,
                 order.leaves_qty,
-                leg.size,
-                order.reduce_only,
+                self.pair.leg(direction).size,
+                closing,
                 not order.takes,
-                TradeKind.GRID,
+                GRID,
             )
         )
         ts = self._moment(ts_us)
         self.strategy.on_event(
             ExecutionEvent(
-                symbol=self.config.symbol,
+                symbol=self._symbol,
                 exchange_ts=ts,
                 local_ts=ts,
                 exec_id=exec_id,
                 order_id=order.order_id,
                 order_link_id=order.client_order_id,
                 side=order.side,
-                price=order.price,
+                price=price,
                 qty=qty,
                 fee=fee,
-                closed_pnl=pnl if order.reduce_only else None,
-                closed_size=qty if order.reduce_only else ZERO,
+                closed_pnl=pnl if closing else None,
+                closed_size=qty if closing else ZERO,
                 leaves_qty=order.leaves_qty,
             )
         )
@@ -169,12 +164,7 @@ class BacktestRunner:
 
         True when it wanted anything.
         """
-        ts = self._moment(ts_us)
-        if self.strategy.pass_quiet(price, ts):
-            return False
-        intents = self.strategy.on_event(
-            TickerEvent(symbol=self._symbol, exchange_ts=ts, local_ts=ts, last_price=price)
-        )
+        intents = self.strategy.on_price(price, self._moment(ts_us))
         if not intents:
             return False
         self._tell(self.executor.submit(intents, ts_us, price_ticks))
@@ -221,5 +211,6 @@ class BacktestRunner:
         return self._now
 
     def _tell(self, events: Iterable[Event]) -> None:
+        on_event = self.strategy.on_event
         for event in events:
-            self.strategy.on_event(event)
+            on_event(event)

@@ -17,9 +17,11 @@ from gridcore import (
     MMTiers,
     PositionState,
     WalletSnapshot,
+    calc_pair_fees_to_close,
     calc_pair_initial_line,
     calc_pair_margins,
 )
+from gridcore.sides import LONG, SHORT
 
 ZERO = Decimal(0)
 NO_MARGINS = LegMargin(ZERO, ZERO), LegMargin(ZERO, ZERO)
@@ -70,18 +72,19 @@ class SimulatedPair:
         self.taker_rate = taker_rate
         self.mark_price: Decimal | None = None
         self.order_margin = ZERO
-        self.long = BacktestPositionTracker(DirectionType.LONG, leverage)
-        self.short = BacktestPositionTracker(DirectionType.SHORT, leverage)
+        self.long = BacktestPositionTracker(LONG, leverage)
+        self.short = BacktestPositionTracker(SHORT, leverage)
         self.is_open = False  # whether either leg holds anything
         self.net_size = ZERO
         self.net_cost = ZERO  # USDT: cost of the long leg less that of the short one
-        self._initial_line: tuple[Decimal, Decimal] | None = None
         self._states: tuple[PositionState, PositionState] | None = None
+        self._fees_to_close: Decimal | None = None
+        self._initial_line: tuple[Decimal, Decimal] | None = None
         self._at_mark: _AtMark | None = None
 
     def leg(self, direction: DirectionType) -> BacktestPositionTracker:
         """Return one leg."""
-        return self.long if direction is DirectionType.LONG else self.short
+        return self.long if direction is LONG else self.short
 
     def changed(self) -> None:
         """Take note that a leg's size, entry or leverage changed."""
@@ -89,7 +92,7 @@ class SimulatedPair:
         self.is_open = bool(long.size or short.size)
         self.net_size = long.size - short.size
         self.net_cost = long.cost - short.cost
-        self._initial_line = self._states = self._at_mark = None
+        self._states = self._fees_to_close = self._initial_line = self._at_mark = None
 
     def states(self) -> tuple[PositionState, PositionState]:
         """Return both legs for the margin formulas."""
@@ -116,11 +119,18 @@ class SimulatedPair:
         fixed, per_price = self.initial_line()
         return fixed + per_price * self.mark()
 
+    def fees_to_close(self) -> Decimal:
+        """Return what both legs reserve for closing them, USDT."""
+        if self._fees_to_close is None:
+            self._fees_to_close = calc_pair_fees_to_close(*self.states(), self.taker_rate)
+        return self._fees_to_close
+
     def initial_line(self) -> tuple[Decimal, Decimal]:
         """Return (a, b): the legs hold a + b x mark price of initial margin, USDT."""
         if self._initial_line is None:
-            long, short = self.states()
-            self._initial_line = calc_pair_initial_line(long, short, taker_fee_rate=self.taker_rate)
+            self._initial_line = calc_pair_initial_line(
+                *self.states(), fees_to_close=self.fees_to_close()
+            )
         return self._initial_line
 
     def margins(self) -> tuple[LegMargin, LegMargin]:
@@ -222,7 +232,7 @@ class SimulatedAccount:
         section 8, "Funding".
         """
         paid = pair.leg(direction).size * mark_price * rate
-        if direction is DirectionType.SHORT:
+        if direction is SHORT:
             paid = -paid
         self.funding_paid += paid
         self.wallet -= paid
@@ -247,7 +257,9 @@ class SimulatedAccount:
         """Return the initial margin in USDT of all legs and of all resting orders."""
         total = ZERO
         for pair in self.pairs.values():
-            total += pair.initial_margin() + pair.order_margin
+            total += pair.order_margin
+            if pair.is_open:
+                total += pair.initial_margin()
         return total
 
     def available(self) -> Decimal:
@@ -300,11 +312,11 @@ class SimulatedAccount:
 
     def liquidation_price(self, pair: SimulatedPair, direction: DirectionType) -> Decimal | None:
         """Return the liquidation price in USDT of a leg, None for a leg without one."""
-        leg_is_larger = pair.net_size > 0 if direction is DirectionType.LONG else pair.net_size < 0
-        if not leg_is_larger:
+        is_long = direction is LONG
+        if not (pair.net_size > 0 if is_long else pair.net_size < 0):
             return None
         low, high = self.liquidation_range(pair.symbol)
-        return low if direction is DirectionType.LONG else high
+        return low if is_long else high
 
     def bankruptcy_price(self, symbol: str) -> Decimal | None:
         """Return the price in USDT of `symbol` at which equity is nothing, None without one."""

@@ -17,7 +17,7 @@ from backtest.runner import BacktestRunner
 from backtest.simulated_account import SimulatedAccount
 from backtest.timeline import Range, Timeline
 from backtest.track import AccountTrack
-from backtest.trades import Liquidation, TradeKind, to_us
+from backtest.trades import Liquidation, TradeKind, moment, to_us
 from gridcore.grid import UNBOUNDED
 from gridcore.instrument import floor_ceil_ticks
 
@@ -278,23 +278,25 @@ class Simulation:
         Only the newest wallet report, the newest position check and the newest price have an
         effect, because none of the skipped rows led to anything.
         """
-        newest = self.timeline.last_deciding(last, row)
+        timeline = self.timeline
+        newest = timeline.last_deciding(last, row)
         if newest is None:
             return
-        ts_us = int(self.timeline.ts_us[newest])
-        visits = {newest}
+        ts_us, ticks = timeline.at(newest)
+        earlier: dict[int, bool] = {}  # rows, and whether strategies decide there
         interval = ts_us // WALLET_REFRESH_US
-        refresh = -1
         if interval != self._refreshed:
-            refresh = self.timeline.first_deciding(interval * WALLET_REFRESH_US, last)
+            earlier[timeline.first_deciding(interval * WALLET_REFRESH_US, last)] = False
+        now = moment(ts_us)
         for runner, check_us in zip(self.runners, self._check_us, strict=True):
-            boundary_us = ts_us // check_us * check_us
-            if boundary_us >= to_us(runner.strategy.next_position_check):
-                visits.add(self.timeline.first_deciding(boundary_us, last))
-        for visit in sorted({refresh, *visits} - {-1}):
-            at_us, ticks = self.timeline.at(visit)
-            price = self._mark(ticks)
-            if visit in visits:
-                self._decide(at_us, price, ticks)
-            else:
-                self._refresh_wallet(at_us)
+            if now >= runner.strategy.next_position_check:
+                earlier[timeline.first_deciding(ts_us // check_us * check_us, last)] = True
+        for visit in sorted(earlier):
+            if visit < newest:
+                at_us, at_ticks = timeline.at(visit)
+                price = self._mark(at_ticks)
+                if earlier[visit]:
+                    self._decide(at_us, price, at_ticks)
+                else:
+                    self._refresh_wallet(at_us)
+        self._decide(ts_us, self._mark(ticks), ticks)

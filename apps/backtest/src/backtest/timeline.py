@@ -36,7 +36,7 @@ class Timeline:
 
     def at(self, row: int) -> Range:
         """Return time (us) and price (ticks) of a row."""
-        return int(self.ts_us[row]), int(self.price_ticks[row])
+        return self.ts_us.item(row), self.price_ticks.item(row)
 
     def trade(self, row: int) -> MarketTrade | None:
         """Return the trade of a row, None for a ticker."""
@@ -45,8 +45,8 @@ class Timeline:
             row = int(self.trade_rows[row])
             if row < 0:
                 return None
-        size = int(columns.size[row]) * columns.size_step
-        return MarketTrade(int(columns.price_ticks[row]), int(columns.side[row]), size)
+        size = columns.size.item(row) * columns.size_step
+        return MarketTrade(columns.price_ticks.item(row), columns.side.item(row), size)
 
     def is_trade(self, row: int) -> bool:
         """Tell whether orders may fill at a row."""
@@ -75,7 +75,7 @@ class Timeline:
 
     def first_at(self, ts_us: int) -> int:
         """Return the first row at or after a time; the number of rows for none."""
-        return int(np.searchsorted(self.ts_us, ts_us))
+        return int(self.ts_us.searchsorted(ts_us))
 
     def first_outside(self, start: int, end: int, filling: Range, deciding: Range) -> int:
         """Return the first row from `start` on whose price is outside its range; `end` for none.

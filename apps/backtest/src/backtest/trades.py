@@ -10,11 +10,12 @@ from typing import Final, NamedTuple
 from gridcore import DirectionType, SideType
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def moment(ts_us: int) -> datetime:
     """Return microseconds since 1970 as an aware UTC datetime."""
-    return EPOCH + timedelta(microseconds=ts_us)
+    return EPOCH + MICROSECOND * ts_us
 
 
 def to_us(ts: datetime) -> int:

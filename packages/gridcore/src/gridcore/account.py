@@ -6,11 +6,11 @@ import logging
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from gridcore.events import AccountEvent, ExecutionEvent
+from gridcore.events import AccountEvent, ExecutionEvent, LegSnapshot
 from gridcore.guards import FreeMargin
 from gridcore.legs import Leg
 from gridcore.position import PositionState
-from gridcore.sides import DirectionType
+from gridcore.sides import LONG, SHORT, DirectionType
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +36,8 @@ class AccountMirror:
         return (
             self.orders_confirmed
             and self.wallet_balance is not None
-            and self.legs[DirectionType.LONG].is_known
-            and self.legs[DirectionType.SHORT].is_known
+            and self.legs[LONG].is_known
+            and self.legs[SHORT].is_known
         )
 
     @property
@@ -52,23 +52,25 @@ class AccountMirror:
 
     def apply(self, event: AccountEvent) -> bool:
         """Take over the parts that the event tells; True when the wallet balance changed."""
-        for direction, snapshot in (
-            (DirectionType.LONG, event.long),
-            (DirectionType.SHORT, event.short),
-        ):
-            if snapshot is None:
-                continue
-            self.legs[direction].report(snapshot, event.exchange_ts)
-            blocked = self._closing_blocked.get(direction)
-            if blocked is not None and event.exchange_ts > blocked:
-                del self._closing_blocked[direction]
+        ts = event.exchange_ts
+        if event.long is not None:
+            self._report(LONG, event.long, ts)
+        if event.short is not None:
+            self._report(SHORT, event.short, ts)
         wallet = event.wallet
-        if wallet is None or (self._wallet_ts is not None and event.exchange_ts < self._wallet_ts):
+        if wallet is None or (self._wallet_ts is not None and ts < self._wallet_ts):
             return False
         changed = wallet.wallet_balance != self.wallet_balance
-        self.wallet_balance, self._wallet_ts = wallet.wallet_balance, event.exchange_ts
-        self.free_margin.report(wallet.available_balance, event.exchange_ts)
+        self.wallet_balance, self._wallet_ts = wallet.wallet_balance, ts
+        self.free_margin.report(wallet.available_balance, ts)
         return changed
+
+    def _report(self, direction: DirectionType, snapshot: LegSnapshot, ts: datetime) -> None:
+        self.legs[direction].report(snapshot, ts)
+        if self._closing_blocked:
+            blocked = self._closing_blocked.get(direction)
+            if blocked is not None and ts > blocked:
+                del self._closing_blocked[direction]
 
     def is_repeated_by(self, event: AccountEvent) -> bool:
         """Tell whether an event says nothing new but for the free margin: only times move on."""
@@ -80,14 +82,15 @@ class AccountMirror:
         return all(
             snapshot is None or self.legs[direction].is_repeated_by(snapshot)
             for direction, snapshot in (
-                (DirectionType.LONG, event.long),
-                (DirectionType.SHORT, event.short),
+                (LONG, event.long),
+                (SHORT, event.short),
             )
         )
 
     def fill(self, event: ExecutionEvent) -> Decimal:
         """Count one execution; return its realised profit in USDT before fees."""
-        leg = self.legs[event.direction]
+        direction = event.direction
+        leg = self.legs[direction]
         entry = leg.entry_price
         leg.fill(event)
         if event.closed_pnl is not None:
@@ -95,7 +98,7 @@ class AccountMirror:
         if not event.closed_size or entry is None:
             return ZERO
         move = event.price - entry
-        return event.closed_size * (move if event.direction is DirectionType.LONG else -move)
+        return event.closed_size * (move if direction is LONG else -move)
 
     def block_closing(self, direction: DirectionType, ts: datetime) -> None:
         """Place no closing order of a leg until a report newer than `ts` confirms its size."""
@@ -123,8 +126,8 @@ class AccountMirror:
         if balance is None or balance <= 0:
             return None
         return (
-            self.legs[DirectionType.LONG].state(price, balance),
-            self.legs[DirectionType.SHORT].state(price, balance),
+            self.legs[LONG].state(price, balance),
+            self.legs[SHORT].state(price, balance),
         )
 
     def margin_ratio(self, direction: DirectionType) -> float | None:

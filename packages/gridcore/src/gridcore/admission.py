@@ -25,7 +25,7 @@ from gridcore.guards import (
 from gridcore.orders import OrderBook
 from gridcore.position import Position
 from gridcore.qty import AmountKind, OrderSizer
-from gridcore.sides import DirectionType, SideType
+from gridcore.sides import LONG, DirectionType, SideType
 from gridcore.strategy_config import StrategyConfig
 
 ONE = Decimal(1)
@@ -161,7 +161,7 @@ class Admission:
             price_ticks,
             opening=not closing,
             multiplier=self.positions[direction].amount_multiplier(side),
-            long_koef=config.long_koef if direction is DirectionType.LONG else ONE,
+            long_koef=config.long_koef if direction is LONG else ONE,
             wallet_balance=self.account.wallet_balance,
         )
         if len(self._qty) > 10_000:

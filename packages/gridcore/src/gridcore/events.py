@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from gridcore.errors import InvalidEventError
+from gridcore.quick_init import with_quick_init
 from gridcore.sides import DirectionType, SideType, direction_of
 
 if TYPE_CHECKING:
@@ -181,6 +182,7 @@ def _check_base(event: Event, given: EventType, own: EventType) -> None:
     _utc(event, "local_ts", event.local_ts)
 
 
+@with_quick_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TickerEvent(Event):
     """State of the market. Fields that the exchange did not give are None."""
@@ -205,6 +207,7 @@ class TickerEvent(Event):
             _number(self, "funding_rate", self.funding_rate)
 
 
+@with_quick_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicTradeEvent(Event):
     """One trade of the market; `side` is the taker's."""
@@ -223,6 +226,7 @@ class PublicTradeEvent(Event):
         _above_zero(self, "size", self.size)
 
 
+@with_quick_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionEvent(Event):
     """One fill of one of the account's orders (exchange type Trade).
@@ -263,6 +267,7 @@ class ExecutionEvent(Event):
         return direction_of(self.side, closing=self.closed_size > 0)
 
 
+@with_quick_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderUpdateEvent(Event):
     """New state of one of the account's orders."""
@@ -313,6 +318,7 @@ class RejectReason(StrEnum):
     OTHER = "other"
 
 
+@with_quick_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceResultEvent(Event):
     """Answer to one PlaceLimitIntent. ACCEPTED means accepted, not yet on the book."""
@@ -343,6 +349,7 @@ class CancelOutcome(StrEnum):
     FAILED = "failed"
 
 
+@with_quick_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelResultEvent(Event):
     """Answer to one CancelIntent. ACCEPTED means accepted; the order's update tells the rest."""
@@ -359,6 +366,7 @@ class CancelResultEvent(Event):
         _member(self, "outcome", CancelOutcome)
 
 
+@with_quick_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegSnapshot:
     """One leg as the exchange reports it. entry_price is None for an empty leg only."""
@@ -381,6 +389,7 @@ class LegSnapshot:
             _number(self, "unrealized_pnl", self.unrealized_pnl)
 
 
+@with_quick_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalletSnapshot:
     """Money of the account in USDT; available_balance is None when the exchange does not say."""
@@ -394,6 +403,7 @@ class WalletSnapshot:
             _number(self, "available_balance", self.available_balance)
 
 
+@with_quick_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountEvent(Event):
     """What the account holds, as far as this event tells: a part that is None is unchanged.

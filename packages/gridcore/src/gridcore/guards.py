@@ -17,7 +17,7 @@ from typing import Any
 from gridcore.errors import ConfigError
 from gridcore.events import ExecutionEvent
 from gridcore.orders import TrackedOrder
-from gridcore.sides import DirectionType, SideType
+from gridcore.sides import LONG, SHORT, DirectionType, SideType
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +71,9 @@ class FreeMargin:
         if self.ts is not None and ts < self.ts:
             return
         self.available, self.ts = available, ts
-        for order in [o for o in self._since if o.confirmed_ts and o.confirmed_ts <= ts]:
-            self.release(order)
+        if self._since:
+            for order in [o for o in self._since if o.confirmed_ts and o.confirmed_ts <= ts]:
+                self.release(order)
 
     def forget(self) -> None:
         """Treat the balance as unknown until the next report."""
@@ -80,12 +81,13 @@ class FreeMargin:
 
     def reserve(self, order: TrackedOrder) -> None:
         """Deduct an opening order that the last report cannot contain."""
-        self._since[order] = order.notional
-        self._reserved += order.notional
+        notional = self._since[order] = order.notional
+        self._reserved += notional
 
     def release(self, order: TrackedOrder) -> None:
         """Give back what an order reserved, if it still does."""
-        self._reserved -= self._since.pop(order, ZERO)
+        if order in self._since:
+            self._reserved -= self._since.pop(order)
 
     @property
     def expires(self) -> datetime | None:
@@ -120,10 +122,9 @@ class SameOrderDetector:
         if event.leaves_qty:
             return
         newest = self._newest[event.direction]
-        newest.insert(0, (event.price, event.side, event.order_id))
-        del newest[2:]
+        newest[:] = (event.price, event.side, event.order_id), *newest[:1]
         was_set = self.is_set
-        self.is_set = any(self._is_doubled(pair) for pair in self._newest.values())
+        self.is_set = self._is_doubled(self._newest[LONG]) or self._is_doubled(self._newest[SHORT])
         if self.is_set and not was_set:
             log.error("%s: same-order error at %s; placing stops", event.symbol, event.price)
 
@@ -132,7 +133,7 @@ class SameOrderDetector:
         if len(newest) < 2:
             return False
         (price, side, order_id), (last_price, last_side, last_order_id) = newest
-        return price == last_price and side == last_side and order_id != last_order_id
+        return side is last_side and price == last_price and order_id != last_order_id
 
     def reset(self) -> None:
         """Forget the fills seen so far."""
@@ -314,7 +315,8 @@ class RetryHold:
 
     def clear(self, key: RetryKey) -> None:
         """Note a success."""
-        self._failures.pop(key, None)
+        if self._failures:
+            self._failures.pop(key, None)
 
     def held_until(self, key: RetryKey, now: datetime) -> datetime | None:
         """Return when the command may be tried again, None when it may be now."""

@@ -9,6 +9,7 @@ from enum import StrEnum
 from hashlib import sha256
 
 from gridcore.errors import GridcoreError
+from gridcore.quick_init import with_quick_init
 from gridcore.sides import DirectionType, SideType
 
 _IDENTITY_PARAMS = ("symbol", "side", "price", "direction")
@@ -49,6 +50,7 @@ def extract_client_order_prefix(order_link_id: str | None) -> str | None:
     return match.group(1) if match else None
 
 
+@with_quick_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceLimitIntent:
     """Place one limit order. price is USDT, qty base coin, grid_level the index in the grid."""
@@ -102,6 +104,7 @@ class PlaceLimitIntent:
         )
 
 
+@with_quick_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelIntent:
     """Cancel one order by the exchange's id."""

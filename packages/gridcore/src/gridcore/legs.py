@@ -75,8 +75,9 @@ class Leg:
         if self.reported_ts is not None and ts < self.reported_ts:
             return
         surplus = snapshot.size - self.size
-        if self._fills:
-            surplus += sum((change for fill_ts, change in self._fills if fill_ts > ts), ZERO)
+        for fill_ts, change in self._fills:
+            if fill_ts > ts:
+                surplus += change
         if surplus and self.reported_ts is not None:
             if surplus > 0:
                 # of two fills in one moment the report may contain the first only: a closing fill
@@ -84,7 +85,8 @@ class Leg:
                 closed = sum((-c for fill_ts, c in self._fills if fill_ts == ts and c < 0), ZERO)
                 surplus = max(ZERO, surplus - closed)
             self.unexplained += surplus
-        self.size += surplus
+        if surplus:
+            self.size += surplus
         self.reported_ts = ts
         if snapshot.size:
             self.entry_price = snapshot.entry_price

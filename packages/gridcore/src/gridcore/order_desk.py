@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import assert_never
+from typing import Final, assert_never
 
 from gridcore.account import AccountMirror
 from gridcore.admission import Admission
@@ -39,6 +39,9 @@ from gridcore.orders import LimitOrder, OrderBook, OrderStatus, TrackedOrder
 from gridcore.strategy_config import StrategyConfig
 
 log = logging.getLogger(__name__)
+
+_FILLED: Final = OrderStatus.FILLED
+_ACCEPTED: Final = PlaceOutcome.ACCEPTED
 
 # an order is judged missing only when it was confirmed this long before the list was made:
 # lists may lag behind the matching engine
@@ -129,15 +132,18 @@ class OrderDesk:
         order = self.book.find(event.order_id, event.order_link_id, event.exchange_ts)
         if order is None:
             return extract_client_order_prefix(event.order_link_id) is not None
+        ts, leaves_qty = event.exchange_ts, event.leaves_qty
         self.admission.retry.clear((order.direction, order.price_ticks))
-        order.confirmed_ts = max(order.confirmed_ts or event.exchange_ts, event.exchange_ts)
+        if order.confirmed_ts is None or order.confirmed_ts < ts:
+            order.confirmed_ts = ts
         # an earlier fill of the same order may still be on its way
-        unseen = order.leaves_qty - event.leaves_qty - event.qty
-        self.await_fills(order, unseen, event.exchange_ts)
-        if event.leaves_qty:
-            self.book.reduce(order, event.leaves_qty)
+        unseen = order.leaves_qty - leaves_qty - event.qty
+        if unseen:
+            self.await_fills(order, unseen, ts)
+        if leaves_qty:
+            self.book.reduce(order, leaves_qty)
         else:
-            self.book.end(order, OrderStatus.FILLED, event.exchange_ts)
+            self.book.end(order, _FILLED, ts)
         return True
 
     def on_order_update(self, event: OrderUpdateEvent) -> None:
@@ -226,7 +232,7 @@ class OrderDesk:
         """Take over the answer to a placement."""
         ts = event.exchange_ts
         order = self.book.unacknowledged(event.client_order_id)
-        if event.outcome is PlaceOutcome.ACCEPTED:
+        if event.outcome is _ACCEPTED:
             if order is not None and event.order_id and not self.book.knows(event.order_id):
                 self.book.acknowledge(order, event.order_id, event.order_link_id, ts)
             return

@@ -14,7 +14,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from itertools import islice
-from typing import Protocol
+from typing import Final, Protocol
 
 from gridcore.errors import InvalidEventError
 from gridcore.instrument import price_to_ticks
@@ -36,6 +36,10 @@ class OrderStatus(StrEnum):
     CANCELLED = "cancelled"
     REJECTED = "rejected"
     FAILED = "failed"
+
+
+_PENDING: Final = OrderStatus.PENDING
+_PLACED: Final = OrderStatus.PLACED
 
 
 class RestingOrder(Protocol):
@@ -145,7 +149,7 @@ class TrackedOrder:
     reduce_only: bool
     age_rank: int
     created_ts: datetime
-    status: OrderStatus = OrderStatus.PENDING
+    status: OrderStatus = _PENDING
     order_id: str | None = None
     order_link_id: str | None = None
     confirmed_ts: datetime | None = None
@@ -166,9 +170,9 @@ class TrackedOrder:
 class RestingSide:
     """Live and in-flight orders of one direction, by price.
 
-    `version` grows with every change, so that others may cache what they derive; `changed_since`
-    says where they have to look again. More than one order at a price is a fault that the exchange
-    can show us; the further ones are the `extras`.
+    `version` grows with every change of what the engine looks at, so that it may cache what it
+    derives; `changed_since` says where it has to look again. More than one order at a price is a
+    fault that the exchange can show us; the further ones are the `extras`.
     """
 
     __slots__ = ("_changes", "by_ticks", "extras", "version")
@@ -350,9 +354,8 @@ class OrderBook:
         self._by_order_id[order_id] = order
         order.order_id, order.confirmed_ts = order_id, ts
         order.order_link_id = order_link_id or order.order_link_id
-        if order.status is OrderStatus.PENDING:
-            order.status = OrderStatus.PLACED
-        self.sides[order.direction].touch(order)
+        if order.status is _PENDING:
+            order.status = _PLACED
 
     def reduce(self, order: TrackedOrder, leaves_qty: Decimal) -> None:
         """Note that only `leaves_qty` (base coin) of an order stays open; it never grows."""

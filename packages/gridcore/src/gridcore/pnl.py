@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from gridcore.errors import GridcoreError, TierError
-from gridcore.sides import DirectionType
+from gridcore.sides import LONG, DirectionType
 
 if TYPE_CHECKING:
     from gridcore.position import PositionState
@@ -31,7 +31,7 @@ def calc_unrealised_pnl(
     direction: DirectionType, entry: Decimal, price: Decimal, size: Decimal
 ) -> Decimal:
     """Return the profit in USDT of `size` held from `entry` and valued at `price`."""
-    move = price - entry if direction is DirectionType.LONG else entry - price
+    move = price - entry if direction is LONG else entry - price
     return move * size
 
 
@@ -45,7 +45,7 @@ def calc_unrealised_pnl_pct(
     _check_price("entry", entry)
     _check_price("price", price)
     long_pct = (price - entry) / price * 100 * leverage
-    return long_pct if direction is DirectionType.LONG else -long_pct
+    return long_pct if direction is LONG else -long_pct
 
 
 def calc_position_value(size: Decimal, price: Decimal) -> Decimal:
@@ -189,8 +189,19 @@ def calc_fee_to_close(
     short; the part that the other leg hedges counts twice.
     """
     share = 1 / leg.leverage
-    factor = 1 - share if leg.direction is DirectionType.LONG else 1 + share
+    factor = 1 - share if leg.direction is LONG else 1 + share
     return (leg.size + hedged_size) * leg.entry_price * factor * taker_fee_rate
+
+
+def calc_pair_fees_to_close(
+    long: PositionState, short: PositionState, taker_fee_rate: Decimal = TAKER_FEE_RATE
+) -> Decimal:
+    """Return the reserve in USDT for closing both legs, as `calc_fee_to_close`."""
+    hedged = min(long.size, short.size)
+    fees = calc_fee_to_close(long, hedged, taker_fee_rate) if long.size else ZERO
+    if short.size:
+        fees += calc_fee_to_close(short, hedged, taker_fee_rate)
+    return fees
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,18 +245,21 @@ def calc_pair_margins(
 
 
 def calc_pair_initial_line(
-    long: PositionState, short: PositionState, *, taker_fee_rate: Decimal = TAKER_FEE_RATE
+    long: PositionState,
+    short: PositionState,
+    *,
+    taker_fee_rate: Decimal = TAKER_FEE_RATE,
+    fees_to_close: Decimal | None = None,
 ) -> tuple[Decimal, Decimal]:
     """Return (a, b) such that both legs together hold a + b x mark price of initial margin, USDT.
 
-    The same formula as `calc_pair_margins`, for whoever asks at many prices.
+    The same formula as `calc_pair_margins`, for whoever asks at many prices. `fees_to_close` is
+    `calc_pair_fees_to_close` where it is known already.
     """
-    hedged = min(long.size, short.size)
+    if fees_to_close is None:
+        fees_to_close = calc_pair_fees_to_close(long, short, taker_fee_rate)
     larger = long if long.size >= short.size else short
-    fees = sum(
-        (calc_fee_to_close(leg, hedged, taker_fee_rate) for leg in (long, short) if leg.size), ZERO
-    )
-    return fees, larger.size / larger.leverage
+    return fees_to_close, larger.size / larger.leverage
 
 
 def calc_order_margin(
@@ -263,7 +277,7 @@ def calc_order_margin(
     """
     notional = qty * price
     share = 1 / leverage
-    factor = 1 - share if direction is DirectionType.LONG else 1 + share
+    factor = 1 - share if direction is LONG else 1 + share
     return calc_initial_margin(notional, leverage) + notional * taker_fee_rate * (1 + factor)
 
 
@@ -274,6 +288,7 @@ def estimate_liquidation_prices(
     tiers: MMTiers,
     *,
     taker_fee_rate: Decimal = TAKER_FEE_RATE,
+    fees_to_close: Decimal | None = None,
 ) -> tuple[Decimal | None, Decimal | None]:
     """Return the liquidation prices (long, short) in USDT of a hedged pair in cross margin.
 
@@ -281,16 +296,16 @@ def estimate_liquidation_prices(
     the two legs. The price is where equity equals maintenance margin. Only the larger leg has one;
     equal legs have none, and neither has a long that would survive at price zero. The tier follows
     the value of the unhedged part at that price. Source of the formula: exchange fact sheet,
-    section 8, W = equity, F = both fees to close, D = deduction:
+    section 8, W = equity, F = both fees to close (given where they are known), D = deduction:
     net long  P = (L x El - S x Es - W + F - D) / ((L - S)(1 - MMR)),
     net short P = (W - L x El + S x Es - F + D) / ((S - L)(1 + MMR)).
     """
-    hedged = min(long.size, short.size)
     net = long.size - short.size
     if not net:
         return None, None
-    fees = calc_fee_to_close(long, hedged, taker_fee_rate) if long.size else ZERO
-    fees += calc_fee_to_close(short, hedged, taker_fee_rate) if short.size else ZERO
+    fees = fees_to_close
+    if fees is None:
+        fees = calc_pair_fees_to_close(long, short, taker_fee_rate)
     cost = long.size * long.entry_price - short.size * short.entry_price
     lower_limit = ZERO
     for tier in tiers.tiers:

@@ -15,7 +15,8 @@ from typing import Self, assert_never
 
 from gridcore.errors import ConfigError, GridcoreError
 from gridcore.pnl import calc_liq_ratio, calc_unrealised_pnl_pct
-from gridcore.sides import DirectionType, SideType
+from gridcore.quick_init import with_quick_init
+from gridcore.sides import BUY, LONG, SELL, SHORT, DirectionType, SideType
 
 __all__ = [
     "DirectionType",
@@ -35,6 +36,7 @@ HIGH_LIQ_FACTOR_SHORT = Decimal("0.95")
 NO_LIMIT = float("inf")
 
 
+@with_quick_init
 @dataclass(frozen=True, slots=True)
 class PositionState:
     """One leg of a hedge-mode symbol, as of the last account update.
@@ -107,7 +109,7 @@ class Position:
         self.last_rule: RiskRule | None = None
         self._multiplier = _ones()
         # liquidation price / last price beyond which the leg is at risk, and at high risk
-        if direction is DirectionType.LONG:
+        if direction is LONG:
             limit, factor = config.min_liq_ratio, HIGH_LIQ_FACTOR_LONG
         else:
             limit, factor = config.max_liq_ratio, HIGH_LIQ_FACTOR_SHORT
@@ -119,8 +121,8 @@ class Position:
         cls, long_config: RiskConfig, short_config: RiskConfig | None = None
     ) -> tuple[Position, Position]:
         """Return (long, short), linked; the short leg takes the long leg's config by default."""
-        long = cls(DirectionType.LONG, long_config)
-        short = cls(DirectionType.SHORT, short_config or long_config)
+        long = cls(LONG, long_config)
+        short = cls(SHORT, short_config or long_config)
         long.set_opposite(short)
         short.set_opposite(long)
         return long, short
@@ -133,7 +135,7 @@ class Position:
 
     def reset_amount_multiplier(self) -> None:
         """Set both multipliers of this leg to 1."""
-        self._multiplier[SideType.BUY] = self._multiplier[SideType.SELL] = 1.0
+        self._multiplier[BUY] = self._multiplier[SELL] = 1.0
 
     def set_amount_multiplier(self, side: SideType, mult: float) -> None:
         """Set (not multiply) the multiplier of one side; it must be above zero."""
@@ -177,7 +179,7 @@ class Position:
             raise GridcoreError(f"last_close is {last_close}; it must be above zero")
         if not position.size:
             return None
-        if self.direction is DirectionType.LONG:
+        if self.direction is LONG:
             self.reset_amount_multiplier()
             opposite.reset_amount_multiplier()
         rule = self.judge(position, opposite_position, last_close)
@@ -203,7 +205,7 @@ class Position:
             if rule is not None:
                 direction, side, mult = leg._effect(rule)
                 found[direction][side] = mult
-        return found[DirectionType.LONG], found[DirectionType.SHORT]
+        return found[LONG], found[SHORT]
 
     def edges(
         self, position: PositionState, opposite: PositionState | None = None
@@ -228,9 +230,10 @@ class Position:
         self, own: PositionState, other: PositionState, last_close: Decimal
     ) -> RiskRule | None:
         """Return the first rule that matches a leg that holds something; changes nothing."""
-        liquidation = self._liquidation_rule(calc_liq_ratio(own.liquidation_price, last_close))
-        if liquidation is not None:
-            return liquidation
+        if own.liquidation_price is not None:
+            rule = self._liquidation_rule(calc_liq_ratio(own.liquidation_price, last_close))
+            if rule is not None:
+                return rule
         if not other.size:
             return None  # every further rule compares the two legs
         margin, other_margin = float(own.margin), float(other.margin)
@@ -250,13 +253,13 @@ class Position:
 
     def _is_small(self, own: PositionState, other: PositionState, *, much: bool = False) -> bool:
         """Tell whether this leg is less than half, or `much` less (a fifth), of the other."""
-        if self.direction is DirectionType.LONG:
+        if self.direction is LONG:
             return float(own.size / other.size) < (0.20 if much else 0.5)
         return float(other.size / own.size) > (5 if much else 2)
 
     def _liquidation_rule(self, liq_ratio: Decimal) -> RiskRule | None:
         """Judge liquidation price / last price, exactly: the boundary itself is not yet beyond."""
-        if self.direction is DirectionType.LONG:
+        if self.direction is LONG:
             if liq_ratio > self._very_risky:
                 return RiskRule.HIGH_LIQUIDATION_RISK
             if liq_ratio > self._risky:
@@ -292,7 +295,7 @@ class Position:
 
 
 def _ones() -> dict[SideType, float]:
-    return {SideType.BUY: 1.0, SideType.SELL: 1.0}
+    return {BUY: 1.0, SELL: 1.0}
 
 
 PositionRiskManager = Position

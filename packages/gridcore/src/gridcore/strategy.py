@@ -144,9 +144,15 @@ class GridStrategy:
         return False
 
     def _on_ticker(self, event: TickerEvent) -> list[Intent]:
-        price, now = event.last_price, event.exchange_ts
         if event.symbol != self._symbol:
             raise InvalidEventError(f"{self.config.strat_id}: given a ticker of {event.symbol}")
+        return self.on_price(event.last_price, event.exchange_ts)
+
+    def on_price(self, price: Decimal, now: datetime) -> list[Intent]:
+        """Take what a ticker tells (price in USDT, above zero; UTC); return the intents.
+
+        For whoever feeds many tickers and has checked the prices already.
+        """
         if self.pass_quiet(price, now):
             return []
         self._now = now
@@ -461,8 +467,9 @@ def _highest_closing(wants: Iterable[Want]) -> dict[DirectionType, int]:
     highest: dict[DirectionType, int] = {}
     for want in wants:
         if isinstance(want, WantPlace) and want.closing:
-            known = highest.get(want.direction, 0)
-            highest[want.direction] = max(known, want.price_ticks)
+            direction, ticks = want.direction, want.price_ticks
+            if ticks > highest.get(direction, 0):
+                highest[direction] = ticks
     return highest
 
 
