@@ -19,7 +19,7 @@ from bybit_adapter import BybitAsyncClient, BybitRestClient
 from event_saver.main import EventSaver
 from event_saver.reconcile_account import AccountFeed, AccountSource
 from event_saver.writers import WriterSet
-from grid_db import CaptureStream, DatabaseFactory, GapStatus
+from grid_db import CaptureStream, DatabaseFactory, GapStatus, TenantScope
 
 LONG = "SAVER_LONG" in os.environ
 
@@ -145,13 +145,20 @@ async def test_a_range_that_is_longer_than_an_answer_is_fetched_in_full(
     source = AccountSource(database, writers, overlap_s=1.0, most_pages=1)
     with BybitRestClient(context.api_key, context.api_secret, context.place) as client:
         feed = AccountFeed(context.owner, frozenset(context.symbols), BybitAsyncClient(client))
-        executions = await source.fetch_executions(feed, start)
+        executed = await source.fetch_executions(feed, start)
         await source.fetch_orders(feed, start)
+        (batch,) = writers.executions.take(10_000)
+        with database.get_session() as session:
+            TenantScope(session, context.user_id).executions.bulk_insert(batch.records)
+        assert await source.fetch_executions(feed, start) == executed
+        assert writers.executions.buffered == 0  # what is stored is not stored again
     said = exchange.said
     assert len(said.executions["alice"]) > 100  # what a page has
-    assert {one.exec_id for one in executions} == said.executions["alice"]
-    (batch,) = writers.orders.take(10_000)
-    found = {one.order_id: one.status for one in batch.records}
+    assert {one.exec_id for one in batch.records} == said.executions["alice"]
+    assert executed == {(one.symbol, one.order_id) for one in batch.records}
+    assert all(one.closed_pnl is not None for one in batch.records if one.closed_size)
+    (orders,) = writers.orders.take(10_000)
+    found = {one.order_id: one.status for one in orders.records}
     assert found == {
         order_id: status
         for (name, order_id), status in latest(said.orders).items()
@@ -360,7 +367,7 @@ async def test_what_happened_before_anything_was_stored_is_found_at_the_next_sta
 async def test_executions_that_the_stream_lost_without_a_break_are_found_by_the_audit(
     world: Callable[..., Any],
 ) -> None:
-    exchange, saver, contexts, stored = world(per_s=60, config={"audit_interval": 1.0})
+    exchange, saver, contexts, stored = world(per_s=60, config={"audit_interval": 2.5})
     await begin(saver, contexts[:1])
     exchange.fault("lose", channel="private", probability=0.5)
     await stream(exchange, 1.0)

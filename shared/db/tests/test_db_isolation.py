@@ -100,6 +100,7 @@ PROBES: dict[str, Probe] = {
     ),
     "executions.bulk_insert": lambda s, i: s.executions.bulk_insert([i.execution()]),
     "executions.bulk_replace": lambda s, i: s.executions.bulk_replace([i.known_execution()]),
+    "executions.get_known": lambda s, i: s.executions.get_known(i.account, ["e1"]),
     "executions.exists_by_exec_id": lambda s, i: s.executions.exists_by_exec_id(i.account, "e1"),
     "executions.get_last_execution_ts": lambda s, i: s.executions.get_last_execution_ts(i.account),
     "executions.get_by_run_range": lambda s, i: s.executions.get_by_run_range(i.run),

@@ -95,6 +95,8 @@ def test_executions_by_run_and_by_account(database: DatabaseFactory, tenant: Ten
         repository = TenantScope(session, tenant.user_id).executions
         assert repository.bulk_insert(executions) == 4
         assert repository.exists_by_exec_id(tenant.account.id, "e3")
+        ids = [f"e{n}" for n in (*range(1_000, 2_000), 3)]
+        assert repository.get_known(tenant.account.id, ids) == {"e3"}
         assert repository.get_last_execution_ts(tenant.account.id) == NOW + 3 * HOUR
         assert repository.get_last_execution_ts(tenant.account.id, "BTCUSDT") == NOW + 2 * HOUR
         assert repository.get_last_execution_ts(tenant.account.id, "XRPUSDT") is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -23,14 +23,15 @@ from event_saver.background import in_thread
 from event_saver.owner import Owner
 from event_saver.writers import WriterSet
 from event_saver.writers.records import as_update
-from grid_db import DatabaseFactory, TenantScope
+from grid_db import DatabaseFactory, GridDbError, TenantScope
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 AHEAD = timedelta(minutes=1)  # the exchange's clock may be before this machine's
-MOST_PAGES = 100  # of one answer; a range that has more is asked for in halves
+# A range that has more is asked for in halves, so that memory holds a part of a long one at a time.
+MOST_PAGES = 20
 SHORTEST = timedelta(milliseconds=10)  # a range that is not halved any more
 MOST_LOOKUPS = 500
 
@@ -44,22 +45,24 @@ class AccountFeed:
     client: BybitAsyncClient
 
 
-async def _whole(
+async def _parts(
     ask: Callable[[datetime, datetime], Awaitable[Listing[T]]], start: datetime, end: datetime
-) -> list[T]:
-    """Return all rows of a range, some perhaps twice.
+) -> AsyncIterator[Sequence[T]]:
+    """Yield the rows of a range, an answer at a time, some perhaps twice.
 
-    The exchange gives the newest first, so an answer that was cut off lacks the oldest, and the
-    range is asked for again in halves.
+    An answer that was cut off does not tell what it lacks (executions come newest first, of orders
+    nothing is said), so its range is asked for again in halves.
     """
     listing = await ask(start, end)
-    if not listing.is_truncated:
-        return list(listing.rows)
-    if end - start <= SHORTEST:
-        log.error("more happened from %s to %s than the exchange lists", start, end)
-        return list(listing.rows)
+    if not listing.is_truncated or end - start <= SHORTEST:
+        if listing.is_truncated:
+            log.error("more happened from %s to %s than the exchange lists", start, end)
+        yield listing.rows
+        return
     middle = start + (end - start) / 2
-    return [*await _whole(ask, start, middle), *await _whole(ask, middle, end)]
+    for half in ((start, middle), (middle, end)):
+        async for rows in _parts(ask, *half):
+            yield rows
 
 
 class AccountSource:
@@ -77,28 +80,51 @@ class AccountSource:
         self._database = database
         self._writers = writers
 
-    async def fetch_executions(self, feed: AccountFeed, start: datetime) -> list[Execution]:
-        """Fetch all executions since `start`, all pages; return them. Raises BybitError."""
+    async def fetch_executions(self, feed: AccountFeed, start: datetime) -> set[tuple[str, str]]:
+        """Fetch all executions since `start`; return (symbol, order id) of their orders.
+
+        Raises BybitError.
+        """
         begin = start - self._overlap
+        orders = set()
 
         def ask(first: datetime, last: datetime) -> Awaitable[Listing[Execution]]:
             return feed.client.get_executions_all(start=first, end=last, max_pages=self._most_pages)
 
-        rows = await _whole(ask, begin, max(begin, datetime.now(UTC)) + AHEAD)
-        found = [one for one in rows if one.symbol in feed.symbols]
-        found = await self._with_closed_pnl(feed, found, begin)
-        self._add(StreamKind.EXECUTION, found, feed)
-        return found
+        async for rows in _parts(ask, begin, max(begin, datetime.now(UTC)) + AHEAD):
+            found = [one for one in rows if one.symbol in feed.symbols]
+            orders |= {(one.symbol, one.order_id) for one in found if one.order_id}
+            unknown = await self._not_stored(feed, found)
+            self._add(StreamKind.EXECUTION, await self._with_closed_pnl(feed, unknown), feed)
+        return orders
+
+    async def _not_stored(
+        self, feed: AccountFeed, executions: Sequence[Execution]
+    ) -> Sequence[Execution]:
+        """Leave out what is stored: most of it, as a rule, and the ledger need not be asked."""
+
+        def look() -> set[str]:
+            with self._database.get_session() as session:
+                scope = TenantScope(session, feed.owner.user_id)
+                ids = [one.exec_id for one in executions]
+                return scope.executions.get_known(feed.owner.account_id, ids)
+
+        try:
+            known = await in_thread(look)
+        except GridDbError:
+            return executions  # the writers wait for the database, and it knows duplicates
+        return [one for one in executions if one.exec_id not in known]
 
     async def _with_closed_pnl(
-        self, feed: AccountFeed, executions: list[Execution], start: datetime
-    ) -> list[Execution]:
+        self, feed: AccountFeed, executions: Sequence[Execution]
+    ) -> Sequence[Execution]:
         """Add the realised profit, which the list of executions leaves out, from the ledger."""
-        if not any(one.closed_size and one.closed_pnl is None for one in executions):
+        times = [one.time for one in executions if one.closed_size and one.closed_pnl is None]
+        if not times:
             return executions
         try:
             entries = await feed.client.get_transaction_log(
-                start=start, end=datetime.now(UTC) + AHEAD, entry_type="TRADE"
+                start=min(times) - self._overlap, end=max(times) + AHEAD, entry_type="TRADE"
             )
         except BybitError:
             return executions  # a figure that reports can do without
@@ -111,36 +137,36 @@ class AccountSource:
         ]
 
     async def fetch_orders(
-        self, feed: AccountFeed, start: datetime, executions: Iterable[Execution] = ()
+        self, feed: AccountFeed, start: datetime, executed: Collection[tuple[str, str]] = ()
     ) -> None:
         """Fetch the present state of every order that may have changed since `start`.
 
         Those that are open, those created since, those that the database believes open, and
-        those of `executions`. The exchange tells the last state of an order only. Raises
-        BybitError and GridDbError.
+        those of `executed` (symbol, order id). The exchange tells the last state of an order only.
+        Raises BybitError and GridDbError.
         """
-        orders = {one.order_id: one for one in await feed.client.get_open_orders()}
+        begin = start - self._overlap
+        seen: set[str] = set()
+
+        def add(rows: Iterable[Order]) -> None:
+            found = [one for one in rows if one.symbol in feed.symbols]
+            seen.update(one.order_id for one in found)
+            self._add(StreamKind.ORDER, found, feed)
 
         def ask(first: datetime, last: datetime) -> Awaitable[Listing[Order]]:
             return feed.client.get_order_history(start=first, end=last, max_pages=self._most_pages)
 
-        begin = start - self._overlap
-        history = await _whole(ask, begin, max(begin, datetime.now(UTC)) + AHEAD)
-        orders |= {one.order_id: one for one in history}
+        add(await feed.client.get_open_orders())
+        async for rows in _parts(ask, begin, max(begin, datetime.now(UTC)) + AHEAD):
+            add(rows)
         wanted = await in_thread(lambda: self._believed_open(feed))
-        wanted |= {(one.symbol, one.order_id) for one in executions if one.order_id}
-        unknown = sorted(key for key in wanted if key[1] not in orders)
+        unknown = sorted(key for key in wanted.union(executed) if key[1] not in seen)
         if len(unknown) > MOST_LOOKUPS:
             log.warning("%d orders to look up; the rest follows later", len(unknown))
         for symbol, order_id in unknown[:MOST_LOOKUPS]:
             order = await feed.client.find_order(OrderKey(symbol=symbol, order_id=order_id))
             if order is not None:
-                orders[order_id] = order
-        self._add(
-            StreamKind.ORDER,
-            [one for one in orders.values() if one.symbol in feed.symbols],
-            feed,
-        )
+                add([order])
 
     def _believed_open(self, feed: AccountFeed) -> set[tuple[str, str]]:
         with self._database.get_session() as session:

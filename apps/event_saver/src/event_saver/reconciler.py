@@ -158,8 +158,8 @@ class GapReconciler:
         await self._fetch_run(feed, start if last is None else min(start, last))
 
     async def _fetch_run(self, feed: AccountFeed, start: datetime) -> None:
-        executions = await self._accounts.fetch_executions(feed, start)
-        await self._accounts.fetch_orders(feed, start, executions)
+        executed = await self._accounts.fetch_executions(feed, start)
+        await self._accounts.fetch_orders(feed, start, executed)
 
     def _note_trouble(self, feed: AccountFeed, stretch: Stretch, trouble: str | None) -> None:
         if trouble is None:
@@ -255,9 +255,9 @@ class GapReconciler:
             if gap.stream in STATES or feed is None:
                 return gap.status, gap.reason
             async with self._lock(feed.owner.account_id):
-                executions = await self._accounts.fetch_executions(feed, gap.gap_start)
+                executed = await self._accounts.fetch_executions(feed, gap.gap_start)
                 if gap.stream is CaptureStream.ORDERS:
-                    await self._accounts.fetch_orders(feed, gap.gap_start, executions)
+                    await self._accounts.fetch_orders(feed, gap.gap_start, executed)
         except _TROUBLE as error:
             return gap.status, f"{gap.reason.partition('; ')[0]}; {error}"
         return GapStatus.FILLED, f"{gap.reason.partition('; ')[0]}; fetched later"

@@ -1,6 +1,6 @@
 """Private executions of one user's accounts."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -17,6 +17,8 @@ from grid_db.values import id_text
 _BULK = BulkTable(
     PrivateExecutionRow, PrivateExecutionRecord, ("account_id", "exec_id"), owned=True
 )
+
+_MOST_IDS = 500  # of one statement; SQLite takes 32,766 parameters, and plans grow with them
 
 
 class PrivateExecutionRepository(TenantRepository[PrivateExecutionRecord]):
@@ -48,6 +50,16 @@ class PrivateExecutionRepository(TenantRepository[PrivateExecutionRecord]):
         columns = self._rows.columns
         account = id_text(account_id, "account_id")
         return self._rows.exists(columns.account_id == account, columns.exec_id == exec_id)
+
+    def get_known(self, account_id: str | UUID, exec_ids: Sequence[str]) -> set[str]:
+        """Return those of the ids that are stored."""
+        columns = self._rows.columns
+        account = id_text(account_id, "account_id")
+        known: set[str] = set()
+        for first in range(0, len(exec_ids), _MOST_IDS):
+            wanted = columns.exec_id.in_(exec_ids[first : first + _MOST_IDS])
+            known |= self._rows.values(columns.exec_id, columns.account_id == account, wanted)
+        return known
 
     def get_last_execution_ts(
         self, account_id: str | UUID, symbol: str | None = None

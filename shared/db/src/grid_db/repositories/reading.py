@@ -68,6 +68,10 @@ class RowReader(Generic[Record]):
         """Return one value over the rows that meet `conditions`."""
         return self.session.scalar(select(what).where(*self._mine, *conditions))
 
+    def values(self, what: ColumnElement[Any], *conditions: ColumnElement[bool]) -> set[Any]:
+        """Return the different values over the rows that meet `conditions`."""
+        return set(self.session.scalars(select(what).where(*self._mine, *conditions)))
+
     def exists(self, *conditions: ColumnElement[bool]) -> bool:
         """Tell whether a row meets `conditions`."""
         query = select(self.columns.id).where(*self._mine, *conditions).limit(1)
