@@ -19,7 +19,7 @@ SEEDS = int(os.environ.get("SIMULATION_SEEDS", "16"))
 CHUNK = 4
 MINUTES = 6.0
 
-pytestmark = pytest.mark.simulation
+pytestmark = [pytest.mark.simulation, pytest.mark.untraced]
 
 
 def storm(seed: int, **how: object) -> StormReport:

@@ -32,6 +32,7 @@ from gridcore import (
 from testkit.backtests import TIERS, fill_model, instrument, simulate, strategy_config
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "real"
+pytestmark = pytest.mark.untraced
 MODELS = ("strict_cross", "touch", "queue")
 
 

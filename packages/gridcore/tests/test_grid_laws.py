@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from gridcore import Grid, GridConfig, GridError, GridSideType
 
+pytestmark = pytest.mark.untraced
+
 BUY, SELL, WAIT = GridSideType.BUY, GridSideType.SELL, GridSideType.WAIT
 LAWS = settings(max_examples=150, deadline=None, derandomize=True)
 TICK_SIZES = st.sampled_from(["1", "0.5", "0.1", "0.10", "0.01", "0.0001", "1E-7"]).map(Decimal)

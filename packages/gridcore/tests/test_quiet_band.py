@@ -22,6 +22,8 @@ from gridcore import (
 )
 from testkit.builders import execution, ticker
 
+pytestmark = pytest.mark.untraced
+
 LAWS = settings(max_examples=400, deadline=None, derandomize=True)
 PATHS = settings(max_examples=30, deadline=None, derandomize=True)
 SEEDS = st.integers(0, 10**9)

@@ -13,6 +13,8 @@ from testkit.parity_numbers import QtyCase, compare_searched_multipliers
 from testkit.parity_report import READINGS, Deviation, Report, Tally
 from testkit.parity_steps import EnginePair, World
 
+pytestmark = pytest.mark.untraced
+
 BTC = built_in_contracts()[0]
 
 
