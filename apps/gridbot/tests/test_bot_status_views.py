@@ -245,24 +245,69 @@ def test_the_texts_of_the_commands() -> None:
     assert "stopping" in status_text(empty, NOW)
 
 
-def drawn(shown: BotSnapshot, around: int = 5) -> str:
-    console = Console(file=io.StringIO(), width=140, record=True)
-    console.print(render(shown, NOW, around))
-    return console.export_text()
+def drawn(shown: BotSnapshot, width: int = 80, height: int = 60) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, record=True)
+    console.print(render(shown, NOW, height))
+    return console.export_text().splitlines()
+
+
+def of_levels(lines: list[str]) -> list[str]:
+    return [line for line in lines if re.search(r"│ +60[0-9]00 ", line)]
 
 
 def test_the_live_view_shows_the_grid_around_the_price() -> None:
-    text = drawn(snapshot(), around=3)
-    rows = [line for line in text.splitlines() if "Sell" in line or "Buy" in line or "▶" in line]
-    assert len([row for row in rows if re.search(r"\b60[1-3]00\b", row)]) == 3
-    assert not any("60400" in row for row in rows)
-    market = next(index for index, row in enumerate(rows) if "▶ 60000.1" in row)
-    assert "60100" in rows[market - 1]
-    assert "Sell 0.001 opens" in rows[market - 1]
-    assert "Sell 0.001 closes" in rows[market - 2]
+    lines = drawn(snapshot())
+    assert [re.findall(r"60\d00", line)[0] for line in of_levels(lines)] == [
+        "60500", "60400", "60300", "60200", "60100", "60000",
+    ]  # fmt: skip
+    market = next(index for index, line in enumerate(lines) if "▶ 60000.1" in line)
+    assert "0.001 open" in lines[market - 1]
+    assert "0.001 close" in lines[market - 2]
+    assert "Wait" in lines[market + 1]
+    text = "\n".join(lines)
     assert "blocked (paused)" in text
     assert "held by pause" in text
     assert "+14.50" in text
+    assert "0.01 at 59000" in text
+
+
+def test_the_live_view_fits_a_small_terminal_without_breaking_lines() -> None:
+    shown = snapshot()
+    long = replace(
+        shown.strategies[0].long,
+        size=Decimal("0.016"), entry_price=Decimal("64922.15714286"),
+        unrealised_pnl=Decimal("-12.25"),
+    )  # fmt: skip
+    orders = tuple(order(60100, SideType.SELL, closing=closing) for closing in (True, False))
+    first, second = shown.strategies
+    busy = replace(
+        shown,
+        strategies=(replace(first, long=long, orders=orders), replace(second, long=long)),
+    )
+    lines = drawn(busy, height=24)
+    assert any("0.001 close 0.001 open" in line for line in lines)
+    assert len(lines) <= 23  # the last line of a terminal is the cursor's
+    assert len(of_levels(lines)) == 4
+    assert sum("0.016 at 64922.16" in line and "-12.25" in line for line in lines) == 2
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_many_strategies_have_a_line_each() -> None:
+    shown = snapshot()
+    many = tuple(replace(shown.strategies[0], strat_id=f"s{n}") for n in range(10))
+    lines = drawn(replace(shown, strategies=many), height=24)
+    assert len(lines) <= 23
+    rows = [line.split() for line in lines if line.strip().startswith("s")]
+    assert rows[1:] == [
+        [f"s{n}", "60000.1", "3", "s", "blocked", "0.01", "0", "3", "6", "+14.50"]
+        for n in range(10)
+    ]
+
+
+def test_an_order_that_is_not_what_its_level_wants_shows_its_side() -> None:
+    odd = replace(snapshot().strategies[0], orders=(order(60100, SideType.BUY),))
+    lines = drawn(replace(snapshot(), strategies=(odd,)))
+    assert "Buy 0.001 open" in next(line for line in lines if " 60100 " in line)
 
 
 def test_the_live_view_draws_over_itself() -> None:
@@ -271,7 +316,9 @@ def test_the_live_view_draws_over_itself() -> None:
         view.show(snapshot(), NOW)
         view.show(replace(snapshot(), accounts=()), NOW)
     assert "BTCUSDT" in out.getvalue()
-    assert drawn(replace(snapshot(), strategies=()))
+    away = replace(snapshot().accounts[0], is_connected=False)
+    shown = drawn(replace(snapshot(), accounts=(away,), strategies=()))
+    assert shown[0].startswith("main (paper) NOT CONNECTED")
 
 
 def test_the_summary_ties_to_the_figures() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -12,11 +13,13 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from gridbot.snapshot import BotSnapshot, Health, OrderSnapshot, StrategySnapshot
-from gridbot.texts import UNKNOWN, age, net_of, number, usdt
+from gridbot.snapshot import BotSnapshot, Health, LegSnapshot, OrderSnapshot, StrategySnapshot
+from gridbot.texts import UNKNOWN, age, average_price, net_of, number, usdt
 from gridcore import DirectionType, GridSideType
 
-AROUND = 5  # levels shown on each side of the price
+MOST_AROUND = 5  # levels shown on each side of the price
+LEAST_LINES = 10  # of a panel: its border and the figures
+LADDER_EXTRAS = 4  # lines of a panel beside the levels: border, head, market
 _COLOURS = {
     Health.HEALTHY: "green",
     Health.DEGRADED: "yellow",
@@ -28,8 +31,7 @@ _COLOURS = {
 class LiveView:
     """Use as a context on a terminal; `show` draws a snapshot over the one before it."""
 
-    def __init__(self, console: Console | None = None, *, around: int = AROUND) -> None:
-        self._around = around
+    def __init__(self, console: Console | None = None) -> None:
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> LiveView:
@@ -41,29 +43,38 @@ class LiveView:
 
     def show(self, snapshot: BotSnapshot, now: datetime) -> None:
         """Draw a snapshot; `now` gives the ages."""
-        self._live.update(render(snapshot, now, self._around), refresh=True)
+        self._live.update(render(snapshot, now, self._live.console.height), refresh=True)
 
 
-def render(snapshot: BotSnapshot, now: datetime, around: int = AROUND) -> RenderableType:
-    """Return a snapshot as something that rich can draw."""
-    parts: list[RenderableType] = [_head(snapshot, now)]
-    parts += [_panel(one, now, around) for one in snapshot.strategies]
-    return Group(*parts)
+def render(snapshot: BotSnapshot, now: datetime, height: int) -> RenderableType:
+    """Return a snapshot as something that rich can draw, in at most `height` lines.
+
+    Where the panels of all strategies do not fit, each gets one line.
+    """
+    strategies = snapshot.strategies
+    lines = (height - len(snapshot.accounts) - 1) // max(1, len(strategies))
+    if lines < LEAST_LINES:
+        return Group(_head(snapshot, now), _overview(strategies, now))
+    around = min(MOST_AROUND, (lines - LADDER_EXTRAS) // 2)
+    return Group(_head(snapshot, now), *(_panel(one, now, around) for one in strategies))
 
 
 def _head(snapshot: BotSnapshot, now: datetime) -> RenderableType:
-    table = Table.grid(padding=(0, 3))
+    table = Table.grid(padding=(0, 2))
     running = age((now - snapshot.started_at).total_seconds())
     for account in snapshot.accounts:
-        stream = Text("connected", "green") if account.is_connected else Text("no stream", "red")
+        name = Text(f"{account.name} ({account.environment})", "bold")
+        if not account.is_connected:
+            name.append(" NOT CONNECTED", "bold red")
         table.add_row(
-            Text(f"{account.name} ({account.environment})", "bold"),
-            stream,
+            name,
             f"wallet {usdt(account.wallet_balance)}",
             f"equity {usdt(account.equity)}",
-            f"available {usdt(account.available_balance)}",
-            f"running {running}",
+            f"free {usdt(account.available_balance)}",
+            f"for {running}",
         )
+    for column in table.columns:
+        column.no_wrap = True
     return table
 
 
@@ -75,16 +86,43 @@ def _panel(one: StrategySnapshot, now: datetime, around: int) -> Panel:
         f"tick {age(one.tick_age_s(now))} ago ",
         (one.health.value + (" (paused)" if one.is_paused else ""), colour),
     )
-    body = Table.grid(padding=(0, 4))
+    body = Table.grid(padding=(0, 2))
     body.add_row(_ladder(one, around), _figures(one))
-    reasons = Text("; ".join(one.reasons), colour)
-    return Panel(Group(body, reasons) if one.reasons else body, title=title, title_align="left")
+    # below it a line of reasons would change the height
+    subtitle = Text("; ".join(one.reasons), colour) if one.reasons else None
+    return Panel(body, title=title, title_align="left", subtitle=subtitle, subtitle_align="left")
+
+
+def _overview(strategies: Sequence[StrategySnapshot], now: datetime) -> Table:
+    table = Table(
+        "strategy", "price", "tick", "health", "long", "short", "orders", "fills", "net",
+        box=None, padding=(0, 1),
+    )  # fmt: skip
+    for column in table.columns:
+        column.no_wrap = True
+    for one in strategies:
+        table.add_row(
+            Text(one.strat_id, "bold"),
+            Text(number(one.last_price), "cyan"),
+            age(one.tick_age_s(now)),
+            Text(one.health.value, _COLOURS[one.health]),
+            number(one.long.size),
+            number(one.short.size),
+            str(len(one.orders)),
+            str(one.counts.fills),
+            _money(one.pnl.net),
+        )
+    return table
 
 
 def _ladder(one: StrategySnapshot, around: int) -> Table:
     """Return the levels around the price, highest first, with what rests on each."""
-    table = Table("price", "grid", "long leg", "short leg", box=None, padding=(0, 1))
+    table = Table(
+        "price", "grid", "long leg", "short leg", box=None, padding=(0, 1, 0, 0), pad_edge=False
+    )
     table.columns[0].justify = "right"
+    for column in table.columns:
+        column.no_wrap = True
     orders: dict[Decimal, list[OrderSnapshot]] = defaultdict(list)
     for order in one.orders:
         orders[order.price].append(order)
@@ -96,7 +134,7 @@ def _ladder(one: StrategySnapshot, around: int) -> Table:
         below = [price for price in prices if price <= market]
         for price in above[-around:]:
             table.add_row(*_rung(price, sides.get(price), orders[price]))
-        table.add_row(Text(f"▶ {number(market)}", "bold cyan"), Text("market", "cyan"), "", "")
+        table.add_row(Text(f"▶ {number(market)}", "bold cyan"), "", "", "")
         prices = below
     for price in prices[:around]:
         table.add_row(*_rung(price, sides.get(price), orders[price]))
@@ -108,34 +146,36 @@ def _rung(
 ) -> tuple[RenderableType, ...]:
     cells = []
     for direction in DirectionType:
-        texts = [
-            f"{order.side} {number(order.leaves_qty)} {'closes' if order.reduce_only else 'opens'}"
-            for order in orders
-            if order.direction is direction
-        ]
-        cells.append(", ".join(texts))
+        mine = [order for order in orders if order.direction is direction]
+        cells.append(", ".join(_order(order, side) for order in mine))
     colour = {"Buy": "green", "Sell": "red"}.get(side.value if side else "", "dim")
     return number(price), Text(side.value if side else UNKNOWN, colour), *cells
 
 
+def _order(order: OrderSnapshot, wanted: GridSideType | None) -> str:
+    """Return quantity and purpose; the side stands there where the level does not tell it."""
+    side = "" if wanted is not None and wanted.value == order.side else f"{order.side} "
+    return f"{side}{number(order.leaves_qty)} {'close' if order.reduce_only else 'open'}"
+
+
 def _figures(one: StrategySnapshot) -> Table:
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid(padding=(0, 1))
     for leg in (one.long, one.short):
-        table.add_row(
-            Text(leg.direction.value, "bold"),
-            f"{number(leg.size)} at {number(leg.entry_price)}" if leg.size else "nothing",
-            _money(leg.unrealised_pnl) if leg.size else "",
-        )
+        table.add_row(Text(leg.direction.value, "bold"), *_leg(leg))
     closing = sum(order.reduce_only for order in one.orders)
     table.add_row("orders", f"{len(one.orders) - closing} open, {closing} close", "")
-    table.add_row(
-        "placed", f"{one.counts.placed}, cancelled {one.counts.cancelled}",
-        f"fills {one.counts.fills}",
-    )  # fmt: skip
+    table.add_row("placed", f"{one.counts.placed}, cancelled {one.counts.cancelled}", "")
+    table.add_row("fills", str(one.counts.fills), "")
     table.add_row("realised", "", _money(one.pnl.realised))
     table.add_row("fees", "", usdt(one.pnl.fees))
     table.add_row(Text("net", "bold"), "", _money(one.pnl.net))
     return table
+
+
+def _leg(leg: LegSnapshot) -> tuple[RenderableType, RenderableType]:
+    if not leg.size:
+        return "nothing", ""
+    return f"{number(leg.size)} at {average_price(leg.entry_price)}", _money(leg.unrealised_pnl)
 
 
 def _money(value: Decimal | None) -> Text:
@@ -166,7 +206,7 @@ def _summary_of(one: StrategySnapshot) -> list[str]:
     )
     legs = ", ".join(
         f"{leg.direction} {number(leg.size)}"
-        + (f" at {number(leg.entry_price)}" if leg.size else "")
+        + (f" at {average_price(leg.entry_price)}" if leg.size else "")
         for leg in (one.long, one.short)
     )
     profit = (

@@ -38,6 +38,14 @@ def number(value: Decimal | None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def average_price(value: Decimal | None) -> str:
+    """Return an average price to seven figures: a mean has more digits than anybody reads."""
+    if value is None:
+        return UNKNOWN
+    figures = value.quantize(Decimal(1).scaleb(value.adjusted() - 6))
+    return number(figures)
+
+
 def age(seconds: float | None) -> str:
     """Return how long ago something was."""
     if seconds is None:
@@ -97,7 +105,7 @@ def _leg_line(leg: LegSnapshot) -> str:
         return f"  {leg.direction}: nothing"
     ratio = UNKNOWN if leg.margin_ratio is None else f"{leg.margin_ratio:.2f}"
     return (
-        f"  {leg.direction}: {number(leg.size)} at {number(leg.entry_price)}, PnL"
+        f"  {leg.direction}: {number(leg.size)} at {average_price(leg.entry_price)}, PnL"
         f" {usdt(leg.unrealised_pnl, signed=True)} USDT, liquidation"
         f" {number(leg.liquidation_price)}, value/wallet {ratio}"
     )
