@@ -49,6 +49,29 @@ class PoolClosedError(RuntimeError):
     """The pool was closed before the call began."""
 
 
+class _Worker:
+    """One thread, and how it is woken: alone, and with its job in hand.
+
+    A condition that all threads wait at would wake all of them for every job, and each would want
+    the interpreter's lock while the one that has work to do waits for it.
+    """
+
+    __slots__ = ("_parked", "job")
+
+    def __init__(self) -> None:
+        self.job: Job | None = None
+        self._parked = threading.Lock()
+        self._parked.acquire()
+
+    def park(self) -> None:
+        """Wait until somebody calls `wake`; once for each call."""
+        self._parked.acquire()
+
+    def wake(self) -> None:
+        """Let the thread go on; its `job` says with what, None ends it."""
+        self._parked.release()
+
+
 class DaemonPool:
     """At most `workers` (4 or more) calls at once, most urgent first. Thread-safe."""
 
@@ -64,8 +87,9 @@ class DaemonPool:
             Priority.QUERY: workers // 2,
         }
         self._name = name
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._waiting: list[Job] = []
+        self._idle: list[_Worker] = []  # the one that worked last is the next to work
         self._running: Counter[int] = Counter()
         self._threads = 0  # those that serve
         self._abandoned = 0  # those that a call keeps which was given up
@@ -76,23 +100,16 @@ class DaemonPool:
         """Queue a call from a running event loop; await the job's future for its outcome."""
         loop = asyncio.get_running_loop()
         job = Job(int(priority), next(self._numbers), call, loop, loop.create_future())
-        with self._changed:
+        with self._lock:
             if self._is_closed:
                 raise PoolClosedError("the pool is closed")
             heapq.heappush(self._waiting, job)
-            if self._threads < self._workers:
-                self._add_thread()
-            self._changed.notify_all()
+            self._dispatch()
         return job
-
-    def _add_thread(self) -> None:
-        name = f"{self._name}-{self._threads}"
-        self._threads += 1
-        threading.Thread(target=self._work, name=name, daemon=True).start()
 
     def withdraw(self, job: Job) -> bool:
         """Take a job back; False when its call has begun and cannot be."""
-        with self._changed:
+        with self._lock:
             if job.has_started:
                 return False
             if job in self._waiting:
@@ -102,7 +119,7 @@ class DaemonPool:
 
     def abandon(self, job: Job) -> None:
         """Give up a call that hangs: its place goes to others, its thread ends when it returns."""
-        with self._changed:
+        with self._lock:
             if not job.has_started or job.is_over or job.is_abandoned or self._is_closed:
                 return
             if self._abandoned >= _MOST_ABANDONED:
@@ -112,52 +129,80 @@ class DaemonPool:
             self._abandoned += 1
             self._running[job.priority] -= 1
             self._threads -= 1
-            self._add_thread()
-            self._changed.notify_all()
+            self._dispatch()
 
     def close(self) -> None:
         """Begin no further call; those that wait fail, those under way are not waited for."""
-        with self._changed:
+        with self._lock:
             self._is_closed = True
             dropped, self._waiting = self._waiting, []
-            self._changed.notify_all()
+            idle, self._idle = self._idle, []
+            for worker in idle:
+                worker.wake()
         for job in dropped:
             self._tell(job, None, PoolClosedError("the pool was closed before the call began"))
 
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                while (job := self._next()) is None:
-                    if self._is_closed:
-                        return
-                    self._changed.wait()
-                job.begun = time.monotonic()
-                self._running[job.priority] += 1
+    def _dispatch(self) -> None:
+        """Give what may begin to threads; with the lock held."""
+        while (self._idle or self._threads < self._workers) and (job := self._next()) is not None:
+            if self._idle:
+                worker = self._idle.pop()
+                worker.job = job
+                worker.wake()
+            else:
+                worker = _Worker()
+                worker.job = job
+                name = f"{self._name}-{self._threads}"
+                self._threads += 1
+                threading.Thread(target=self._work, args=(worker,), name=name, daemon=True).start()
+
+    def _work(self, worker: _Worker) -> None:
+        while (job := worker.job) is not None:
+            worker.job = None
             result, error = None, None
             try:
                 result = job.call()
             except BaseException as failure:  # noqa: BLE001 -- it belongs to whoever awaits the call
                 error = failure
-            with self._changed:
-                job.is_over = True
-                if job.is_abandoned:
-                    self._abandoned -= 1
-                else:
-                    self._running[job.priority] -= 1
-                    self._changed.notify_all()
             self._tell(job, result, error)
-            if job.is_abandoned:
-                return  # another thread has taken the place of this one
+            is_replaced = self._end(job)
             del job, result, error
+            if is_replaced or not self._go_on(worker):
+                return
+            worker.park()
+
+    def _end(self, job: Job) -> bool:
+        """Note that a call is over; True where another thread has taken the place of this one."""
+        with self._lock:
+            job.is_over = True
+            if job.is_abandoned:
+                self._abandoned -= 1
+                return True
+            self._running[job.priority] -= 1
+            return False
+
+    def _go_on(self, worker: _Worker) -> bool:
+        """Take the next job, or stand by; False when the pool is closed."""
+        with self._lock:
+            if self._is_closed:
+                return False
+            worker.job = self._next()
+            if worker.job is None:
+                self._idle.append(worker)
+            else:
+                worker.wake()  # itself: it parks at once
+            self._dispatch()
+            return True
 
     def _next(self) -> Job | None:
         """Take the most urgent job whose kind may have another thread, None if there is none."""
         for job in sorted(self._waiting):
-            if not self._has_room(job.priority):
-                continue
-            self._waiting.remove(job)
-            heapq.heapify(self._waiting)
-            return job
+            if self._has_room(job.priority):
+                self._waiting.remove(job)
+                heapq.heapify(self._waiting)
+                job.begun = time.monotonic()
+                self._running[job.priority] += 1
+                return job
         return None
 
     def _has_room(self, priority: int) -> bool:
