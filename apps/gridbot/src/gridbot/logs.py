@@ -28,6 +28,7 @@ OUR_PACKAGES = (
 )  # fmt: skip
 WAITING_LINES = 20_000
 COMPLAIN_EVERY_S = 60.0
+GATHER_S = 0.1
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -126,13 +127,17 @@ class _Background(logging.Handler):
                 self._dropped += 1
                 return
             self._waiting.append(record)
-            self._changed.notify()
+            if len(self._waiting) == 1:
+                self._changed.notify()
 
     def _run(self) -> None:
         while True:
             with self._changed:
                 while not self._waiting and not self._is_closing:
                     self._changed.wait()
+                # What is decided in one moment is written in one go, and not while its orders
+                # are on their way out of the same process.
+                self._changed.wait_for(lambda: self._is_closing, GATHER_S)
                 records, self._waiting = self._waiting, deque()
                 dropped, self._dropped = self._dropped, 0
                 is_last = self._is_closing

@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 log = logging.getLogger(__name__)
 
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+
 
 class StateStore(Protocol):
     """Keeps the snapshot of a strategy."""
@@ -52,14 +54,24 @@ class StateFiles:
 
     def save(self, strat_id: str, saved_at: datetime, snapshot: Mapping[str, Any]) -> None:
         """Keep a snapshot. Raises OSError."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(strat_id)
         content = json.dumps({"saved_at": saved_at.isoformat(), "snapshot": snapshot})
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(content)
-        # not forced to the disk: a process that is killed loses nothing, and the loop waits less
-        temporary.replace(path)
+        temporary = f"{self.folder}/.{path.name}.{os.getpid()}.tmp"
+        # Not forced to the disk: a process that is killed loses nothing, and the loop waits less.
+        # As few calls as there can be: at each the event loop hands the interpreter over to any
+        # other thread that wants it, and this happens before the orders leave.
+        try:
+            handle = os.open(temporary, _NEW_FILE, 0o644)
+        except FileNotFoundError:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(temporary, _NEW_FILE, 0o644)
+        try:
+            left = memoryview(content.encode())
+            while left:
+                left = left[os.write(handle, left) :]
+        finally:
+            os.close(handle)
+        os.replace(temporary, path)
 
     def _path(self, strat_id: str) -> Path:
         return self.folder / f"{strat_id}.json"
