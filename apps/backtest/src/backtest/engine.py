@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["BacktestEngine", "FundingSimulator", "SymbolRuns", "run_columns"]
 
 US_PER_S = 1_000_000
+RECORDS_PER_COLLECTION = 200_000
 MOST_SAMPLES = 20_000  # of the equity curve
 SAMPLE_INTERVALS_S = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 86_400)
 
@@ -219,13 +222,25 @@ def run_columns(
         runners.append(BacktestRunner(strategy, account, pair, model, config.latency_ms * 1000))
     funding = _funding(config, columns, contract)
     simulation = Simulation(account, runners, Timeline(columns), funding, progress)
-    if config.exact_ticks:
-        simulation.run_exact()
-    else:
-        simulation.run_jumping()
-    if config.wind_down is WindDownMode.CLOSE_ALL:
-        simulation.close_all()
-    return _session(config, contract, simulation, funding, fingerprint, started)
+    with _rare_collections():
+        if config.exact_ticks:
+            simulation.run_exact()
+        else:
+            simulation.run_jumping()
+        if config.wind_down is WindDownMode.CLOSE_ALL:
+            simulation.close_all()
+        return _session(config, contract, simulation, funding, fingerprint, started)
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Look for reference cycles rarely: a run makes records by the thousand, and no cycles."""
+    before = gc.get_threshold()
+    gc.set_threshold(RECORDS_PER_COLLECTION, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 @lru_cache(maxsize=1)

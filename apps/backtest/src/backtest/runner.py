@@ -7,7 +7,6 @@ order in which it would, and hands what it answers to the executor.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
@@ -51,7 +50,6 @@ class BacktestRunner:
         self.trades: list[BacktestTrade] = []
         self.funding: list[FundingPayment] = []
         self._symbol, self._strat_id = config.symbol, config.strat_id
-        self._now_us, self._now = 0, moment(0)
 
     def start(self, ts_us: int) -> None:
         """Confirm the account to the strategy, as a live bot does before it trades."""
@@ -60,7 +58,7 @@ class BacktestRunner:
 
     def report_account(self, ts_us: int) -> None:
         """Tell the strategy what the account holds, valued at the mark price."""
-        ts, pair, account = self._moment(ts_us), self.pair, self.account
+        ts, pair, account = moment(ts_us), self.pair, self.account
         long, short = pair.long, pair.short
         self.strategy.on_event(
             AccountEvent(
@@ -120,7 +118,7 @@ class BacktestRunner:
                 GRID,
             )
         )
-        ts = self._moment(ts_us)
+        ts = moment(ts_us)
         self.strategy.on_event(
             ExecutionEvent(
                 symbol=self._symbol,
@@ -164,7 +162,7 @@ class BacktestRunner:
 
         True when it wanted anything.
         """
-        intents = self.strategy.on_price(price, self._moment(ts_us))
+        intents = self.strategy.on_price(price, moment(ts_us))
         if not intents:
             return False
         self._tell(self.executor.submit(intents, ts_us, price_ticks))
@@ -203,12 +201,6 @@ class BacktestRunner:
                     kind,
                 )
             )
-
-    def _moment(self, ts_us: int) -> datetime:
-        """Return a time as events have it; made once for all that happens at a row."""
-        if ts_us != self._now_us:
-            self._now_us, self._now = ts_us, moment(ts_us)
-        return self._now
 
     def _tell(self, events: Iterable[Event]) -> None:
         on_event = self.strategy.on_event

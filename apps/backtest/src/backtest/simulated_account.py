@@ -110,14 +110,14 @@ class SimulatedPair:
         """Return the profit in USDT of both legs at the mark price."""
         if not self.is_open:
             return ZERO
-        return self.net_size * self.mark() - self.net_cost
+        return self.net_size * (self.mark_price or self.mark()) - self.net_cost
 
     def initial_margin(self) -> Decimal:
         """Return the initial margin in USDT that both legs hold at the mark price."""
         if not self.is_open:
             return ZERO
-        fixed, per_price = self.initial_line()
-        return fixed + per_price * self.mark()
+        fixed, per_price = self._initial_line or self.initial_line()
+        return fixed + per_price * (self.mark_price or self.mark())
 
     def fees_to_close(self) -> Decimal:
         """Return what both legs reserve for closing them, USDT."""
@@ -209,7 +209,7 @@ class SimulatedAccount:
         """Book one fill; `fee_rate` is the maker's unless given. Raises ValueError for closing
         more than the leg holds.
         """
-        leg = pair.leg(direction)
+        leg = pair.long if direction is LONG else pair.short
         pnl = ZERO
         if closing:
             pnl = leg.close(qty, price)
@@ -264,7 +264,13 @@ class SimulatedAccount:
 
     def available(self) -> Decimal:
         """Return the free margin in USDT; negative when more is held than there is."""
-        return self.equity() - self.initial_margin()
+        profit = margin = ZERO
+        for pair in self.pairs.values():
+            margin += pair.order_margin
+            if pair.is_open:
+                profit += pair.unrealised_pnl()
+                margin += pair.initial_margin()
+        return self.wallet + profit - margin
 
     def maintenance_margin(self) -> Decimal:
         """Return the maintenance margin in USDT of all legs."""
@@ -303,7 +309,9 @@ class SimulatedAccount:
             self._liquidation.clear()
             self._liquidation_version = self.version
         # it moves with the marks of the other symbols
-        marks = [pair.mark_price for pair in self.pairs.values() if pair.symbol != symbol]
+        marks: list[Decimal | None] = []
+        if len(self.pairs) > 1:
+            marks = [pair.mark_price for pair in self.pairs.values() if pair.symbol != symbol]
         known = self._liquidation.get(symbol)
         if known is None or known[0] != marks:
             edges = liquidation_range(self._pairs_of(symbol), self._equity_behind(symbol))

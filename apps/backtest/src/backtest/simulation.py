@@ -60,6 +60,7 @@ class Simulation:
         self._deadly: Range = (0, UNBOUNDED)  # prices in ticks at or beyond which the account dies
         self._deadly_version = self._reported_version = -1
         self._fill_low, self._fill_high, self._due_us = 1, UNBOUNDED, NEVER_US
+        self._next_us, self._next_row = NEVER_US, len(timeline)  # a time, and the first row from it
         self._check_us = [
             int(r.config.position_check_interval.total_seconds() * 1_000_000) for r in runners
         ]
@@ -269,7 +270,9 @@ class Simulation:
                 next_us = min(next_us, (self._refreshed + 1) * WALLET_REFRESH_US)
         end = len(timeline)
         if next_us < NEVER_US:
-            end = max(start, timeline.first_at(next_us))
+            if next_us != self._next_us:  # mostly the next funding, for many rows in a row
+                self._next_us, self._next_row = next_us, timeline.first_at(next_us)
+            end = max(start, self._next_row)
         return timeline.first_outside(start, end, (self._fill_low, self._fill_high), (low, high))
 
     def _catch_up(self, last: int, row: int) -> None:
@@ -286,11 +289,12 @@ class Simulation:
         earlier: dict[int, bool] = {}  # rows, and whether strategies decide there
         interval = ts_us // WALLET_REFRESH_US
         if interval != self._refreshed:
-            earlier[timeline.first_deciding(interval * WALLET_REFRESH_US, last)] = False
+            earlier[timeline.first_deciding(interval * WALLET_REFRESH_US, last, row)] = False
         now = moment(ts_us)
         for runner, check_us in zip(self.runners, self._check_us, strict=True):
             if now >= runner.strategy.next_position_check:
-                earlier[timeline.first_deciding(ts_us // check_us * check_us, last)] = True
+                due_us = ts_us // check_us * check_us
+                earlier[timeline.first_deciding(due_us, last, row)] = True
         for visit in sorted(earlier):
             if visit < newest:
                 at_us, at_ticks = timeline.at(visit)

@@ -11,7 +11,7 @@ import numpy as np
 from backtest.fill_simulator import MarketTrade
 from backtest.ticks import Int64s, TickColumns
 
-FIRST_LOOK = 512  # rows searched at first; doubled until something is found
+FIRST_LOOK = 2048  # rows searched at first; doubled until something is found
 
 Range = tuple[int, int]
 
@@ -65,9 +65,13 @@ class Timeline:
                 return row
         return None
 
-    def first_deciding(self, ts_us: int, after: int) -> int:
-        """Return the first row from `ts_us` on, beyond row `after`, that strategies see."""
-        row = max(after + 1, self.first_at(ts_us))
+    def first_deciding(self, ts_us: int, after: int, before: int) -> int:
+        """Return the first row from `ts_us` on that strategies see, of those after row `after`.
+
+        There is one before row `before`.
+        """
+        start = after + 1
+        row = start + int(self.ts_us[start:before].searchsorted(ts_us))
         if self.trade_rows is not None:
             while row < len(self) and self.trade_rows[row] >= 0:
                 row += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -219,7 +220,7 @@ class TrackedValues:
         offsets = np.array([float(s.wallet - s.cost) for s in self.states])
         nets = np.array([float(s.net) for s in self.states])
         ends = np.append(self.first_rows[1:], len(ts))
-        at_extremes = [offsets + nets * (prices * tick) for prices in self._extreme_prices()]
+        at_extremes = [offsets + nets * (prices * tick) for prices in self._extreme_prices]
         lowest, highest = np.minimum(*at_extremes), np.maximum(*at_extremes)
         search = _PeakSearch(ts)
         for number in range(len(self.states)):
@@ -247,6 +248,7 @@ class TrackedValues:
         prices = self.timeline.price_ticks[first:end]
         return first + int(prices.argmin() if self.states[number].net > 0 else prices.argmax())
 
+    @cached_property
     def _extreme_prices(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the lowest and the highest price, in ticks, while each state held."""
         prices = self.timeline.price_ticks
@@ -267,7 +269,7 @@ class TrackedValues:
         nets = np.array([float(s.net) for s in self.states])
         best: list[tuple[float, int, int]] = []
         rates: list[tuple[float, int, int]] = []
-        for ticks in self._extreme_prices():
+        for ticks in self._extreme_prices:
             prices = ticks * float(self.tick_size)
             margin, equity = fixed + per_price * prices, offsets + nets * prices
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -288,7 +290,7 @@ class TrackedValues:
 
     def liquidation_distance(self) -> Decimal | None:
         """Return the smallest |price - liquidation price| / price; None where none existed."""
-        lowest, highest = self._extreme_prices()
+        lowest, highest = self._extreme_prices
         nearest: Decimal | None = None
         for edges, ticks in (
             ([s.liquidation_low for s in self.states], lowest),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from gridcore import DirectionType, SideType
@@ -13,6 +14,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 
 
+@lru_cache(maxsize=4)  # several parts ask for the time of the row that is looked at
 def moment(ts_us: int) -> datetime:
     """Return microseconds since 1970 as an aware UTC datetime."""
     return EPOCH + MICROSECOND * ts_us

@@ -184,7 +184,7 @@ class GridEngine:
         if not self.grid.ticks:
             self._build(last_close)
         most = len(self.grid) + SPARE_ORDERS
-        if any(len(resting[direction]) > most for direction in DIRECTIONS):
+        if len(resting[LONG]) > most or len(resting[SHORT]) > most:
             log.warning(
                 "%s: %s long and %s short orders for %s levels; rebuilding",
                 self.symbol,
@@ -217,7 +217,8 @@ class GridEngine:
         highest_buy, lowest_sell = bounds
         wants: list[Want] = []
         differing = comparison.differing
-        for index in sorted(differing, key=self._rank):
+        order = sorted(differing, key=self._rank) if len(differing) > 1 else differing
+        for index in order:
             place, mismatch = differing[index]
             if mismatch is not None:
                 wants.append(mismatch)
@@ -276,8 +277,11 @@ class GridEngine:
             known = self._compare_all(direction, resting)
             self._compared[direction] = known
         known.bounds = None
-        closing = [place.price_ticks for place, _ in known.differing.values() if place.closing]
-        known.highest_closing = max(closing, default=0)
+        highest = 0
+        for place, _ in known.differing.values():
+            if place.closing and place.price_ticks > highest:
+                highest = place.price_ticks
+        known.highest_closing = highest
         return known
 
     def _compare_all(self, direction: DirectionType, resting: RestingSide) -> _Comparison:
@@ -308,9 +312,9 @@ class GridEngine:
         if prices is None:
             return False
         kept, ticks, differing = resting.by_ticks, self.grid.ticks, known.differing
-        changed = set(levels)
+        changed, levels_of = set(levels), self._levels
         for price in prices:
-            level = self._levels.get(price)
+            level = levels_of.get(price)
             if level is not None:
                 changed.add(level)
             elif price in kept:
@@ -321,9 +325,9 @@ class GridEngine:
             work = self._difference(direction, index, kept.get(ticks[index]))
             if work is not None:
                 differing[index] = work
-            else:
-                differing.pop(index, None)
-        known.cancels = _outside_grid(kept, known.outside)
+            elif index in differing:
+                del differing[index]
+        known.cancels = _outside_grid(kept, known.outside) if known.outside else []
         known.grid_version, known.resting_version = self.grid.version, resting.version
         return True
 
@@ -424,9 +428,8 @@ class GridEngine:
             return []
         bounds = self._placing_bounds(self.last_close)
         return [
-            want
-            for direction in DIRECTIONS
-            for want in self._wants(direction, resting[direction], bounds)
+            *self._wants(LONG, resting[LONG], bounds),
+            *self._wants(SHORT, resting[SHORT], bounds),
         ]
 
     def highest_closing(

@@ -120,8 +120,6 @@ def _text(event: object, name: str, value: str | None) -> None:
 def _member(event: object, name: str, kind: type[StrEnum]) -> None:
     """Turn wire text into the member of `kind`; refuse what the exchange does not know."""
     value = getattr(event, name)
-    if type(value) is kind:
-        return
     try:
         object.__setattr__(event, name, kind(value))
     except ValueError as error:
@@ -221,7 +219,8 @@ class PublicTradeEvent(Event):
     def __post_init__(self, event_type: EventType) -> None:
         _check_base(self, event_type, _PUBLIC_TRADE)
         _text(self, "trade_id", self.trade_id)
-        _member(self, "side", SideType)
+        if type(self.side) is not SideType:
+            _member(self, "side", SideType)
         _above_zero(self, "price", self.price)
         _above_zero(self, "size", self.size)
 
@@ -252,7 +251,8 @@ class ExecutionEvent(Event):
         _check_base(self, event_type, _EXECUTION)
         _text(self, "exec_id", self.exec_id)
         _text(self, "order_id", self.order_id)
-        _member(self, "side", SideType)
+        if type(self.side) is not SideType:
+            _member(self, "side", SideType)
         _above_zero(self, "price", self.price)
         _above_zero(self, "qty", self.qty)
         _number(self, "fee", self.fee)
@@ -285,8 +285,10 @@ class OrderUpdateEvent(Event):
     def __post_init__(self, event_type: EventType) -> None:
         _check_base(self, event_type, _ORDER_UPDATE)
         _text(self, "order_id", self.order_id)
-        _member(self, "status", ExchangeOrderStatus)
-        _member(self, "side", SideType)
+        if type(self.status) is not ExchangeOrderStatus:
+            _member(self, "status", ExchangeOrderStatus)
+        if type(self.side) is not SideType:
+            _member(self, "side", SideType)
         # a market order has no price of its own, so 0 is a fact here
         _not_negative(self, "price", self.price)
         _not_negative(self, "leaves_qty", self.leaves_qty)
@@ -334,10 +336,11 @@ class PlaceResultEvent(Event):
     def __post_init__(self, event_type: EventType) -> None:
         _check_base(self, event_type, _PLACE_RESULT)
         _text(self, "client_order_id", self.client_order_id)
-        _member(self, "outcome", PlaceOutcome)
+        if type(self.outcome) is not PlaceOutcome:
+            _member(self, "outcome", PlaceOutcome)
         if self.outcome is _ACCEPTED:
             _text(self, "order_id", self.order_id)
-        elif self.outcome is _REJECTED:
+        elif self.outcome is _REJECTED and type(self.reject_reason) is not RejectReason:
             _member(self, "reject_reason", RejectReason)
 
 
@@ -363,7 +366,8 @@ class CancelResultEvent(Event):
     def __post_init__(self, event_type: EventType) -> None:
         _check_base(self, event_type, _CANCEL_RESULT)
         _text(self, "order_id", self.order_id)
-        _member(self, "outcome", CancelOutcome)
+        if type(self.outcome) is not CancelOutcome:
+            _member(self, "outcome", CancelOutcome)
 
 
 @with_quick_init

@@ -227,8 +227,10 @@ class RestingSide:
 
     def changed_since(self, version: int) -> set[int] | None:
         """Return the prices, in ticks, of what changed since a version; None when not known."""
-        count = self.version - version
-        return set(islice(self._changes, count)) if count <= len(self._changes) else None
+        count, known = self.version - version, self._changes
+        if count > len(known):
+            return None
+        return {known[0]} if count == 1 else set(islice(known, count))
 
 
 class OrderBook:

@@ -132,11 +132,10 @@ class OrderSizer:
             factor = self._factor(multiplier, long_koef)
         num, den = factor
         steps = ceil_div(num, den * price_ticks if self._per_price else den)
-        steps = max(steps, self._least)
         if opening:
             num, den = self._notional
             steps = max(steps, ceil_div(num, den * price_ticks))
-        return self.instrument.qty_step * min(steps, self._most)
+        return self.instrument.qty_step * min(max(steps, self._least), self._most)
 
     def _factor(self, multiplier: float, long_koef: Decimal) -> tuple[int, int]:
         key = multiplier, long_koef

@@ -12,11 +12,11 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from gridcore.account import AccountMirror
 from gridcore.admission import Admission, Refusal
-from gridcore.engine import DIRECTIONS, GridEngine, Want, WantCancel, WantPlace
+from gridcore.engine import GridEngine, Want, WantCancel, WantPlace
 from gridcore.errors import GridError, InvalidEventError, SnapshotError
 from gridcore.events import (
     AccountEvent,
@@ -34,12 +34,13 @@ from gridcore.order_desk import OrderDesk, OrdersReport
 from gridcore.orders import LimitOrder, OrderBook
 from gridcore.position import Position
 from gridcore.quiet import QuietBand, QuietFinder
-from gridcore.sides import DirectionType, SideType
+from gridcore.sides import LONG, SHORT, DirectionType, SideType
 from gridcore.strategy_config import StrategyConfig
 
 log = logging.getLogger(__name__)
 
 SNAPSHOT_VERSION = 1
+NOT_COVERED: Final = Refusal.NOT_COVERED
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER = datetime.max.replace(tzinfo=UTC)
 REMEMBERED_EXECUTIONS = 20_000
@@ -70,7 +71,7 @@ class GridStrategy:
             levels,
         )
         long, short = Position.create_linked_pair(config.risk, config.short_risk)
-        self.positions = {DirectionType.LONG: long, DirectionType.SHORT: short}
+        self.positions = {LONG: long, SHORT: short}
         self.book = OrderBook()
         self.account = AccountMirror(config.leverage, config.wallet_max_age)
         self.admission = Admission(config, self.account, self.book, self.positions)
@@ -104,15 +105,15 @@ class GridStrategy:
             return []
         self._band = None
         match event:
-            case PublicTradeEvent():
-                pass
             case ExecutionEvent():
                 self._on_execution(event)
+            case PlaceResultEvent():
+                self.desk.on_place_result(event)
+            case PublicTradeEvent():
+                pass
             case OrderUpdateEvent():
                 self.engine.on_event(event)
                 self.desk.on_order_update(event)
-            case PlaceResultEvent():
-                self.desk.on_place_result(event)
             case CancelResultEvent():
                 self.desk.on_cancel_result(event)
             case OpenOrdersEvent():
@@ -192,25 +193,27 @@ class GridStrategy:
         refused = self.admission.refused
         refused.clear()
         highest = _highest_closing(wants)
-        uncovered = self.admission.uncovered_legs(highest)
+        uncovered: dict[DirectionType, bool] = {}  # asked when a leg wants to close
         for want in wants:
             if isinstance(want, WantCancel):
                 intent = self.desk.cancel(want, now)
                 if intent is not None:
                     intents.append(intent)
                 continue
-            if want.closing and want.direction in uncovered:
-                refused[Refusal.NOT_COVERED] += 1
-                continue
+            leg = want.direction
+            if want.closing:
+                if leg not in uncovered:
+                    uncovered[leg] = self.admission.is_uncovered(leg, highest[leg])
+                if uncovered[leg]:
+                    refused[NOT_COVERED] += 1
+                    continue
             verdict = self.admission.judge(want, now)
             if isinstance(verdict, Refusal):
                 refused[verdict] += 1
             else:
                 intents.append(self.desk.place(want, verdict, now))
                 if want.closing:
-                    leg = want.direction
-                    if self.admission.is_uncovered(leg, highest[leg]):
-                        uncovered.add(leg)
+                    del uncovered[leg]  # the next one may not be covered any more
         if self.config.cancel_foreign_orders:
             intents.extend(self.desk.cancel_foreign())
         return intents
@@ -264,7 +267,7 @@ class GridStrategy:
         """Set the multipliers anew; True when one changed."""
         interval = self.config.position_check_interval
         self._next_check = EPOCH + ((now - EPOCH) // interval + 1) * interval
-        long, short = (self.positions[direction] for direction in DIRECTIONS)
+        long, short = self.positions[LONG], self.positions[SHORT]
         before = long.get_amount_multiplier(), short.get_amount_multiplier()
         long.reset_amount_multiplier()
         short.reset_amount_multiplier()
