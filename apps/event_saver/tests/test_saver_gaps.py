@@ -169,6 +169,36 @@ async def test_a_range_that_is_longer_than_an_answer_is_fetched_in_full(
 
 
 @on_sqlite
+async def test_an_order_that_was_open_at_the_last_look_is_asked_for_by_its_id(
+    database: DatabaseFactory, start_exchange: Any, make_contexts: Any
+) -> None:
+    exchange = start_exchange()
+    context = make_contexts(database, exchange)[0]
+    await asyncio.sleep(0.2)  # until there is a price
+    order_id = exchange.rest_order("alice")
+    writers = WriterSet()
+    source = AccountSource(database, writers, overlap_s=0.0)
+    with BybitRestClient(context.api_key, context.api_secret, context.place) as client:
+        feed = AccountFeed(context.owner, frozenset(context.symbols), BybitAsyncClient(client))
+        await asyncio.sleep(0.1)
+        await source.fetch_orders(feed, datetime.now(UTC))  # it was created before
+        exchange.call(
+            lambda: exchange.parts.exchange.cancel(
+                exchange.parts.exchange.accounts["alice"], "BTCUSDT", order_id, ""
+            )
+        )
+        await asyncio.sleep(0.1)
+        await source.fetch_orders(feed, datetime.now(UTC))
+        (batch,) = writers.orders.take(100)
+        await source.fetch_orders(feed, datetime.now(UTC))
+    assert [(one.order_id, one.status) for one in batch.records] == [
+        (order_id, "New"),
+        (order_id, "Cancelled"),
+    ]
+    assert writers.orders.buffered == 0
+
+
+@on_sqlite
 async def test_what_the_exchange_cannot_give_stands_in_the_ledger(
     world: Callable[..., Any],
 ) -> None:

@@ -185,6 +185,9 @@ def test_an_order_keeps_its_newest_state(database: DatabaseFactory) -> None:
         assert latest.status == "Filled"
         assert orders.get_open_orders(tenant.account.id) == []
         assert orders.get_last_order_ts(tenant.account.id) == later
+        orders.bulk_upsert([tenant.order("New", order_id="o2", exchange_ts=later)])
+        for since, found in ((None, 1), (later, 1), (later + timedelta(seconds=1), 0)):
+            assert len(orders.get_open_orders(tenant.account.id, since=since)) == found
 
 
 def trades(count: int, first: int = 0) -> list[PublicTradeRecord]:

@@ -28,6 +28,7 @@ from grid_db import DatabaseFactory, GridDbError, TenantScope
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+OrderName = tuple[str, str]  # symbol, order id
 
 AHEAD = timedelta(minutes=1)  # the exchange's clock may be before this machine's
 # A range that has more is asked for in halves, so that memory holds a part of a long one at a time.
@@ -65,6 +66,14 @@ async def _parts(
             yield rows
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Which orders, (symbol, order id), were open when an account was last asked for them."""
+
+    at: datetime
+    open_orders: frozenset[OrderName]
+
+
 class AccountSource:
     """Fetches one account's facts and hands them to the writers, which know the duplicates."""
 
@@ -77,10 +86,11 @@ class AccountSource:
     ) -> None:
         self._most_pages = most_pages
         self._overlap = timedelta(seconds=overlap_s)
+        self._looks: dict[str, _Look] = {}
         self._database = database
         self._writers = writers
 
-    async def fetch_executions(self, feed: AccountFeed, start: datetime) -> set[tuple[str, str]]:
+    async def fetch_executions(self, feed: AccountFeed, start: datetime) -> set[OrderName]:
         """Fetch all executions since `start`; return (symbol, order id) of their orders.
 
         Raises BybitError.
@@ -137,14 +147,15 @@ class AccountSource:
         ]
 
     async def fetch_orders(
-        self, feed: AccountFeed, start: datetime, executed: Collection[tuple[str, str]] = ()
+        self, feed: AccountFeed, start: datetime, executed: Collection[OrderName] = ()
     ) -> None:
         """Fetch the present state of every order that may have changed since `start`.
 
-        Those that are open, those created since, those that the database believes open, and
-        those of `executed` (symbol, order id). The exchange tells the last state of an order only.
-        Raises BybitError and GridDbError.
+        Those that are open, those created since, those that were open at the last look or that the
+        database believes open, and those of `executed`. The exchange tells the last state of an
+        order only. Raises BybitError and GridDbError.
         """
+        now = datetime.now(UTC)
         begin = start - self._overlap
         seen: set[str] = set()
 
@@ -156,8 +167,9 @@ class AccountSource:
         def ask(first: datetime, last: datetime) -> Awaitable[Listing[Order]]:
             return feed.client.get_order_history(start=first, end=last, max_pages=self._most_pages)
 
-        add(await feed.client.get_open_orders())
-        async for rows in _parts(ask, begin, max(begin, datetime.now(UTC)) + AHEAD):
+        listed = await feed.client.get_open_orders()
+        add(listed)
+        async for rows in _parts(ask, begin, max(begin, now) + AHEAD):
             add(rows)
         wanted = await in_thread(lambda: self._believed_open(feed))
         unknown = sorted(key for key in wanted.union(executed) if key[1] not in seen)
@@ -167,15 +179,26 @@ class AccountSource:
             order = await feed.client.find_order(OrderKey(symbol=symbol, order_id=order_id))
             if order is not None:
                 add([order])
+        still_open = {(one.symbol, one.order_id) for one in listed if one.symbol in feed.symbols}
+        still_open.update(unknown[MOST_LOOKUPS:])
+        self._looks[feed.owner.account_id] = _Look(now, frozenset(still_open))
 
-    def _believed_open(self, feed: AccountFeed) -> set[tuple[str, str]]:
+    def _believed_open(self, feed: AccountFeed) -> set[OrderName]:
+        """Return the orders that have not ended as far as is known here.
+
+        The first time all that is stored is looked at; afterwards what came since the last look.
+        """
+        account = feed.owner.account_id
+        look = self._looks.get(account)
+        since = None if look is None else look.at - self._overlap - AHEAD
         with self._database.get_session() as session:
-            scope = TenantScope(session, feed.owner.user_id)
-            return {
+            orders = TenantScope(session, feed.owner.user_id).orders
+            found = {
                 (one.symbol, one.order_id)
-                for one in scope.orders.get_open_orders(feed.owner.account_id)
-                if one.symbol in feed.symbols
+                for symbol in sorted(feed.symbols)
+                for one in orders.get_open_orders(account, symbol, since)
             }
+        return found if look is None else found | look.open_orders
 
     async def fetch_states(self, feed: AccountFeed) -> None:
         """Read positions and wallet as they are now. Raises BybitError."""

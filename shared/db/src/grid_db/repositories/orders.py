@@ -70,9 +70,15 @@ class OrderRepository(TenantRepository[OrderRecord]):
         return self._rows.first(query.order_by(columns.exchange_ts.desc()))
 
     def get_open_orders(
-        self, account_id: str | UUID, symbol: str | None = None
+        self,
+        account_id: str | UUID,
+        symbol: str | None = None,
+        since: datetime | None = None,
     ) -> list[OrderRecord]:
-        """Return the orders whose newest state is live, oldest first."""
+        """Return the orders whose newest state is live (and not before `since`), oldest first.
+
+        Without `since` all states that were ever stored are looked at.
+        """
         columns = self._rows.columns
         later = self._rows.table.alias("later")
         superseded = (
@@ -88,6 +94,7 @@ class OrderRepository(TenantRepository[OrderRecord]):
             columns.account_id == id_text(account_id, "account_id"),
             columns.status.in_(_LIVE),
             ~superseded,
+            *self._rows.within("exchange_ts", since, None),
         )
         if symbol is not None:
             query = query.where(columns.symbol == symbol)
