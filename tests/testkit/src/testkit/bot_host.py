@@ -27,6 +27,7 @@ from gridbot.config import GridbotConfig
 from gridbot.orchestrator import Orchestrator
 from gridbot.redaction import Redactor
 from gridbot.snapshot import BotSnapshot
+from gridbot.state_store import StateFiles
 from paper_exchange.account import PaperAccount
 from paper_exchange.market import Market
 from testkit.paper import KEY, SECRET, PaperHost, paper_account, paper_market
@@ -438,8 +439,9 @@ def status_of(folder: Path) -> dict[str, Any]:
 
 def stored_levels(folder: Path, strat_id: str) -> list[Any]:
     """Return the grid that a strategy kept for its next start."""
-    content = json.loads((folder / "state" / f"{strat_id}.json").read_text(encoding="utf-8"))
-    levels: list[Any] = content["snapshot"]["levels"]
+    kept = StateFiles(folder / "state").load(strat_id)
+    assert kept is not None
+    levels: list[Any] = kept[1]["levels"]
     return levels
 
 
