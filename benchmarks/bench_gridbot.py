@@ -1,4 +1,4 @@
-"""The live bot against a paper exchange in another process: latency, load, memory.
+"""The live bot against a paper exchange in another process: latency and load.
 
 Every order is followed by its link id along five moments, all on this machine's clock: the ticker
 frame that led to it leaves the exchange's socket; the bot has read it; the intent is decided; the
@@ -6,14 +6,14 @@ request goes to the bot's socket; the exchange has accepted the order. The bot's
 the first to the fourth (the way through the kernel is in it); the rest is the exchange's, which
 shares the machine's cores and is in nobody's way at Bybit.
 
-Run by itself with `python benchmarks/bench_gridbot.py`, or with all others by `make bench`.
+Run by itself with `python benchmarks/bench_gridbot.py`, or with all others by `make bench`. Memory
+over a long time is what soak_gridbot.py looks at.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import http.client
 import itertools
 import math
@@ -23,7 +23,7 @@ import random
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from multiprocessing.connection import Connection
@@ -41,9 +41,7 @@ from gridcore import Intent, PlaceLimitIntent
 from paper_exchange.market import FeedEvent, FeedTrade
 from paper_exchange.rate_limits import RateLimits
 from testkit.bot_host import Witness, bot_settings, strategy
-from testkit.bot_world import BotWorld, StrategySpec
 from testkit.paper import PaperHost, paper_account, paper_market
-from testkit.virtual_loop import run_virtually
 
 Row = tuple[str, float, str, str]
 
@@ -82,13 +80,18 @@ class ExchangeClockwork(Witness):
         self.accepted.setdefault(order.link_id, time.time())
 
 
-def market(symbols: list[str], start_ms: int) -> Iterator[FeedEvent]:
-    """Yield trades in waves, ten a second for each symbol, without end."""
+def market(
+    symbols: list[str],
+    start_ms: int,
+    *,
+    per_s: float = TICKERS_PER_S,
+    period_s: float = 12.0,
+) -> Iterator[FeedEvent]:
+    """Yield trades in waves without end, `per_s` of each symbol."""
     chance = random.Random(1)
-    period_s = 12
     ticks = {one: paper_market(one).listing.instrument.tick_size for one in symbols}
     for number in range(10**9):
-        seconds = number / TICKERS_PER_S
+        seconds = number / per_s
         for place, symbol in enumerate(symbols):
             move = 0.004 * math.sin(2 * math.pi * seconds / period_s + place) + chance.gauss(
                 0, 0.0001
@@ -158,7 +161,7 @@ class BotClockwork:
                         self.written.setdefault(link.decode(), (now, decided))
             plain(connection, data)
 
-        http.client.HTTPConnection.send = stamped  # type: ignore[method-assign]
+        http.client.HTTPConnection.send = stamped  # type: ignore[method-assign, assignment]
 
 
 class Tap:
@@ -199,8 +202,14 @@ class Figures:
 STAGES = ("frame read", "decided", "request written", "accepted", "frame to request")
 
 
-def session(symbols: list[str], accounts: list[str], samples: int, most_s: float) -> Figures:
-    """Trade until there are so many samples, or for so long."""
+def session(
+    symbols: list[str],
+    accounts: list[str],
+    samples: int,
+    most_s: float,
+    beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
+) -> Figures:
+    """Trade until there are so many samples, or for so long; `beside` runs with the bot."""
     mine, theirs = multiprocessing.Pipe()
     context = multiprocessing.get_context("spawn")
     child = context.Process(target=exchange, args=(symbols, accounts, theirs))
@@ -228,7 +237,7 @@ def session(symbols: list[str], accounts: list[str], samples: int, most_s: float
             config = GridbotConfig.model_validate(settings)
             logs = Logs(config.log, Redactor())
             try:
-                return asyncio.run(_trade(config, mine, samples, most_s))
+                return asyncio.run(_trade(config, mine, samples, most_s, beside))
             finally:
                 logs.close()
     finally:
@@ -236,8 +245,15 @@ def session(symbols: list[str], accounts: list[str], samples: int, most_s: float
         child.join(10)
 
 
-async def _trade(config: GridbotConfig, pipe: Connection, samples: int, most_s: float) -> Figures:
+async def _trade(
+    config: GridbotConfig,
+    pipe: Connection,
+    samples: int,
+    most_s: float,
+    beside: Callable[[], Coroutine[Any, Any, None]] | None,
+) -> Figures:
     clockwork = BotClockwork()
+    looking = None if beside is None else asyncio.create_task(beside())
     clockwork.watch_requests()
     bot = Orchestrator(config, Redactor())
     await bot.start()
@@ -256,6 +272,8 @@ async def _trade(config: GridbotConfig, pipe: Connection, samples: int, most_s: 
     written = dict(clockwork.written)
     left, accepted, exchange_cpu_then = await _look(pipe)
     memory = rss_mb()
+    if looking is not None:
+        looking.cancel()
     await bot.stop()
     waits: dict[str, list[float]] = {stage: [] for stage in STAGES}
     for link, (sent, one) in written.items():
@@ -293,37 +311,6 @@ def quantile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else math.nan
 
 
-def memory_growth(hours: float) -> tuple[float, float]:
-    """Return MB that a simulated bot grows by in the first hour and in those after it."""
-
-    async def live() -> tuple[float, float]:
-        world = BotWorld(
-            [paper_market()], [paper_account()], [StrategySpec(grid_step="0.1")], seed=1
-        )
-
-        class Feed:
-            name, symbols = "waves", ("BTCUSDT",)
-
-            def events(self, start_ms: int) -> Iterator[FeedEvent]:
-                return market(["BTCUSDT"], start_ms)
-
-        loop = asyncio.get_running_loop()
-        end = world.exchange.now_ms + int((hours + 2) * 3_600_000)
-        player = loop.create_task(world.play(Feed(), end), name="world market")
-        await asyncio.sleep(1)
-        await world.start()
-        sizes = []
-        for _ in range(2):
-            await asyncio.sleep(hours * 1_800)
-            gc.collect()
-            sizes.append(rss_mb())
-        player.cancel()
-        await world.stop()
-        return sizes[0], sizes[1]
-
-    return run_virtually(live())
-
-
 def rows(samples: int = 2_000, most_s: float = 120.0) -> list[Row]:
     """Return all figures."""
     found: list[Row] = []
@@ -346,10 +333,6 @@ def rows(samples: int = 2_000, most_s: float = 120.0) -> list[Row]:
             ("exchange, share of one core", figures.exchange_share * 100, "%", given),
             ("memory", figures.memory_mb, "MB", given),
         ]
-    half, whole = memory_growth(0.5)
-    found.append(
-        ("memory after half a simulated hour", whole, "MB", f"{half:.1f} MB at half of it")
-    )
     return found
 
 
