@@ -180,6 +180,7 @@ def test_wrong_options_are_no_execution_error(capsys: pytest.CaptureFixture[str]
     assert "Exit codes" in capsys.readouterr().out
 
 
+@pytest.mark.untraced
 @needs_real_data
 @pytest.mark.parametrize(
     "name",
@@ -215,6 +216,7 @@ def test_rules_of_today_do_not_refuse_prices_of_yesterday(
     assert "do not fit the contract's tick size 0.10" in text.replace("\n", " ")
 
 
+@pytest.mark.untraced
 @needs_real_data
 def test_the_crash_with_real_funding_and_marks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -33,7 +33,7 @@ DEADLY = {"leverage": 50, "max_margin": 1000, "amount": "x2", "min_liq_ratio": 1
 COLUMNS = RandomWalk(trades_per_s=0.02, volatility=1.5).generate(6_000, 4)
 
 
-def run(rows: int = 3_000, **changes: object) -> BacktestSession:
+def run(rows: int = 2_000, **changes: object) -> BacktestSession:
     columns = COLUMNS.between(COLUMNS.first_ts_us, int(COLUMNS.ts_us[rows]))
     strategy: dict[str, object] = {"grid_count": 20, "grid_step": "0.1", "amount": "x0.02"}
     config = BacktestConfig.model_validate({"strategies": [strategy | changes]})
@@ -104,6 +104,7 @@ def test_parquet_says_the_same_as_csv(exported: Path) -> None:
                     assert str(found) == text
 
 
+@pytest.mark.untraced
 def test_the_facts_of_a_run_are_enough_to_repeat_it(
     session: BacktestSession, exported: Path
 ) -> None:
@@ -160,6 +161,7 @@ def test_the_page_needs_nothing_from_elsewhere(session: BacktestSession) -> None
     assert "default-src 'none'" in page
 
 
+@pytest.mark.untraced
 def test_texts_from_outside_cannot_become_markup() -> None:
     evil = "</script><script>alert(1)</script><b>"
     session = replace(run(strat_id=evil), warnings=(evil,), rules=evil)
@@ -225,8 +227,7 @@ def test_profits_of_days_add_up(session: BacktestSession) -> None:
     assert abs(sum(pnl for _, pnl in days) - float(session.net_pnl)) < 0.001
 
 
-def test_many_fills_are_thinned_for_drawing_only() -> None:
-    session = run()
+def test_many_fills_are_thinned_for_drawing_only(session: BacktestSession) -> None:
     trades = session.strategies[0].trades
     many = tuple(trade for trade in trades for _ in range(12_000 // len(trades) + 1))
     crowded = replace(session, strategies=(replace(session.strategies[0], trades=many * 2),))

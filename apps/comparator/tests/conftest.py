@@ -48,7 +48,8 @@ STRATEGY = {
     "grid_step": "0.1",
     "amount": "x0.02",
 }
-CONFIG = BacktestConfig.model_validate({"strategies": [STRATEGY]})
+# wallets a minute apart, as a live run stores them: enough for the hours that are compared
+CONFIG = BacktestConfig.model_validate({"strategies": [STRATEGY], "equity_interval_s": 60})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -72,6 +73,17 @@ class Recording:
     run_id: str = ""
     user_id: str = ""
     account_id: str = ""
+
+    def copy(self) -> "Recording":
+        """Return one whose lists can be changed."""
+        return replace(
+            self,
+            executions=list(self.executions),
+            orders=list(self.orders),
+            positions=list(self.positions),
+            wallets=list(self.wallets),
+            ticks=list(self.ticks),
+        )
 
     def write(self, database: DatabaseFactory, user: str = "alice") -> None:
         """Store everything as one finished run of that user."""
@@ -242,10 +254,16 @@ def session_of_walk(walk: TickColumns) -> BacktestSession:
     return run_columns(CONFIG, walk, contract(walk))
 
 
-@pytest.fixture
-def recording(walk: TickColumns, session_of_walk: BacktestSession) -> Recording:
-    """A fresh recording of the session, to be changed and written by the test."""
+@pytest.fixture(scope="session")
+def recorded(walk: TickColumns, session_of_walk: BacktestSession) -> Recording:
+    """The recording of the session."""
     return record(walk, session_of_walk)
+
+
+@pytest.fixture
+def recording(recorded: Recording) -> Recording:
+    """A copy of the recording, to be changed and written by the test."""
+    return recorded.copy()
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ from grid_db import (
 from gridcore import DirectionType
 from testkit.backtests import contract, ticks
 
+pytestmark = pytest.mark.untraced
 ZERO = Decimal(0)
 Compare = Callable[..., Comparison]
 RecordOf = Callable[..., Any]

@@ -61,6 +61,7 @@ payments = st.lists(
 starts = st.dictionaries(st.tuples(symbols, legs), quantities, max_size=4)
 
 
+@pytest.mark.untraced
 @settings(deadline=None)
 @given(
     trades_of(Source.LIVE),

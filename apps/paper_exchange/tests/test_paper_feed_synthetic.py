@@ -56,6 +56,7 @@ def marks(made: SyntheticFeed, seconds: float) -> list[float]:
     return [float(quote.mark_price) for quote in quotes if quote.mark_price is not None]
 
 
+@pytest.mark.untraced
 @given(
     kind=st.sampled_from(KINDS),
     start_ticks=st.integers(1, 10**9),
@@ -124,6 +125,7 @@ def test_what_leaves_is_on_the_grid_and_in_order(
     assert len(set(ids)) == len(ids)
 
 
+@pytest.mark.untraced
 @given(st.sampled_from(KINDS), st.integers(0, 1 << 40))
 @settings(max_examples=30, deadline=None)
 def test_a_seed_gives_one_market(kind: str, seed: int) -> None:
@@ -163,6 +165,7 @@ def test_symbols_differ_with_the_same_seed() -> None:
     assert first != second
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("seed", range(5))
 def test_the_walk_is_as_wide_as_its_volatility(seed: int) -> None:
     prices = marks(feed(volatility=2.0, trades_per_s=0.01, seed=seed), 20_000)
@@ -175,6 +178,7 @@ def test_without_volatility_the_price_stays() -> None:
     assert set(marks(feed(volatility=0.0), 600)) == {60_000.0}
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("seed", range(5))
 def test_trades_come_as_often_as_asked_and_in_clusters(seed: int) -> None:
     times = [t.ts_ms - START_MS for t in trades(feed(trades_per_s=10.0, seed=seed), 4_000)]
@@ -210,6 +214,7 @@ def test_sizes_are_exponential_around_their_mean() -> None:
     assert pstdev(usdt) == pytest.approx(5_000, rel=0.07)
 
 
+@pytest.mark.untraced
 @given(st.floats(0, 0.5), st.floats(1, 100_000), st.integers(0, 1_000))
 @settings(max_examples=40, deadline=None)
 def test_a_sine_stays_in_its_band(amplitude: float, period_s: float, seed: int) -> None:
@@ -229,6 +234,7 @@ def test_a_sine_reaches_both_ends_and_comes_back() -> None:
     assert (made[100], made[300]) == (66_000, 54_000)
 
 
+@pytest.mark.untraced
 @given(st.floats(0.001, 0.5), st.floats(1, 10_000), st.floats(0, 50), st.integers(0, 1_000))
 @settings(max_examples=40, deadline=None)
 def test_mean_reversion_stays_in_its_band(

@@ -36,7 +36,7 @@ from paper_exchange.market import FeedEvent, FeedTrade
 from testkit.paper import KEY, SECRET, PaperHost, order_params, paper_account, signed
 
 log = logging.getLogger(__name__)
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.untraced]
 
 DISCONNECTS = int(os.environ.get("STREAM_DISCONNECTS", "12"))
 WITHIN_S = 5.0

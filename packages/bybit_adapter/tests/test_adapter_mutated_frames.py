@@ -89,6 +89,7 @@ def fitting(normalizer: BybitNormalizer, frame: object) -> tuple[StreamUpdate, .
         return error.fitting
 
 
+pytestmark = pytest.mark.untraced
 TOPICS = ["execution", "order", "position", "wallet", "tickers.X", "publicTrade.X"]
 
 

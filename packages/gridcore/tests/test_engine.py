@@ -609,6 +609,7 @@ def test_own_orders_are_told_from_others() -> None:
 # a book that lives on counts like one given anew at every tick
 
 
+@pytest.mark.untraced
 @LAWS
 @given(st.integers(0, 10**6))
 def test_a_kept_book_decides_like_a_fresh_one(seed: int) -> None:

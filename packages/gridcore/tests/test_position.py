@@ -397,6 +397,7 @@ def legs(draw: st.DrawFn, direction: DirectionType) -> PositionState:
     )
 
 
+@pytest.mark.untraced
 @settings(max_examples=400, deadline=None)
 @given(
     long=legs(DirectionType.LONG),
