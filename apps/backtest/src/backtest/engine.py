@@ -6,12 +6,14 @@ import gc
 import multiprocessing
 import platform
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from backtest.config import BacktestConfig, WindDownMode
@@ -132,8 +134,9 @@ class BacktestEngine:
         """Run every symbol; one that fails does not keep the others from running.
 
         Without `symbols`, those of the configuration, else all of the data. With `strict` the
-        first failure is raised. With more than one worker, symbols run in processes of their own
-        and `progress` counts symbols instead of ticks; the results are the same.
+        first failure is raised. With more than one worker, symbols run in that many processes,
+        this one among them, and `progress` counts symbols instead of ticks; the results are the
+        same.
         """
         provider = data_provider or self.data_provider
         chosen = list(symbols or self.symbols(provider))
@@ -168,18 +171,43 @@ class BacktestEngine:
         provider: HistoricalDataProvider,
         workers: int,
     ) -> Iterator[tuple[str, BacktestSession | Exception]]:
-        """Yield what became of each symbol, in order."""
+        """Yield what became of each symbol, in order. This process is one of the workers."""
         # a fresh process has no locks of threads that are not there
         context = multiprocessing.get_context("spawn")
         worker = BacktestEngine(self.config, contracts=self.contracts)
-        with ProcessPoolExecutor(min(workers, len(symbols)), mp_context=context) as pool:
-            futures = [
-                pool.submit(worker._attempt, symbol, start, end, provider) for symbol in symbols
-            ]
-            for number, (symbol, future) in enumerate(zip(symbols, futures, strict=True)):
-                yield symbol, future.result()
-                if self.progress is not None:
-                    self.progress(number + 1, len(symbols))
+        waiting = deque(symbols)
+        found: dict[str, Future[BacktestSession | Exception]] = {}
+        taking = Lock()
+
+        def take() -> str | None:
+            return waiting.popleft() if waiting else None
+
+        def hand_out(_: object = None) -> None:
+            with taking:
+                symbol = take()
+                if symbol is None:
+                    return
+                future = found[symbol] = pool.submit(worker._attempt, symbol, start, end, provider)
+            future.add_done_callback(hand_out)
+
+        def tell_progress() -> None:
+            if self.progress is not None:
+                self.progress(sum(future.done() for future in found.values()), len(symbols))
+
+        with ProcessPoolExecutor(min(workers, len(symbols)) - 1, mp_context=context) as pool:
+            for _ in range(min(workers, len(symbols)) - 1):
+                hand_out()
+            while True:
+                with taking:
+                    symbol = take()
+                    if symbol is None:
+                        break
+                    own = found[symbol] = Future()
+                own.set_result(worker._attempt(symbol, start, end, provider))
+                tell_progress()
+            for symbol in symbols:
+                yield symbol, found[symbol].result()
+                tell_progress()
 
     def symbols(self, provider: HistoricalDataProvider) -> list[str]:
         """Return the symbols that the configuration and the data call for."""

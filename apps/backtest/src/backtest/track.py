@@ -203,9 +203,10 @@ class TrackedValues:
             times.append(last)
         rows = np.searchsorted(ts, times, side="right") - 1
         holds = np.searchsorted(self.first_rows, rows, side="right") - 1
+        prices = self.timeline.price_ticks[rows].tolist()
         return times, [
-            self.states[at].equity(self.price(row))
-            for row, at in zip(rows.tolist(), holds.tolist(), strict=True)
+            self.states[at].equity(self.tick_size * ticks)
+            for ticks, at in zip(prices, holds.tolist(), strict=True)
         ]
 
     def drawdown(self) -> Drawdown:
