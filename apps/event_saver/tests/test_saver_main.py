@@ -23,8 +23,9 @@ import pytest
 
 import event_saver.main
 from event_saver.config import ConfigError, EventSaverConfig, load_config
+from event_saver.logs import configure_logs
 from event_saver.main import main
-from grid_db import DatabaseFactory
+from grid_db import DatabaseFactory, RunStatus, TenantScope, UserRepository
 
 KILLS = 20 if "SAVER_LONG" in os.environ else 10  # on each database
 
@@ -223,8 +224,12 @@ WRONG = [
     ({"SYMBOLS": "BTCUSDT", "ENVIRONMENT": "http://example.com:80"}, "not encrypted"),
     ({"SYMBOLS": "BTCUSDT", "ENVIRONMENT": "mainnet", "TESTNET": "1"}, "leave EVENTSAVER_TESTNET"),
     ({"SYMBOLS": "BTCUSDT", "API_KEY": "topsecret"}, "EVENTSAVER_API_SECRET belong together"),
-    ({"SYMBOLS": "BTCUSDT", "BATCH_SIZE": "many"}, "EVENTSAVER_BATCH_SIZE"),
-    ({"SYMBOLS": "BTCUSDT", "FLUSH_INTERVAL": "0"}, "EVENTSAVER_FLUSH_INTERVAL"),
+    ({"SYMBOLS": "BTCUSDT", "BATCH_SIZE": "many"}, "EVENTSAVER_BATCH_SIZE is 'many': it should"),
+    ({"SYMBOLS": "BTCUSDT", "FLUSH_INTERVAL": "0"}, "EVENTSAVER_FLUSH_INTERVAL is '0'"),
+    ({"SYMBOLS": "BTCUSDT", "GAP_THRESHOLD_SECONDS": "inf"}, "EVENTSAVER_GAP_THRESHOLD_SECONDS"),
+    ({"SYMBOLS": "BTCUSDT", "AUDIT_INTERVAL": "1e99"}, "EVENTSAVER_AUDIT_INTERVAL is '1e99'"),
+    ({"SYMBOLS": "BTCUSDT", "ARCHIVE_URL": "files"}, "EVENTSAVER_ARCHIVE_URL is 'files'"),
+    ({"SYMBOLS": "BTCUSDT", "USER": ""}, "EVENTSAVER_USER is ''"),
     ({"SYMBOL": "BTCUSDT"}, "EVENTSAVER_SYMBOL is no setting; set EVENTSAVER_SYMBOLS"),
     ({"SYMBOLS": "BTCUSDT", "ACCOUNTS": "alice"}, "write user/account"),
 ]  # fmt: skip
@@ -258,10 +263,41 @@ def test_a_key_that_the_exchange_does_not_know_ends_with_one_sentence(
         clean_environment.setenv(f"EVENTSAVER_{name}", value)
     assert main([]) == 1
     (line,) = capfd.readouterr().err.splitlines()
-    assert "account default/main: custom refuses the API key (code 10003" in line
+    assert f"account default/main: {exchange.url} refuses the API key (code 10003" in line
     assert "keys of testnet work on testnet only" in line
     assert "key-of-testnet" not in line
     assert "topsecret" not in line
+
+
+@on_sqlite
+def test_a_start_that_fails_leaves_no_run_behind(
+    clean_environment: Any,
+    database: DatabaseFactory,
+    start_exchange: Any,
+    settings_file: Any,
+    tmp_path: Path,
+    capfd: Any,
+) -> None:
+    (tmp_path / "taken").write_text("a file, no folder")
+    file = settings_file(database, start_exchange(), SPOOL_DIR=tmp_path / "taken")
+    assert main(["--config", str(file)]) == 1
+    assert "EVENTSAVER_SPOOL_DIR" in capfd.readouterr().err.splitlines()[-1]
+    with database.get_session() as session:
+        user = UserRepository(session).get_by_name("alice")
+        assert user is not None
+        (run,) = TenantScope(session, user.id).runs.get_by_user_id()
+    assert run.status is not RunStatus.RUNNING
+
+
+def test_log_lines_say_each_thing_once(clean_environment: Any, capfd: Any) -> None:
+    configure_logs()
+    clean_environment.setattr(
+        logging.getLogger("websocket"), "level", logging.INFO
+    )  # as pybit does
+    logging.getLogger("websocket").error("Connection refused - goodbye")
+    logging.getLogger("bybit_adapter").info("connection refused")
+    (line,) = capfd.readouterr().err.splitlines()
+    assert json.loads(line)["event"] == "connection refused"
 
 
 def test_a_symbol_that_is_not_listed_ends_with_one_sentence(

@@ -59,6 +59,11 @@ class AccountContext:
         )
 
 
+def name_of(environment: Environment) -> str:
+    """Return what people call an environment: its name, or where a local exchange is."""
+    return environment.rest_url if environment.name == "custom" else environment.name
+
+
 def stored_environment(environment: Environment) -> StoredEnvironment:
     """Return the database's word for an environment."""
     if environment.name == "custom":
@@ -163,9 +168,9 @@ def check_key(name: str, context: AccountContext) -> str | None:
             client.get_account_info()
         except AuthError as error:
             raise ConfigError(
-                f"account {name}: {place.name} refuses the API key (code {error.code}:"
+                f"account {name}: {name_of(place)} refuses the API key (code {error.code}:"
                 f" {error.message}); check key and secret, and that they were made for"
-                f" {place.name}, as keys of testnet work on testnet only"
+                f" {name_of(place)}, as keys of testnet work on testnet only"
             ) from None
         except ClockSkew as error:
             raise ConfigError(

@@ -17,6 +17,7 @@ from event_saver.writers.limits import WriteLimits
 
 PREFIX = "EVENTSAVER_"
 PUBLIC_ARCHIVE = "https://public.bybit.com/trading"
+_SECRETS = ("database_url", "api_key", "api_secret")
 _SYMBOL = re.compile(r"[A-Z0-9]{2,30}")
 
 
@@ -40,7 +41,10 @@ class EventSaverConfig(BaseSettings):
     batch_size: int = Field(default=100, ge=1, le=100_000, description="Rows that start a write.")
     flush_interval: float = Field(default=5.0, gt=0, le=600, description="Seconds a row may wait.")
     gap_threshold_seconds: float = Field(
-        default=5.0, ge=0, description="Shorter holes of tickers, positions, wallet are not noted."
+        default=5.0,
+        ge=0,
+        le=86_400,
+        description="Shorter holes of tickers, positions, wallet are not noted.",
     )
     memory_rows: int = Field(default=50_000, ge=1_000, description="Rows all buffers may hold.")
     spool_dir: Path = Field(default=Path("var/event_saver"), description="Folder of its own.")
@@ -52,15 +56,20 @@ class EventSaverConfig(BaseSettings):
     accounts: str = Field(
         default="", description="user/account, separated by commas; keys are in the database."
     )
-    user: str = Field(default="default", description="Whose account API_KEY is.")
-    account: str = Field(default="main", description="Name of the account of API_KEY.")
+    user: str = Field(default="default", min_length=1, description="Whose account API_KEY is.")
+    account: str = Field(
+        default="main", min_length=1, description="Name of the account of API_KEY."
+    )
     api_key: SecretStr | None = None
     api_secret: SecretStr | None = None
     archive_url: str | None = Field(
         default=None, description="Where daily trades appear; default Bybit's, for mainnet."
     )
     audit_interval: float = Field(
-        default=600.0, gt=0, description="Seconds between checks of executions against REST."
+        default=600.0,
+        gt=0,
+        le=86_400,
+        description="Seconds between checks of executions against REST.",
     )
 
     @field_validator("environment", "metrics_port", "archive_url", mode="before")
@@ -73,6 +82,13 @@ class EventSaverConfig(BaseSettings):
     def _no_key(cls, value: Any) -> Any:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         return None if text is None or not str(text).strip() else str(text).strip()
+
+    @field_validator("archive_url")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError(f"{value!r} is no address; write for example {PUBLIC_ARCHIVE}")
+        return value
 
     @model_validator(mode="after")
     def _fits_together(self) -> EventSaverConfig:
@@ -173,7 +189,11 @@ def load_config(file: Path | None = None) -> EventSaverConfig:
     try:
         return EventSaverConfig(_env_file=file)  # type: ignore[call-arg]  # pydantic-settings' own argument
     except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False)[0]
-        name = "_".join(str(part) for part in fault["loc"]).upper()
-        message = fault["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{PREFIX}{name}: {message}" if name else message) from None
+        fault = error.errors(include_url=False)[0]
+        name = "_".join(str(part) for part in fault["loc"])
+        message = fault["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+        if not name:
+            raise ConfigError(message) from None
+        # what was given helps to find it, unless it is a key
+        shown = "" if name in _SECRETS else f" is {str(fault['input'])!r}"
+        raise ConfigError(f"{PREFIX}{name.upper()}{shown}: {message}") from None

@@ -53,8 +53,9 @@ class Endpoint:
             self._server = ThreadingHTTPServer((host, port), Handler)
         except OSError as error:
             raise EndpointError(
-                f"cannot listen on {host}:{port} for metrics ({error.strerror or error}); set"
-                " EVENTSAVER_METRICS_PORT to a free port, or leave it empty"
+                f"cannot listen on {host}:{port} for metrics ({error.strerror or error}); correct"
+                " EVENTSAVER_METRICS_HOST, or set EVENTSAVER_METRICS_PORT to a free port or to"
+                " nothing"
             ) from None
         self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]

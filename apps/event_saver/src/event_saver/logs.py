@@ -33,10 +33,11 @@ def configure_logs(level: int = logging.INFO) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    # says what bybit_adapter says better; pybit sets its level anew at every connection
+    handler.addFilter(lambda record: record.name != "websocket")
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
     # what these say, this program says better itself; at DEBUG some say secrets
     for name in ("pybit", "urllib3", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("websocket").setLevel(logging.CRITICAL)

@@ -21,7 +21,7 @@ from typing import Annotated
 import typer
 
 from bybit_adapter import BybitError, BybitRestClient, SettingRefused
-from event_saver.accounts import AccountContext, check_key, end_runs, find_accounts
+from event_saver.accounts import AccountContext, check_key, end_runs, find_accounts, name_of
 from event_saver.config import ConfigError, EventSaverConfig, load_config
 from event_saver.endpoint import EndpointError
 from event_saver.logs import configure_logs
@@ -48,7 +48,11 @@ def capture(
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Log more.")] = False,
 ) -> None:
-    """Capture until SIGTERM or Ctrl-C.
+    """Capture trades, tickers and what accounts do into a database, until SIGTERM or Ctrl-C.
+
+    Settings are variables EVENTSAVER_... of the environment, or lines of a file; only
+    EVENTSAVER_SYMBOLS has to be given. All of them: conf/event_saver.env.example and
+    docs/event_saver.md.
 
     Exit codes: 0 stopped by a signal; 1 the settings cannot work, or the end was not orderly.
     """
@@ -65,21 +69,19 @@ def capture(
                 doubt = check_key(name, context)
                 if doubt is not None:
                     log.warning("%s", doubt)
-        except ConfigError:
-            end_runs(database, contexts)
-            raise
-        log.info(
-            "capturing %s of %s into %s, %d accounts",
-            ",".join(symbols),
-            settings.get_environment().name,
-            database.redacted_url,
-            len(contexts),
-        )
-        asyncio.run(_run(settings, database, contexts))
-        try:
-            end_runs(database, contexts)
-        except GridDbError as error:
-            log.warning("the runs could not be ended: %s", error)
+            log.info(
+                "capturing %s of %s into %s, %d accounts",
+                ",".join(symbols),
+                name_of(settings.get_environment()),
+                database.redacted_url,
+                len(contexts),
+            )
+            asyncio.run(_run(settings, database, contexts))
+        finally:
+            try:
+                end_runs(database, contexts)
+            except GridDbError as error:
+                log.warning("the runs could not be ended: %s", error)
 
 
 async def _run(
@@ -112,7 +114,7 @@ def check_symbols(settings: EventSaverConfig, symbols: Sequence[str]) -> None:
                 client.get_instrument(symbol)
             except SettingRefused as error:
                 raise ConfigError(
-                    f"EVENTSAVER_SYMBOLS: {client.environment.name} says: {error.message}"
+                    f"EVENTSAVER_SYMBOLS: {name_of(client.environment)} says: {error.message}"
                 ) from None
             except BybitError as error:
                 log.warning("the symbols could not be checked: %s", error.message)
