@@ -5,8 +5,13 @@ UV_VERSION := 0.13.8
 UV := .tools/bin/uv
 RUN := $(UV) run --frozen
 SEEDS ?= 200
-WORKERS ?= auto
-PYTEST ?= -n $(WORKERS) --dist loadgroup
+# Many tests wait for sockets and clocks, so two cores are kept busy by four processes.
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n > 4 ? n : 4)))
+PYTEST ?= -n $(WORKERS) --dist worksteal
+
+# Tests and commands start many processes: modules are compiled once, not by each of them.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.tools/pycache
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-integration test-simulation parity prove bench lint format typecheck coverage lock clean

@@ -1,10 +1,49 @@
 """What holds for the tests of every folder."""
 
+import os
 import sys
 import threading
 from collections.abc import Generator
 
 import pytest
+
+# files whose tests take seconds each, most of them waiting for sockets, processes and clocks
+LONG = (
+    "test_adapter_disconnects",
+    "test_adapter_stream_faults",
+    "test_adapter_ws_client",
+    "test_bot_session_",
+    "test_bot_storms",
+    "test_bot_watchdog",
+    "test_paper_command",
+    "test_prove",
+    "test_report_browser",
+    "test_saver_capture",
+    "test_saver_gaps",
+    "test_saver_main",
+    "test_saver_writers",
+    "test_simulation_jump",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let every process of pytest-xdist begin with its share of the long tests.
+
+    So what waits overlaps with what computes, and no process is left alone with a long test at the
+    end. `--dist worksteal` gives each process the next equal part of the list.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers == 1:
+        return
+    long = [item for item in items if item.path.stem.startswith(LONG)]
+    short = [item for item in items if not item.path.stem.startswith(LONG)]
+    size = -(-len(short) // workers)
+    items[:] = [
+        item
+        for part in range(workers)
+        for item in (*long[part::workers], *short[part * size : (part + 1) * size])
+    ]
 
 
 @pytest.hookimpl(wrapper=True)
