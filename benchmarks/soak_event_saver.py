@@ -509,10 +509,12 @@ class Outcome:
         wrong = []
         if self.exit_code:
             wrong.append(f"the daemon ended with code {self.exit_code}")
-        sent = sorted(sum(one["rows"].values()) for one in self.connections)
+        sent: Counter[str] = Counter()
+        for one in self.connections:
+            sent[one["account"] or "public"] += sum(one["rows"].values())
         heard = sorted(self.closing.get("heard", {}).values())
-        if sent != heard:
-            wrong.append(f"connections were sent {sent} rows and heard {heard}")
+        if sorted(sent.values()) != heard:
+            wrong.append(f"connections were sent {dict(sent)} rows and heard {heard}")
         executions = sum(one["executions"] for one in self.status["accounts"].values())
         if executions != self.stored["executions"]:
             wrong.append(

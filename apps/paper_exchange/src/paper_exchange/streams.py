@@ -35,6 +35,7 @@ PRIVATE_TOPICS = ("order", "execution", "execution.fast", "position", "wallet")
 DCP_TOPIC = "dcp.future"
 MOST_ARGS = 21_000  # characters of args per public connection
 REMEMBERED_REQ_IDS = 1_000
+REMEMBERED_CONNECTIONS = 100
 TRADE_OPS = {
     f"order.{name}": f"/v5/order/{name}"
     for name in ("create", "amend", "cancel", "create-batch", "amend-batch", "cancel-batch")
@@ -92,6 +93,7 @@ class StreamHub:
         self._rest = rest
         self._opened = 0
         self.sessions: dict[str, StreamSession] = {}
+        self._gone: deque[tuple[str, Row]] = deque(maxlen=REMEMBERED_CONNECTIONS)
         self._public: dict[str, tuple[PublicTopic, dict[str, StreamSession]]] = {}
         self._of_market: dict[str, list[PublicTopic]] = {}
         self._private: dict[tuple[str, str], dict[str, dict[str, StreamSession]]] = {}
@@ -115,7 +117,8 @@ class StreamHub:
     def closed(self, session: StreamSession) -> None:
         """Forget a connection that is gone."""
         session.is_open = False
-        self.sessions.pop(session.conn_id, None)
+        if self.sessions.pop(session.conn_id, None) is not None and session.rows:
+            self._gone.append(_told(session))
         for topic in tuple(session.topics):
             self._unsubscribe(session, topic)
         account = session.account
@@ -123,15 +126,8 @@ class StreamHub:
             self.exchange.after(account.dcp_window_s * 1000, lambda: self._dcp(account))
 
     def told(self) -> Row:
-        """Return who is connected and how many rows each was told, by topic."""
-        return {
-            session.conn_id: {
-                "channel": session.channel.value,
-                "account": None if session.account is None else session.account.name,
-                "rows": dict(session.rows),
-            }
-            for session in self.sessions.values()
-        }
+        """Return how many rows each connection was told, by topic; the newest ended ones too."""
+        return dict((*self._gone, *map(_told, self.sessions.values())))
 
     def _dcp(self, account: PaperAccount) -> None:
         alive = any(
@@ -397,6 +393,15 @@ class StreamHub:
 
     def on_wallet(self, account: PaperAccount) -> None:
         self._tell(account, "wallet", lambda: [wallet_row(account)])
+
+
+def _told(session: StreamSession) -> tuple[str, Row]:
+    return session.conn_id, {
+        "channel": session.channel.value,
+        "account": None if session.account is None else session.account.name,
+        "is_open": session.is_open,
+        "rows": dict(session.rows),
+    }
 
 
 def send_if_open(session: StreamSession, frame: bytes) -> None:
