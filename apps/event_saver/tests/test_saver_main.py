@@ -193,6 +193,24 @@ def test_a_second_signal_ends_at_once(
     assert child.exitcode == 1
 
 
+@on_sqlite
+def test_one_signal_ends_in_time_while_a_statement_hangs(
+    database: DatabaseFactory,
+    start_exchange: Any,
+    settings_file: Any,
+    children: Children,
+    hanging: Any,
+) -> None:
+    exchange = start_exchange()
+    child = children.start(settings_file(database, exchange))
+    until(lambda: connections(exchange) == 2)
+    with hanging(database, 0):
+        time.sleep(0.5)
+        child.terminate()
+        child.join(10)  # what is promised
+        assert child.exitcode == 0
+
+
 def free_port() -> int:
     import socket  # noqa: PLC0415 - used here only
 

@@ -14,6 +14,7 @@ import asyncio
 import gc
 import logging
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 DONE, WRONG = 0, 1
 # The writing thread computes while frames arrive; shorter turns keep the event loop prompt.
 SWITCH_INTERVAL_S = 0.001
+END_RUNS_S = 1.0  # beside the 9 s that the rows may take
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
@@ -78,10 +80,23 @@ def capture(
             )
             asyncio.run(_run(settings, database, contexts))
         finally:
-            try:
-                end_runs(database, contexts)
-            except GridDbError as error:
-                log.warning("the runs could not be ended: %s", error)
+            end_in_time(database, contexts)
+
+
+def end_in_time(database: DatabaseFactory, contexts: Sequence[AccountContext]) -> None:
+    """Note that the runs have ended, unless the database takes too long or is away."""
+
+    def work() -> None:
+        try:
+            end_runs(database, contexts)
+        except GridDbError as error:
+            log.warning("the runs could not be ended: %s", error)
+
+    thread = threading.Thread(target=work, name="event-saver-end", daemon=True)
+    thread.start()
+    thread.join(END_RUNS_S)
+    if thread.is_alive():
+        log.warning("the runs could not be ended: the database is busy")
 
 
 async def _run(
