@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -315,6 +316,31 @@ def test_a_ban_of_one_exchange_does_not_concern_another(exchange: Any) -> None:
         pytest.raises(ExchangeUnavailable),
     ):
         other.get_server_time()
+
+
+def test_a_proxy_of_the_surroundings_is_used_for_the_exchange(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".netrc").write_text("machine api-testnet.bybit.com login a password b\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "")
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        for name in ("HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        with (
+            BybitRestClient(
+                testnet=True,
+                limiter=RateLimiter(address=AddressWindow()),
+                query_timeout_s=0.3,
+                query_attempts=1,
+            ) as rest,
+            pytest.raises(ExchangeUnavailable),
+        ):
+            rest.get_server_time()
+        connection, _ = proxy.accept()
+        with connection:
+            assert connection.recv(100).startswith(b"CONNECT api-testnet.bybit.com:443 ")
 
 
 def test_a_proxy_of_the_surroundings_is_not_used_for_this_machine(

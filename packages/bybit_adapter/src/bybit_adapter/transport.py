@@ -233,7 +233,11 @@ def _session(
             logger.removeHandler(handler)
     session.endpoint = environment.rest_url
     client = session.client
-    client.trust_env = not environment.is_loopback
+    # The environment is asked once: with every call it would take as long as making the call, and
+    # a .netrc that knows the host would replace headers.
+    client.trust_env = False
+    if not environment.is_loopback:
+        client.proxies.update(requests.utils.get_environ_proxies(environment.rest_url))
     client.max_redirects = 0  # a redirect would carry key and signature to another host
     client.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
     adapter = requests.adapters.HTTPAdapter(pool_maxsize=connections)
