@@ -223,10 +223,11 @@ def session(
                 [
                     strategy("BTCUSDT", name)
                     | {
-                        "symbol": symbol, "strat_id": f"{name}_{symbol}", "grid_step": 0.2,
-                        "grid_count": 10, "amount": "200",
+                        "symbol": symbol, "strat_id": f"{name}_{symbol}", "grid_count": 10,
+                        # the same step everywhere would let all accounts act at the same ticks
+                        "grid_step": round(0.2 + 0.017 * number, 3), "amount": "200",
                     }
-                    for name in accounts
+                    for number, name in enumerate(accounts)
                     for symbol in symbols
                 ],
                 {name: (f"key-{name}", f"secret-{name}") for name in accounts},
