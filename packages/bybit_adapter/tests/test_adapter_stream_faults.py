@@ -135,3 +135,25 @@ async def test_events_reach_the_loop_in_order_of_arrival(exchange: Any) -> None:
     await asyncio.to_thread(client.disconnect)
     queue.close()
     assert await queue.get() is None
+
+
+def test_a_listener_that_is_behind_keeps_its_connection(exchange: Any) -> None:
+    """The answer to a heartbeat waits behind the frames that arrived before it."""
+    seen: list[StreamUpdate] = []
+
+    def on_event(update: StreamUpdate) -> None:
+        time.sleep(0.002)
+        seen.append(update)
+
+    client = PublicWebSocketClient(
+        Environment.local(exchange.port), trade_symbols=["X"], on_event=on_event, timing=FAST
+    )
+    assert client.connect()
+    for number in range(1_000):
+        exchange.push(PUBLIC, trade(number))
+    deadline = time.monotonic() + 15
+    while len(seen) < 1_000:
+        assert time.monotonic() < deadline, client.get_connection_state()
+        time.sleep(0.02)
+    assert client.get_connection_state().reconnects == 0
+    client.disconnect()

@@ -159,6 +159,7 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
         self._owner.opened()
 
     def _on_message(self, message: str | bytes) -> None:
+        self._count_as_answer()
         if isinstance(message, bytes):
             try:
                 message = message.decode()
@@ -167,7 +168,17 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
                 return
         self._owner.received(message)
 
+    def _count_as_answer(self) -> None:
+        """Let whatever arrives count as the answer to the last heartbeat.
+
+        The real answer may wait behind seconds of frames on a machine that is slow for a while;
+        websocket-client would then cut a connection that lives, and lose all that waits.
+        """
+        with suppress(AttributeError):
+            self.ws.last_pong_tm = self.ws.last_ping_tm
+
     def _on_pong(self) -> None:
+        self._count_as_answer()
         self._owner.ponged()
         super()._on_pong()
 
