@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from backtest.export import export_session
+from backtest.session import BacktestSession
 from comparator.main import BREACHED, WITHIN, WRONG_START, main
 from grid_db import DatabaseFactory
 from grid_db.testing_rows import NOBODY, Tenant
@@ -21,10 +22,11 @@ def url(sqlite_database: DatabaseFactory) -> str:
     return str(sqlite_database.engine.url)
 
 
-@pytest.fixture
-def trades(recording, tmp_path: Path) -> Path:
-    export_session(recording.session, tmp_path / "bt")
-    return tmp_path / "bt" / "BTCUSDT" / "trades.csv"
+@pytest.fixture(scope="session")
+def trades(session_of_walk: BacktestSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bt")
+    export_session(session_of_walk, folder)
+    return folder / "BTCUSDT" / "trades.csv"
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: Path | str) -> tuple[int, str, list[str]]:
