@@ -239,6 +239,22 @@ async def test_two_daemons_and_another_list_of_symbols_are_harmless(
 
 
 @on_sqlite
+async def test_a_loop_that_is_late_costs_no_ticker(world: Callable[..., Any]) -> None:
+    exchange, saver, _, stored = world(per_s=1_500)
+    await saver.start()
+    await until(lambda: is_up(saver))
+    for _ in range(3):
+        time.sleep(0.3)  # noqa: ASYNC251 - this is what is late
+        await asyncio.sleep(0.1)
+    exchange.halt()
+    await caught_up(saver)
+    public = saver.get_stats()["streams"]["public"]
+    await saver.stop()
+    assert public["conflated"] == 0
+    assert len(stored.trades()) + stored.tickers() == public["received"]
+
+
+@on_sqlite
 async def test_an_account_without_a_run_keeps_positions_and_wallet(
     world: Callable[..., Any], caplog: Any
 ) -> None:

@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 500  # updates that are handled before others get their turn
 REST_S = 0.01
+# Every state of a market is wanted, so a newer one replaces one that waits only where memory is at
+# stake: that is half of what the line holds.
+CONFLATE_FROM = 10_000
 CLOCK_MARGIN = timedelta(seconds=2)  # how far the clocks of exchange and machine may differ
 
 OnGap = Callable[[datetime, datetime], None]
@@ -79,7 +82,9 @@ class StreamCollector:
         self._on_gap = on_gap
         self._on_doubt = on_doubt
         self._loop = asyncio.get_running_loop()
-        self._queue: EventQueue[StreamUpdate] = EventQueue(ticker_symbol)
+        self._queue: EventQueue[StreamUpdate] = EventQueue(
+            ticker_symbol, conflate_from=CONFLATE_FROM
+        )
         self._task: asyncio.Task[None] | None = None
         self._is_held = False
         self._lag_s = 0.0
