@@ -3,11 +3,11 @@
     uv run python benchmarks/bench_event_saver.py --trades 300000 --seconds 15
 
 The exchange of the second part runs in a process of its own, on the same machine, and speaks the
-real protocol to the real client: six streams (trades and tickers of three symbols) at an offered
-rate, once more than both can do, for the rate, and once the rate that is wanted, for the lag. Lag is
-from the arrival of a frame in the process to the commit that holds its trades. Times of the clock
-need a machine with nothing else to do; processor times of both processes say what limits, whatever
-else runs.
+real protocol to the real client: six streams (trades and tickers of three symbols), once at a rate
+that is more than both can do, for the rows per second, and once at the rate that is wanted, for the
+lag, which is from the arrival of a frame in the process to the commit that holds its trades. Times
+of the clock need a machine with nothing else to do; the processor times of both processes say what
+limits, whatever else runs.
 """
 
 from __future__ import annotations
