@@ -222,7 +222,12 @@ class Simulation:
             low, high = self.account.liquidation_range(self.symbol)
             low_ticks = 0 if low is None else floor_ceil_ticks(low, self._tick_size)[0]
             high_ticks = UNBOUNDED if high is None else floor_ceil_ticks(high, self._tick_size)[1]
-            if low is None and high is None and self.account.is_liquidatable():
+            if (
+                low is None
+                and high is None
+                and not any(runner.pair.net_size for runner in self.runners)
+                and self.account.is_liquidatable()
+            ):
                 low_ticks = UNBOUNDED  # legs that cancel out, on a wallet that is used up
             self._deadly = low_ticks, high_ticks
         return self._deadly

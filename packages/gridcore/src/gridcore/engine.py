@@ -184,12 +184,12 @@ class GridEngine:
         if not self.grid.ticks:
             self._build(last_close)
         most = len(self.grid) + SPARE_ORDERS
-        if len(resting[LONG]) > most or len(resting[SHORT]) > most:
+        counts = len(resting[LONG]), len(resting[SHORT])
+        if counts[0] > most or counts[1] > most:
             log.warning(
                 "%s: %s long and %s short orders for %s levels; rebuilding",
                 self.symbol,
-                len(resting[LONG]),
-                len(resting[SHORT]),
+                *counts,
                 len(self.grid),
             )
             self.grid.build_grid(last_close)
@@ -200,11 +200,10 @@ class GridEngine:
             ]
         wants: list[Want] = []
         bounds = self._placing_bounds(last_close)
-        for direction in DIRECTIONS:
-            side = resting[direction]
-            if 0 < len(side) < self.config.grid_count:
+        for direction, count in zip(DIRECTIONS, counts, strict=True):
+            if 0 < count < self.config.grid_count:
                 self.grid.update_grid(self.last_filled_price, last_close)
-            wants.extend(self._wants(direction, side, bounds))
+            wants.extend(self._wants(direction, resting[direction], bounds))
         return wants
 
     def _wants(
