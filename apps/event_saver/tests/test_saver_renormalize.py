@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from event_saver.renormalize import main
-from grid_db import DatabaseFactory, TenantScope
+from grid_db import DatabaseFactory, TenantScope, UserRepository
 
 
 async def capture(world: Callable[..., Any]) -> tuple[Any, Any]:
@@ -87,3 +87,11 @@ def test_wrong_arguments_are_told(database: DatabaseFactory, capsys: Any) -> Non
         assert sentence in capsys.readouterr().err
     assert main(["--database-url", "mysql://h/d", "--user", "a"]) == 1
     assert "renormalize: " in capsys.readouterr().err
+    with database.get_session() as session:
+        UserRepository(session).get_or_create("alice")
+    assert main(["--database-url", url, "--user", "alice", "--kind", "positions"]) == 1
+    assert "name them with --symbol" in capsys.readouterr().err
+    assert main(["--database-url", url, "--user", "alice"]) == 0
+    out, err = capsys.readouterr()
+    assert "positions: left out" in err
+    assert "positions" not in out

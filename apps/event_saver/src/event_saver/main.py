@@ -72,11 +72,11 @@ def capture(
                 if doubt is not None:
                     log.warning("%s", doubt)
             log.info(
-                "capturing %s of %s into %s, %d accounts",
+                "capturing %s of %s into %s; accounts: %s",
                 ",".join(symbols),
                 name_of(settings.get_environment()),
                 database.redacted_url,
-                len(contexts),
+                ", ".join(name for name, _ in accounts) or "none",
             )
             asyncio.run(_run(settings, database, contexts))
         finally:

@@ -223,10 +223,15 @@ def renormalize(
 ) -> None:
     """Read private rows anew from their raw JSON and store what reads differently."""
     now = datetime.now(UTC)
-    wanted = kind or list(_KINDS)
+    wanted = list(kind or _KINDS)
     for name in wanted:
         if name not in _KINDS:
             raise ConfigError(f"--kind {name!r} is unknown; take one of {', '.join(_KINDS)}")
+    if "positions" in wanted and not symbol:
+        if kind:
+            raise ConfigError("positions are read by symbol; name them with --symbol")
+        wanted.remove("positions")
+        typer.echo("positions: left out; name their symbols with --symbol", err=True)
     settings = DatabaseSettings(database_url=SecretStr(database_url))
     with DatabaseFactory(settings) as database:
         database.check_schema()
