@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from datetime import datetime
@@ -135,6 +136,27 @@ async def test_events_reach_the_loop_in_order_of_arrival(exchange: Any) -> None:
     await asyncio.to_thread(client.disconnect)
     queue.close()
     assert await queue.get() is None
+
+
+@pytest.mark.parametrize("count", [3, 300])  # less and more than one read takes
+def test_frames_that_come_in_one_piece_do_not_wait_for_more(exchange: Any, count: int) -> None:
+    seen: list[StreamUpdate] = []
+    client = PublicWebSocketClient(
+        Environment.local(exchange.port), trade_symbols=["X"], on_event=seen.append
+    )
+    assert client.connect()
+    texts = [json.dumps(trade(number)).encode().ljust(200) for number in range(count)]
+    frames = [b"\x81\x7e" + len(text).to_bytes(2, "big") + text for text in texts]
+    exchange.write_raw(PUBLIC, b"".join(frames)[:-20])
+    deadline = time.monotonic() + 5
+    while len(seen) < count - 1:
+        assert time.monotonic() < deadline, len(seen)
+        time.sleep(0.01)
+    exchange.write_raw(PUBLIC, frames[-1][-20:])
+    while len(seen) < count:
+        assert time.monotonic() < deadline, len(seen)
+        time.sleep(0.01)
+    client.disconnect()
 
 
 def test_a_listener_that_is_behind_keeps_its_connection(exchange: Any) -> None:

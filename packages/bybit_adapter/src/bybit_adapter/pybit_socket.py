@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
@@ -24,6 +25,7 @@ from bybit_adapter.transport import Keys
 
 log = logging.getLogger(__name__)
 
+_PIECE_BYTES = 16_384
 AUTH_EXPIRES_S = 10  # pybit's second fails where the clock is a second slow
 
 
@@ -90,13 +92,14 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; pybit's `ws` gets its text unchecked, as bytes.
+        """Set an attribute; pybit's `ws` gets its text unchecked, as bytes, and reads in pieces.
 
         websocket-client checks UTF-8 in Python, byte by byte, which takes longer than everything
         else that happens to a frame; `_on_message` decodes it in one go.
         """
         if name == "ws" and value is not None:
             value.run_forever = partial(value.run_forever, skip_utf8_validation=True)
+            value.create_dispatcher = partial(_reading_in_pieces, value, value.create_dispatcher)
         super().__setattr__(name, value)
 
     def is_connected(self) -> bool:
@@ -210,3 +213,31 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
             super()._send_custom_ping()
         except (OSError, websocket.WebSocketException) as error:
             log.debug("heartbeat not sent: %s", error)
+
+
+def _reading_in_pieces(app: Any, create: Callable[..., Any], *args: Any) -> Any:
+    """Return websocket-client's reading loop, taking what has arrived in one piece.
+
+    By itself it asks the system four times for every frame, and each time any other thread may
+    take the interpreter and keep it for milliseconds.
+    """
+    loop = create(*args)
+    read = loop.read
+
+    def read_in_pieces(sock: Any, on_frame: Callable[[], bool], check: Callable[[], None]) -> None:
+        buffer = getattr(app.sock, "frame_buffer", None)
+        if buffer is None:  # closed already
+            return
+        receive = buffer.recv
+        buffer.recv = lambda count: receive(max(count, _PIECE_BYTES))
+
+        def on_piece() -> bool:
+            goes_on = on_frame()
+            while goes_on and buffer.recv_buffer:
+                goes_on = on_frame()
+            return goes_on
+
+        read(sock, on_piece, check)
+
+    loop.read = read_in_pieces
+    return loop
