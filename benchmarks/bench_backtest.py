@@ -42,12 +42,14 @@ def rows() -> Iterator[Row]:
     instrument = InstrumentInfo("BTCUSDT", Decimal("0.1"), step, step, Decimal(5), Decimal(1500))
     contract = Contract(instrument, default_tiers("BTCUSDT"), 480, "benchmark")
     columns = RandomWalk().generate(TICKS, 7)
-    session = run_columns(config(), columns, contract)
-    fills = session.metrics.fills
-    what = f"{TICKS:,} synthetic ticks, a fill every {TICKS / max(fills, 1):.0f}"
-    yield "backtest, jumping", session.ticks_per_s, "ticks/s", what
-    yield "backtest, per fill", session.elapsed_s / max(fills, 1) * 1e6, "us", what
-    yield "backtest, rows visited", session.visits, "rows", what
+    for step_pct in ("0.092", "0.2"):
+        session = run_columns(config(step_pct), columns, contract)
+        fills = session.metrics.fills
+        every = f"grid step {step_pct} %, a fill every {TICKS / max(fills, 1):.0f}"
+        what = f"{TICKS:,} synthetic ticks, {every}"
+        yield "backtest, jumping", session.ticks_per_s, "ticks/s", what
+        yield "backtest, per fill", session.elapsed_s / max(fills, 1) * 1e6, "us", what
+        yield "backtest, rows visited", session.visits, "rows", what
     few = RandomWalk().generate(EXACT_TICKS, 7)
     exact = run_columns(config(exact_ticks=True), few, contract)
     yield "backtest, every tick", exact.ticks_per_s, "ticks/s", f"{EXACT_TICKS:,} ticks"

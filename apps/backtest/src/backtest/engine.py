@@ -7,8 +7,8 @@ import multiprocessing
 import platform
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -176,38 +176,42 @@ class BacktestEngine:
         context = multiprocessing.get_context("spawn")
         worker = BacktestEngine(self.config, contracts=self.contracts)
         waiting = deque(symbols)
-        found: dict[str, Future[BacktestSession | Exception]] = {}
-        taking = Lock()
+        found: dict[str, BacktestSession | Exception] = {}
+        one_at_a_time = Lock()
 
-        def take() -> str | None:
-            return waiting.popleft() if waiting else None
+        def elsewhere(symbol: str) -> BacktestSession | Exception:
+            return pool.submit(worker._attempt, symbol, start, end, provider).result()
 
-        def hand_out(_: object = None) -> None:
-            with taking:
-                symbol = take()
-                if symbol is None:
-                    return
-                future = found[symbol] = pool.submit(worker._attempt, symbol, start, end, provider)
-            future.add_done_callback(hand_out)
+        def here(symbol: str) -> BacktestSession | Exception:
+            return worker._attempt(symbol, start, end, provider)
 
-        def tell_progress() -> None:
-            if self.progress is not None:
-                self.progress(sum(future.done() for future in found.values()), len(symbols))
+        def work_through(attempt: Callable[[str], BacktestSession | Exception]) -> None:
+            try:
+                while True:
+                    with one_at_a_time:
+                        if not waiting:
+                            return
+                        symbol = waiting.popleft()
+                    outcome = attempt(symbol)
+                    with one_at_a_time:
+                        found[symbol] = outcome
+                        if self.progress is not None:
+                            self.progress(len(found), len(symbols))
+            except BaseException:
+                waiting.clear()  # nobody begins another one
+                raise
 
-        with ProcessPoolExecutor(min(workers, len(symbols)) - 1, mp_context=context) as pool:
-            for _ in range(min(workers, len(symbols)) - 1):
-                hand_out()
-            while True:
-                with taking:
-                    symbol = take()
-                    if symbol is None:
-                        break
-                    own = found[symbol] = Future()
-                own.set_result(worker._attempt(symbol, start, end, provider))
-                tell_progress()
-            for symbol in symbols:
-                yield symbol, found[symbol].result()
-                tell_progress()
+        others = min(workers, len(symbols)) - 1
+        with (
+            ProcessPoolExecutor(others, mp_context=context) as pool,
+            ThreadPoolExecutor(others) as threads,
+        ):
+            waited_for = [threads.submit(work_through, elsewhere) for _ in range(others)]
+            work_through(here)
+            for future in waited_for:
+                future.result()
+        for symbol in symbols:
+            yield symbol, found[symbol]
 
     def symbols(self, provider: HistoricalDataProvider) -> list[str]:
         """Return the symbols that the configuration and the data call for."""
