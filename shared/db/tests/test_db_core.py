@@ -129,7 +129,9 @@ exact = st.decimals(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(exact, exact, st.datetimes(*YEARS))
 def test_numbers_and_times_come_back_as_they_went(
     database: DatabaseFactory, pnl: Decimal, fee: Decimal, moment: datetime
