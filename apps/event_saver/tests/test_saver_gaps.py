@@ -392,6 +392,8 @@ async def test_what_happened_before_anything_was_stored_is_found_at_the_next_sta
     assert stored.executions()["alice"] == []
     again = make_saver(exchange)
     await begin(again, contexts[:1])
+    # the account and the trades of three symbols
+    await until(lambda: again.get_stats()["gaps"]["closed"] == 4)
     await again.stop()
     assert sorted(stored.executions()["alice"]) == sorted(exchange.said.executions["alice"])
 
