@@ -214,6 +214,9 @@ def test_a_statement_that_hangs_does_not_let_memory_grow(
         until(lambda: "has been running" in str(one.loop.database_state().error))
     until(lambda: spool.is_empty and not one.loop.buffered)
     assert stored(database) == [f"t{n}" for n in range(5_000)]
+    # those of the statement went to disk too, and are counted once
+    stats = one.writers.trades.stats()
+    assert (stats.received, stats.written, stats.duplicate) == (5_000, 5_000, 0)
 
 
 def test_stopping_while_a_statement_hangs_puts_everything_on_disk(

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +76,7 @@ class WriteLoop:
         self._retry_s = self._limits.first_retry_s
         self._commits = 0
         self._last_commit_s = 0.0
+        self._stored_twice: Counter[str] = Counter()  # rows on disk that were stored all the same
         self._thread = threading.Thread(target=self._run, name="event-writer", daemon=True)
         self._watch = threading.Thread(target=self._look_on, name="event-spiller", daemon=True)
         for writer in self._writers:
@@ -224,6 +225,8 @@ class WriteLoop:
             if not batch.on_disk:
                 batch.on_disk = True
                 writer.count(settled=len(batch.records))
+            else:  # a statement that seemed to hang came to its end
+                self._stored_twice[batch.kind.name] += len(batch.records)
 
     def _to_spool(self, batch: Batch) -> None:
         if batch.on_disk:
@@ -252,6 +255,7 @@ class WriteLoop:
     def _store(self, batch: Batch) -> bool:
         """Give rows to the database; False if it does not take any now."""
         writer = self._by_kind[batch.kind.name]
+        is_copy = batch.on_disk
         self._storing_since = start = self._monotonic()
         try:
             with self._database.get_session() as session:
@@ -265,7 +269,12 @@ class WriteLoop:
         finally:
             self._storing_since = None
         self._note_up(self._monotonic() - start)
-        writer.count(written=new, duplicate=len(batch.records) - new)
+        known = len(batch.records) - new
+        if is_copy:
+            counted = min(known, self._stored_twice[batch.kind.name])
+            self._stored_twice[batch.kind.name] -= counted
+            known -= counted
+        writer.count(written=new, duplicate=known)
         return True
 
     def _store_halves(self, batch: Batch, error: Exception) -> bool:

@@ -35,7 +35,7 @@ class WriterStats:
     received = written + duplicate + failed + dropped + buffered + those on disk. failed rows were
     refused by the database one by one and are kept in the spool's folder; dropped ones found no
     room anywhere and stand in the gap ledger. Rows of a statement that hung, went to disk and were
-    stored all the same count as duplicates once more.
+    stored all the same count once when the spool is empty again.
     """
 
     received: int
