@@ -58,31 +58,35 @@ def decisions(log: Path, strat_id: str) -> list[tuple[Any, ...]]:
     return found
 
 
-def quiet(running: RunningBot) -> None:
-    """Wait until nothing is on its way and nothing has to be handled."""
+def quiet(running: RunningBot, host: PaperHost, price: float, *, is_live: bool) -> None:
+    """Wait until the price has come, nothing is on its way, and the exchange has the same books."""
     seen: list[Any] = []
 
     def look() -> bool:
         now = running.do(
             lambda: [
                 (one.waiting, len(one.strategy.book), one.tally.fills,
-                 sum(order.order_id is None for order in one.strategy.book))
+                 sum(order.order_id is None for order in one.strategy.book),
+                 None if one.last_ticker is None else one.last_ticker.last_price)
                 for one in running.bot.runners
             ]
         )  # fmt: skip
         seen.append(now)
-        return len(seen) > 6 and all(one == now for one in seen[-6:]) and not now[0][3]
+        if len(seen) <= 6 or any(one != now for one in seen[-6:]) or now[0][3]:
+            return False
+        return now[0][4] == price and not (is_live and running.disagreements(host))
 
-    eventually(look, 10, lambda: str(seen[-1]))
+    eventually(look, 30, lambda: str(seen[-1]))
 
 
 def test_shadow_and_live_decide_the_same_on_the_same_prices(
     host: PaperHost, tmp_path: Path
 ) -> None:
     witness = Witness(host)
-    # one strat_id, so that identities are the same; risk checks and lists only at the start
+    # one strat_id, so that identities are the same; risk checks and lists only at the start: the
+    # checks fall on multiples of the interval, and no multiple of this one falls into a run
     settings = {
-        "position_check_interval": 600, "order_sync_interval": 600, "wallet_cache_interval": 600,
+        "position_check_interval": 1e9, "order_sync_interval": 600, "wallet_cache_interval": 600,
     }  # fmt: skip
     live_folder, shadow_folder = tmp_path / "live", tmp_path / "shadow"
     live_folder.mkdir()
@@ -102,10 +106,10 @@ def test_shadow_and_live_decide_the_same_on_the_same_prices(
         logs = Logs(running.config.log, Redactor(), debug=False)
         try:
             with running:
-                quiet(running)
+                quiet(running, host, 60_000, is_live=account == "one")
                 for price in PATH:
                     host.trade(str(price))
-                    quiet(running)
+                    quiet(running, host, price, is_live=account == "one")
         finally:
             logs.close()
         found.append(decisions(folder / "bot.log", "same"))
