@@ -84,10 +84,15 @@ def test_shadow_and_live_decide_the_same_on_the_same_prices(
 ) -> None:
     witness = Witness(host)
     # one strat_id, so that identities are the same; risk checks and lists only at the start: the
-    # checks fall on multiples of the interval, and no multiple of this one falls into a run
+    # checks fall on multiples of the interval, none of which may fall into a run
+    undisturbed = next(
+        interval for interval in (86_400, 80_000) if interval - time.time() % interval > 600
+    )
     settings = {
-        "position_check_interval": 1e9, "order_sync_interval": 600, "wallet_cache_interval": 600,
-    }  # fmt: skip
+        "position_check_interval": undisturbed,
+        "order_sync_interval": 600,
+        "wallet_cache_interval": 600,
+    }
     live_folder, shadow_folder = tmp_path / "live", tmp_path / "shadow"
     live_folder.mkdir()
     shadow_folder.mkdir()
