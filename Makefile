@@ -5,8 +5,9 @@ UV_VERSION := 0.13.8
 UV := .tools/bin/uv
 RUN := $(UV) run --frozen
 SEEDS ?= 200
-# Many tests wait for sockets and clocks, so two cores are kept busy by four processes.
-WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n > 4 ? n : 4)))
+# More processes than cores are faster, as many tests wait; but some of them watch sockets with short
+# limits of time, and a machine that is late is to them a connection that is lost.
+WORKERS ?= auto
 PYTEST ?= -n $(WORKERS) --dist worksteal
 
 # Tests and commands start many processes: modules are compiled once, not by each of them.

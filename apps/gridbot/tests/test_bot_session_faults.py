@@ -195,7 +195,7 @@ def test_a_forced_closing_degrades_until_the_sizes_are_confirmed(
         assert "the exchange closed 0.001 by AdlTrade" in running.health(STRAT)[1]
         strike(host, HEALING[0])
         eventually(lambda: running.health(STRAT) == ("healthy", ()), what="no doubt")
-        assert running.disagreements(host) == []
+        eventually(lambda: running.disagreements(host) == [], what="agreement again")
 
 
 def test_a_revoked_key_stops_the_account_and_says_so(host: PaperHost, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -36,6 +37,8 @@ FAST = StreamTiming(
     first_pause_s=0.02,
     longest_pause_s=0.2,
 )
+# where a socket says itself that it has ended, nothing has to be noticed in a hurry
+CALM = replace(FAST, ping_interval_s=8, ping_timeout_s=4, attempt_s=15)
 MS = 1762199126022
 
 
@@ -188,7 +191,7 @@ def test_a_lost_connection_comes_back_with_its_subscriptions(
     exchange: Any, streams: Streams, witness: Witness, abort: bool, private: bool
 ) -> None:
     path = PRIVATE if private else PUBLIC
-    client = streams.private() if private else streams.public()
+    client = streams.private(timing=CALM) if private else streams.public(timing=CALM)
     before = datetime.now(UTC)
     assert client.connect()
     topics = exchange.topics(path)
