@@ -125,7 +125,8 @@ def test_a_message_with_line_breaks_stays_one_line(
     logs = opened()
     log.info("first\n12:00:00.000 INFO gridbot: forged\r\n")
     logs.close()
-    assert len(console.getvalue().splitlines()) == 1
+    said = [line for line in console.getvalue().splitlines() if "first" in line or "forged" in line]
+    assert len(said) == 1
     assert len(file.read_text().splitlines()) == 1
 
 
