@@ -44,8 +44,37 @@ def test_it_never_goes_back_and_survives(tmp_path: Path) -> None:
     assert again.of(ORDERS) is None
 
 
+def test_a_hole_that_was_left_is_known_to_the_next_process(tmp_path: Path) -> None:
+    progress = Progress(tmp_path)
+    progress.begin(TRADES, NOW)
+    progress.begin(ORDERS, NOW)
+    progress.hold([TRADES])
+    progress.save()
+    assert not progress.has_left(TRADES)
+    again = Progress(tmp_path)
+    assert (again.has_left(TRADES), again.has_left(ORDERS)) == (True, False)
+    again.save()  # nobody has looked at it yet
+    last = Progress(tmp_path)
+    assert last.has_left(TRADES)
+    last.hold([TRADES])
+    last.release([TRADES])
+    last.save()
+    assert not Progress(tmp_path).has_left(TRADES)
+
+
+def test_holds_of_what_nobody_follows_are_taken_back(tmp_path: Path) -> None:
+    progress = Progress(tmp_path)
+    progress.hold([TRADES])
+    progress.hold([TRADES])
+    progress.abandon([TRADES, ORDERS])
+    progress.release([TRADES])  # whoever held it ends later
+    progress.hold([TRADES])
+    progress.advance(TRADES, NOW)
+    assert progress.of(TRADES) is None
+
+
 def test_a_broken_file_is_begun_anew(tmp_path: Path) -> None:
-    for text in ("{", "[]", '{"a": 1}', '{"a": "x"}'):
+    for text in ("{", "[]", '{"a": 1}', '{"a": "x"}', '{"held": 1}', '{"held": [[]]}'):
         (tmp_path / "progress.json").write_text(text)
         progress = Progress(tmp_path)
         assert progress.of(TRADES) is None

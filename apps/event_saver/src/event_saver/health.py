@@ -59,6 +59,7 @@ def saver_stats(
             for one in streams
         },
         "gaps": {
+            "working": reconciler.working,
             "closed": reconciler.closed,
             "noted": reconciler.noted,
             "open": count_open(reconciler.open_gaps),

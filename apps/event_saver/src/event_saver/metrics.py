@@ -65,6 +65,7 @@ class SaverMetrics(Collector):
             "commit_seconds": ("How long the last took.", stats["database"]["last_commit_s"]),
             "spool_bytes": ("On disk.", stats["spool"]["bytes"]),
             "spool_max_bytes": ("Its bound.", stats["spool"]["max_bytes"]),
+            "gaps_in_work": ("Breaks that are being looked at.", stats["gaps"]["working"]),
             "loop_lag_seconds": ("Worst of a minute.", stats["loop_lag_s"]),
             "alarms": ("In force.", len(stats["alarms"])),
             "healthy": ("0 while data is lost or a part has stopped.", float(stats["is_healthy"])),

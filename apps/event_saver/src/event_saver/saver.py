@@ -208,7 +208,10 @@ class EventSaver:
 
     async def _market_start(self, symbol: str) -> datetime | None:
         """Return until when the symbol's trades are certain to be there, None if it is new."""
-        known = self._progress.of(StreamKey(CaptureStream.TRADES, symbol))
+        key = StreamKey(CaptureStream.TRADES, symbol)
+        known = self._progress.of(key)
+        if known is not None and self._progress.has_left(key):
+            return known
         try:
             stored = await self._trades.last_stored(symbol)
         except GridDbError as error:
@@ -235,9 +238,8 @@ class EventSaver:
             await collector.wait_connected()
             end = datetime.now(UTC)
             await close(Stretch(min(start, end), end, "not running"))
-            self._progress.release(collector.keys)
 
-        self._spawn(close_start())
+        self._spawn_closing(collector, close_start())
 
     async def stop(self) -> None:
         """Disconnect, write everything down, note how far it went. Takes at most 9 s."""
@@ -309,8 +311,17 @@ class EventSaver:
             "%s: nothing received for %.1f s", collector.name, stretch.length.total_seconds()
         )
 
+        self._spawn_closing(collector, close(stretch))
+
+    def _spawn_closing(self, collector: StreamCollector, closing: Awaitable[None]) -> None:
+        """Work on a stretch; its streams are held until that is done."""
+        self._reconciler.working += 1
+
         async def work() -> None:
-            await close(stretch)
+            try:
+                await closing
+            finally:
+                self._reconciler.working -= 1
             self._progress.release(collector.keys)
 
         self._spawn(work())
@@ -388,6 +399,7 @@ class EventSaver:
         if await self._write_loop.durable() and moment is not None:
             for key in collector.keys:
                 self._progress.advance(key, moment)
+        self._progress.abandon(collector.keys)
         await in_thread(self._progress.save)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

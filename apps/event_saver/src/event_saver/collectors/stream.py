@@ -86,7 +86,6 @@ class StreamCollector:
             ticker_symbol, conflate_from=CONFLATE_FROM
         )
         self._task: asyncio.Task[None] | None = None
-        self._is_held = False
         self._lag_s = 0.0
         self._ignored = 0
         self._down_since: datetime | None = datetime.now(UTC)
@@ -168,22 +167,12 @@ class StreamCollector:
     # Callbacks of the client, on its threads.
 
     def _lost(self, at: datetime) -> None:
-        self._loop.call_soon_threadsafe(self._hold)
+        # on disk before the connection is back: rows of afterwards must not hide the hole
+        self._progress.hold(self.keys)
+        self._progress.save()
 
     def _back(self, lost_at: datetime, back_at: datetime) -> None:
-        self._loop.call_soon_threadsafe(self._report, lost_at, back_at)
+        self._loop.call_soon_threadsafe(self._on_gap, lost_at, back_at)
 
     def _malformed(self, error: MalformedFrame, text: str) -> None:
         self._loop.call_soon_threadsafe(self._on_doubt)
-
-    # The same on the event loop.
-
-    def _hold(self) -> None:
-        if not self._is_held:
-            self._is_held = True
-            self._progress.hold(self.keys)
-
-    def _report(self, lost_at: datetime, back_at: datetime) -> None:
-        self._hold()
-        self._is_held = False
-        self._on_gap(lost_at, back_at)
