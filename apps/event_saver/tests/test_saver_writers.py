@@ -219,6 +219,30 @@ def test_a_statement_that_hangs_does_not_let_memory_grow(
     assert (stats.received, stats.written, stats.duplicate) == (5_000, 5_000, 0)
 
 
+def test_rows_told_as_lost_that_a_hanging_statement_stored_are_not_counted_as_lost(
+    database: DatabaseFactory, tmp_path: Path, hanging: Block
+) -> None:
+    tiny = Spool(tmp_path / "tiny", max_bytes=200)
+    one = Writing(database, tiny, replace(LIMITS, memory_rows=20))
+    with hanging(database, 0.5):
+        one.writers.trades.add_records([trade(n) for n in range(30)])
+        until(lambda: one.writers.trades.buffered == 0)  # the statement has them
+        for first in range(30, 500, 10):
+            one.writers.trades.add_records([trade(n) for n in range(first, first + 10)])
+        until(lambda: one.writers.trades.settled >= 450)
+    until(lambda: one.writers.trades.settled == 500)
+    one.writers.trades.add_records([trade(n) for n in range(500, 520)])
+    until(lambda: one.writers.trades.settled == 520)
+    one.writers.trades.add_records([trade(n) for n in range(500, 520)])  # known by now
+    until(lambda: one.writers.trades.settled == 540)
+    one.loop.stop()
+    tiny.close()
+    stats = one.writers.trades.stats()
+    there = len(stored(database))
+    assert 50 <= there < 520
+    assert (stats.written, stats.dropped, stats.duplicate) == (there, 520 - there, 20)
+
+
 def test_stopping_while_a_statement_hangs_puts_everything_on_disk(
     database: DatabaseFactory, spool: Spool, tmp_path: Path, hanging: Block
 ) -> None:

@@ -45,12 +45,16 @@ class RowKind:
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """Rows of one kind and one user on their way. `on_disk` tells that the spool has them."""
+    """Rows of one kind and one user on their way.
+
+    `on_disk` tells that the spool has them, `is_lost` that it had no room for them.
+    """
 
     kind: RowKind
     user_id: str | None
     records: Sequence[Any]
     on_disk: bool = False
+    is_lost: bool = False
 
 
 def _store_trades(session: Session, user_id: str | None, records: Sequence[Any]) -> int:

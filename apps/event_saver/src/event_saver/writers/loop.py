@@ -193,7 +193,8 @@ class WriteLoop:
             for writer in self._writers:
                 if not self._is_due(writer, force):
                     continue
-                self._pending.extend(writer.take(self._limits.max_batch_rows))
+                with self._order:  # nobody may put newer rows on disk in between
+                    self._pending.extend(writer.take(self._limits.max_batch_rows))
                 while self._pending:
                     self._settle(self._pending[0])
                     self._pending.popleft()
@@ -222,21 +223,25 @@ class WriteLoop:
                 self._to_spool(batch)
             return
         with self._order:
-            if not batch.on_disk:
+            rows = len(batch.records)
+            if batch.is_lost:  # a statement that seemed to hang came to its end
+                writer.count(dropped=-rows)
+                log.warning("%d rows of %s were told as lost and are stored", rows, batch.kind.name)
+            elif batch.on_disk:  # the same
+                self._stored_twice[batch.kind.name] += rows
+            else:
                 batch.on_disk = True
-                writer.count(settled=len(batch.records))
-            else:  # a statement that seemed to hang came to its end
-                self._stored_twice[batch.kind.name] += len(batch.records)
+                writer.count(settled=rows)
 
     def _to_spool(self, batch: Batch) -> None:
-        if batch.on_disk:
+        if batch.on_disk or batch.is_lost:
             return
         writer, rows = self._by_kind[batch.kind.name], len(batch.records)
         try:
             self._spool.append(batch)
             writer.count(spooled=rows, settled=rows)
         except (SpoolFullError, TypeError, ValueError) as error:
-            batch.on_disk = True  # given up: it is not to be tried again
+            batch.is_lost = True
             writer.count(dropped=rows, settled=rows)
             log.error("%d rows of %s are lost: %s", rows, batch.kind.name, error)
             self._on_loss(batch, f"lost while the database was away: {error}")
