@@ -209,6 +209,36 @@ def test_a_lost_connection_comes_back_with_its_subscriptions(
     assert (state.reconnects, state.rebuilds) == (3, 0)
 
 
+@pytest.mark.parametrize("private", [False, True])
+def test_late_news_of_a_former_connection_do_not_break_the_next_one(
+    exchange: Any, streams: Streams, witness: Witness, private: bool
+) -> None:
+    """On a busy machine the thread that reads may tell of the end after others have noticed."""
+    path = PRIVATE if private else PUBLIC
+    client = streams.private() if private else streams.public()
+    assert client.connect()
+    former = client._session._socket.ws  # type: ignore[union-attr]  # it has a session
+    exchange.close_streams(path, abort=True)
+    eventually(lambda: witness.back and client.is_connected())
+    # just before the next connection counts as settled: the moment that does the most harm
+    session = client._session
+    assert session is not None
+    usual = session.connecting
+
+    def connecting(pybit_socket: Any) -> dict[str, str]:
+        threading.Timer(0.05, lambda: former.on_error(former, ConnectionResetError("late"))).start()
+        return usual(pybit_socket)
+
+    session.connecting = connecting  # type: ignore[method-assign]  # the news come meanwhile
+    exchange.close_streams(path, abort=True)
+    eventually(lambda: len(witness.back) == 2 and client.is_connected())
+    former.on_error(former, ConnectionResetError("later"))
+    time.sleep(0.5)
+    assert client.is_connected()
+    assert (exchange.connections[path], len(witness.lost)) == (3, 2)
+    assert client.get_connection_state().auth_error is None
+
+
 @pytest.mark.parametrize("noise", [b"\xf3\x01x", b"\x81\x02\xc3\x28", b"\x83\x01x"])
 def test_a_broken_line_is_left_for_a_new_one(
     exchange: Any, streams: Streams, witness: Witness, noise: bytes

@@ -100,6 +100,7 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
         if name == "ws" and value is not None:
             value.run_forever = partial(value.run_forever, skip_utf8_validation=True)
             value.create_dispatcher = partial(_reading_in_pieces, value, value.create_dispatcher)
+            value.on_error = self._ended
         super().__setattr__(name, value)
 
     def is_connected(self) -> bool:
@@ -118,6 +119,11 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
             # websocket-client leaves the socket of an unfinished handshake open.
             inner.shutdown()
 
+    def _hang_up(self) -> None:
+        self.cut()
+        with suppress(AttributeError, OSError):
+            self.ws.sock.shutdown()
+
     def cut(self, inner: Any = None) -> None:
         """Break the connection at once, which also frees a thread that reads from it."""
         with suppress(AttributeError, OSError):
@@ -133,16 +139,18 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
                     super()._connect(self._target_url)
                 except (websocket.WebSocketException, OSError) as error:
                     # It broke while the subscriptions went out; nobody else tries again.
-                    self._owner.failed(error, was_open=True)
-                    continue
-                if self._is_settled():
-                    break
-                self._owner.failed(ConnectionError("it closed at once"), was_open=True)
+                    reason: Exception = error
+                else:
+                    if self._is_settled():
+                        break
+                    reason = ConnectionError("it closed at once")
+                self._hang_up()  # pybit would go on with a connection that still looks open
+                self._owner.failed(reason, was_open=True)
         except StreamStopped:
             self.cut()
             raise
         finally:
-            self._connecting_thread = None
+            self._let_go()
         # A failed attempt marks the object as exited, and then no heartbeat would go out.
         self.exited = self._owner.stopping.is_set()
 
@@ -153,6 +161,12 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
                 return False
             self._connecting_thread = None
             return True
+
+    def _let_go(self) -> None:
+        """Care for the connection no more, unless its reader has taken over meanwhile."""
+        with self._turn:
+            if self._connecting_thread == threading.get_ident():
+                self._connecting_thread = None
 
     def _on_open(self) -> None:
         if self._owner.stopping.is_set():
@@ -185,13 +199,17 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
         self._owner.ponged()
         super()._on_pong()
 
-    def _on_error(self, error: Any) -> None:
+    def _ended(self, app: Any, error: Any) -> None:
+        """Take the news that a connection has ended; runs on the thread that read from it."""
         with suppress(AttributeError, OSError):
             # After a close frame websocket-client forgets the socket without closing it.
-            self.ws.sock.shutdown()
+            app.sock.shutdown()
         if self._owner.stopping.is_set():
             return
         with self._turn:
+            if app is not self.ws:
+                # Whoever connects has noticed before, and the next connection is not broken.
+                return
             somebody_connects = self._connecting_thread is not None
             if somebody_connects:
                 self._has_broken = True
@@ -200,13 +218,14 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
         try:
             self._owner.failed(error, was_open=not somebody_connects)
             if somebody_connects:
-                self.exit()
+                if app is self.ws:
+                    self.exit()
             elif not self._owner.stopping.is_set():
                 # pybit reconnects after this kind only.
                 super()._on_error(websocket.WebSocketConnectionClosedException(str(error)))
         finally:
             if not somebody_connects:
-                self._connecting_thread = None
+                self._let_go()
 
     def _send_custom_ping(self) -> None:
         try:
