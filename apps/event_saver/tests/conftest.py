@@ -501,9 +501,7 @@ async def make_saver(
     """Return a daemon that is not started; it is stopped with the test."""
     made: list[EventSaver] = []
 
-    def make(
-        exchange: Exchange, patience: Patience | None = None, **changes: Any
-    ) -> EventSaver:
+    def make(exchange: Exchange, patience: Patience | None = None, **changes: Any) -> EventSaver:
         settings = make_config(database, exchange, **changes)
         patience = patience or Patience(settle_s=0.3, pauses_s=(), overlap_s=1.0)
         made.append(EventSaver(settings, database, timing=QUICK, patience=patience))

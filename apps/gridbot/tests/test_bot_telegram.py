@@ -26,6 +26,7 @@ from gridbot.telegram_api import (
 )
 from gridbot.telegram_commands import CommandDesk
 from gridbot.telegram_listener import ControlOnLoop, TelegramListener
+from testkit.loop_thread import LoopThread
 
 TOKEN = "123456789:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bc"
 CHAT, STRANGER = 4711, 666
@@ -41,8 +42,7 @@ class TelegramServer:
         self.polls = 0
         self._updates: list[dict[str, Any]] = []
         self._next_id = 100
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread = LoopThread("telegram")
         self._runner: web.AppRunner | None = None
         self.port = 0
         self._thread.start()
@@ -53,16 +53,14 @@ class TelegramServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+        self._thread.run(self._start())
 
     def stop(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
+        self._thread.run(self._stop())
 
     def close(self) -> None:
         self.stop()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-        self._loop.close()
+        self._thread.close()
 
     async def _start(self) -> None:
         app = web.Application()
@@ -120,7 +118,7 @@ class TelegramServer:
         """Let somebody write a message to the bot."""
         self._next_id += 1
         update = {"update_id": self._next_id, "message": _message(self._next_id, chat, text)}
-        self._loop.call_soon_threadsafe(self._updates.append, update)
+        self._thread.loop.call_soon_threadsafe(self._updates.append, update)
 
     @property
     def texts(self) -> list[str]:

@@ -17,6 +17,8 @@ from urllib.parse import parse_qsl
 import pytest
 from aiohttp import WSMsgType, web
 
+from testkit.loop_thread import LoopThread
+
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "real"
 
 
@@ -206,8 +208,8 @@ class ScriptedExchange:
         self.port = 0
         self._transports: dict[web.WebSocketResponse, Any] = {}
         self._script: dict[str, list[Any]] = {}
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread = LoopThread("scripted exchange")
+        self._loop = self._thread.loop
 
     def reply(self, result: Any = None, **fields: Any) -> Reply:
         return Reply(result={} if result is None else result, **fields)
@@ -225,9 +227,7 @@ class ScriptedExchange:
 
     def stop(self) -> None:
         self._run(self._runner.cleanup())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
+        self._thread.close()
 
     def stop_listening(self) -> None:
         self._run(self._site.stop())
@@ -303,7 +303,7 @@ class ScriptedExchange:
         }
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return self._thread.run(work)
 
     async def _start(self) -> None:
         app = web.Application()

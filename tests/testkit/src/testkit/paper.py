@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from types import TracebackType
@@ -28,6 +26,7 @@ from paper_exchange.rest import RestReply, RestRequest
 from paper_exchange.server import PaperServer
 from paper_exchange.settings import MatchingSettings
 from paper_exchange.streams import Channel, StreamSession
+from testkit.loop_thread import LoopThread
 
 Result = TypeVar("Result")
 START_MS = 1_785_000_000_000
@@ -300,13 +299,8 @@ class PaperHost:
         self.control = Control(self.exchange, self.parts.faults, self.server)
         if with_control:
             self.server.control = self.control.handle
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="paper host", daemon=True)
+        self._thread = LoopThread("paper host")
         self._trades = 0
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
 
     def __enter__(self) -> PaperHost:
         self._thread.start()
@@ -320,13 +314,11 @@ class PaperHost:
         trace: TracebackType | None,
     ) -> None:
         self.run(self.server.stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=10)
-        self._loop.close()
+        self._thread.close()
 
     def run(self, work: Any) -> Any:
         """Run a coroutine on the exchange's thread and return its result."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
+        return self._thread.run(work)
 
     def do(self, action: Callable[[], Result]) -> Result:
         """Call something on the exchange's thread, with time brought up to now."""
