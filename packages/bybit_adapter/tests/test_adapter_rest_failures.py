@@ -343,6 +343,22 @@ def test_a_proxy_of_the_surroundings_is_used_for_the_exchange(
             assert connection.recv(100).startswith(b"CONNECT api-testnet.bybit.com:443 ")
 
 
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_certificates_of_the_surroundings_are_used_for_the_exchange(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    missing = tmp_path / "company.pem"
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv(name, str(missing))
+    with (
+        BybitRestClient(
+            testnet=True, limiter=RateLimiter(address=AddressWindow()), query_attempts=1
+        ) as rest,
+        pytest.raises(ExchangeUnavailable, match=r"company\.pem"),
+    ):
+        rest.get_server_time()
+
+
 def test_a_proxy_of_the_surroundings_is_not_used_for_this_machine(
     exchange: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,6 +133,9 @@ class Transport:
             return self._failed(endpoint, params, error)
         except requests.RequestException as error:
             return Failure(self._network_error(endpoint, params, error), LimitHeaders())
+        except OSError as error:  # certificates that cannot be read, for example
+            problem = self._keys.hide_in(f"no answer: {error}")
+            return Failure(self._no_answer(endpoint, params, problem), LimitHeaders())
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             # pybit reads the answer without checking that it is an object with the usual names.
             problem = f"the answer is not in Bybit's form ({type(error).__name__})"
@@ -235,9 +238,11 @@ def _session(
     client = session.client
     # The environment is asked once: with every call it would take as long as making the call, and
     # a .netrc that knows the host would replace headers.
-    client.trust_env = False
     if not environment.is_loopback:
-        client.proxies.update(requests.utils.get_environ_proxies(environment.rest_url))
+        found = client.merge_environment_settings(environment.rest_url, {}, None, None, None)
+        client.proxies.update(found["proxies"])
+        client.verify = found["verify"]
+    client.trust_env = False
     client.max_redirects = 0  # a redirect would carry key and signature to another host
     client.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
     adapter = requests.adapters.HTTPAdapter(pool_maxsize=connections)
