@@ -22,6 +22,7 @@ from pybit.exceptions import (  # type: ignore[import-untyped]  # pybit comes wi
 from pybit.unified_trading import HTTP  # type: ignore[import-untyped]  # as above
 
 from bybit_adapter.clock import Clock
+from bybit_adapter.direct_session import DirectSession, NotSentError
 from bybit_adapter.endpoints import Endpoint
 from bybit_adapter.environment import Environment
 from bybit_adapter.errors import (
@@ -203,7 +204,8 @@ class Transport:
 
 
 def _was_never_sent(error: requests.RequestException) -> bool:
-    if isinstance(error, requests.exceptions.ProxyError | requests.exceptions.InvalidURL):
+    never = (NotSentError, requests.exceptions.ProxyError, requests.exceptions.InvalidURL)
+    if isinstance(error, never):
         return True
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return type(reason).__name__ in _NEVER_SENT
@@ -236,13 +238,19 @@ def _session(
             logger.removeHandler(handler)
     session.endpoint = environment.rest_url
     client = session.client
-    # The environment is asked once: with every call it would take as long as making the call, and
-    # a .netrc that knows the host would replace headers.
+    proxies, verify = {}, True
     if not environment.is_loopback:
         found = client.merge_environment_settings(environment.rest_url, {}, None, None, None)
-        client.proxies.update(found["proxies"])
-        client.verify = found["verify"]
+        proxies, verify = found["proxies"], found["verify"]
+    if not proxies and verify is True:
+        client.close()
+        session.client = DirectSession(environment.rest_url, dict(client.headers), connections)
+        return session
+    # The environment is asked once: with every call it would take as long as making the call, and
+    # a .netrc that knows the host would replace headers.
     client.trust_env = False
+    client.proxies.update(proxies)
+    client.verify = verify
     client.max_redirects = 0  # a redirect would carry key and signature to another host
     client.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
     adapter = requests.adapters.HTTPAdapter(pool_maxsize=connections)
