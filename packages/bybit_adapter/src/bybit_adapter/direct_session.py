@@ -2,7 +2,8 @@
 
 requests asks for hooks, cookies, redirects, authentication and the address once more with every
 call, which takes three quarters of the time of an order, with the interpreter's lock held. Here
-pybit's requests go to urllib3, on which requests itself is built, as they are.
+pybit's requests go to urllib3, on which requests itself is built, as they are, and in one piece:
+with every call to the system another thread may take the lock and keep it for milliseconds.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import timedelta
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 import requests
 import urllib3
+import urllib3.connection
+from requests.certs import where  # type: ignore[attr-defined]  # the types do not know it
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -22,6 +25,8 @@ from urllib3.exceptions import (
     ReadTimeoutError,
     SSLError,
 )
+
+FRESH_S = 1.0  # a connection that answered so lately is not asked whether it still lives
 
 
 class NotSentError(requests.exceptions.ConnectionError):
@@ -60,6 +65,47 @@ class DirectResponse:
         return json.loads(self.text)
 
 
+class _InOnePiece:
+    """A connection of urllib3 that sends head and body together."""
+
+    _held: list[bytes] | None = None
+    _answered = float("-inf")
+
+    def request(self, *args: Any, **options: Any) -> None:
+        self._held = []
+        try:
+            super().request(*args, **options)  # type: ignore[misc]  # of the class beside
+            whole = b"".join(self._held)
+        finally:
+            self._held = None
+        self.send(whole)
+
+    def send(self, data: Any) -> None:
+        if self._held is None:
+            super().send(data)  # type: ignore[misc]  # of the class beside
+        else:
+            self._held.append(data)
+
+    def getresponse(self) -> Any:
+        answer = super().getresponse()  # type: ignore[misc]  # of the class beside
+        self._answered = monotonic()
+        return answer
+
+    @property
+    def is_connected(self) -> bool:
+        if self.sock is not None and monotonic() - self._answered < FRESH_S:  # type: ignore[attr-defined]  # of the class beside
+            return True
+        return bool(super().is_connected)  # type: ignore[misc]  # of the class beside
+
+
+class _Plain(_InOnePiece, urllib3.connection.HTTPConnection):
+    pass
+
+
+class _Secure(_InOnePiece, urllib3.connection.HTTPSConnection):
+    pass
+
+
 @dataclass(slots=True)
 class DirectSession:
     """What pybit asks of a requests.Session, for one exchange. Thread-safe.
@@ -74,9 +120,10 @@ class DirectSession:
 
     def __post_init__(self) -> None:
         manager = urllib3.PoolManager(
-            maxsize=self.connections, cert_reqs="CERT_REQUIRED", ca_certs=requests.certs.where()
+            maxsize=self.connections, cert_reqs="CERT_REQUIRED", ca_certs=where()
         )
         self._pool = manager.connection_from_url(self.endpoint)
+        self._pool.ConnectionCls = _Secure if self._pool.scheme == "https" else _Plain
 
     def prepare_request(self, request: requests.Request) -> DirectRequest:
         """Take a request of pybit: its address and body are as they were signed."""
