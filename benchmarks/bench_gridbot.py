@@ -208,8 +208,13 @@ def session(
     samples: int,
     most_s: float,
     beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    *,
+    is_followed: bool = True,
 ) -> Figures:
-    """Trade until there are so many samples, or for so long; `beside` runs with the bot."""
+    """Trade until there are so many samples, or for so long; `beside` runs with the bot.
+
+    Orders that are not followed leave no notes behind, and there are no waits then.
+    """
     mine, theirs = multiprocessing.Pipe()
     context = multiprocessing.get_context("spawn")
     child = context.Process(target=exchange, args=(symbols, accounts, theirs))
@@ -238,7 +243,7 @@ def session(
             config = GridbotConfig.model_validate(settings)
             logs = Logs(config.log, Redactor())
             try:
-                return asyncio.run(_trade(config, mine, samples, most_s, beside))
+                return asyncio.run(_trade(config, mine, samples, most_s, beside, is_followed))
             finally:
                 logs.close()
     finally:
@@ -252,14 +257,16 @@ async def _trade(
     samples: int,
     most_s: float,
     beside: Callable[[], Coroutine[Any, Any, None]] | None,
+    is_followed: bool,
 ) -> Figures:
     clockwork = BotClockwork()
     looking = None if beside is None else asyncio.create_task(beside())
-    clockwork.watch_requests()
+    if is_followed:
+        clockwork.watch_requests()
     bot = Orchestrator(config, Redactor())
     await bot.start()
     for runner in bot.runners:
-        if runner.executor is not None:
+        if runner.executor is not None and is_followed:
             runner.use(Tap(runner.executor, runner, clockwork))
     calm_collector()
     await asyncio.sleep(WARM_UP_S)
@@ -272,6 +279,8 @@ async def _trade(
     seconds, used = time.perf_counter() - begun, time.process_time() - cpu
     written = dict(clockwork.written)
     left, accepted, exchange_cpu_then = await _look(pipe)
+    counts = [one.counts for one in bot.snapshot().strategies]
+    placed = len(written) if is_followed else sum(one.placed for one in counts)
     memory = rss_mb()
     if looking is not None:
         looking.cancel()
@@ -288,7 +297,7 @@ async def _trade(
     return Figures(
         waits,
         (len(left) - tickers) / seconds,
-        len(written) / seconds,
+        placed / seconds,
         used / seconds,
         (exchange_cpu_then - exchange_cpu) / seconds,
         memory,

@@ -7,7 +7,8 @@ With --hours the bot's core trades in virtual time on an exchange in its own pro
 every order for ever; so what the bot holds is counted object by object, once in a simulated hour.
 It grows until 20,000 orders and executions are remembered, and then has to stay. With --minutes the
 whole bot (streams, REST threads, database, log, metrics) trades with 50 strategies against an
-exchange in another process; memory is what the bot's process holds.
+exchange in another process; memory is what the bot's process holds. A strategy remembers fewer
+orders and executions there (--remembered), because it would take hours to come to the usual number.
 
 The last lines compare the middle of the run with its end. Exit code 0: the bot grew by less than
 --most-mb in between; 1: by more.
@@ -27,6 +28,8 @@ from typing import Any
 
 from bench_gridbot import PRICES, market, rss_mb, session
 
+import gridcore.orders
+import gridcore.strategy
 from paper_exchange.market import FeedEvent
 from testkit.bot_world import BotWorld, StrategySpec
 from testkit.paper import paper_account, paper_market
@@ -108,8 +111,10 @@ def simulated(hours: int, per_s: float, most_mb: float) -> int:
     return int(change > most_mb)
 
 
-def over_sockets(minutes: float, most_mb: float) -> int:
+def over_sockets(minutes: float, most_mb: float, remembered: int) -> int:
     """Run the whole bot; return the exit code."""
+    gridcore.strategy.REMEMBERED_EXECUTIONS = remembered
+    gridcore.orders.REMEMBERED_ENDED_ORDERS = remembered
     sizes: list[float] = []
 
     async def look() -> None:
@@ -121,7 +126,7 @@ def over_sockets(minutes: float, most_mb: float) -> int:
             print(f"{(time.perf_counter() - begun) / 60:5.1f} min: {sizes[-1]:.1f} MB", flush=True)
 
     accounts = [f"a{number}" for number in range(1, 6)]
-    figures = session(list(PRICES), accounts, 10**9, minutes * 60, look)
+    figures = session(list(PRICES), accounts, 10**9, minutes * 60, look, is_followed=False)
     print(
         f"{figures.orders_per_s * minutes * 60:.0f} orders, {figures.tickers_per_s:.0f} tickers/s"
     )
@@ -136,10 +141,13 @@ def main() -> int:
     parser.add_argument("--hours", type=int, default=24, help="of virtual time")
     parser.add_argument("--per-second", type=float, default=0.5, help="trades of the market")
     parser.add_argument("--minutes", type=float, default=0, help="over sockets, in real time")
+    parser.add_argument(
+        "--remembered", type=int, default=200, help="ended orders and executions, with --minutes"
+    )
     parser.add_argument("--most-mb", type=float, default=1, help="growth in the second half")
     args = parser.parse_args()
     if args.minutes:
-        return over_sockets(args.minutes, args.most_mb)
+        return over_sockets(args.minutes, args.most_mb, args.remembered)
     return simulated(args.hours, args.per_second, args.most_mb)
 
 

@@ -53,7 +53,10 @@ def connect(port: int, **options: Any) -> BybitRestClient:
     )
 
 
-def make_calls(exchange: Any, client: BybitRestClient, order: dict[str, Any]) -> list[tuple[Any, ...]]:
+Seen = tuple[str, str, str, str, dict[str, str]]
+
+
+def make_calls(exchange: Any, client: BybitRestClient, order: dict[str, Any]) -> list[Seen]:
     """Make calls of all shapes; return what the exchange saw of them."""
     ack = {"orderId": "o", "orderLinkId": ORDER.order_link_id}
     page = exchange.rows(order, cursor="a%3A1%2Cb:2,c d&e=f")

@@ -118,9 +118,10 @@ def test_sums_follow_every_change() -> None:
 
 def test_ended_orders_are_remembered_in_bounds_and_restored() -> None:
     book = OrderBook()
-    book.restore_ended({f"o{number}": at(number) for number in range(20_001)})
+    book.restore_ended({f"o{number}": at(number) for number in range(REMEMBERED_ENDED_ORDERS + 1)})
     assert book.ended_ts("o0") is None
-    assert book.newest_ended(2) == {"o19999": at(19_999), "o20000": at(20_000)}
+    last = REMEMBERED_ENDED_ORDERS
+    assert book.newest_ended(2) == {f"o{n}": at(n) for n in (last - 1, last)}
     assert book.knows("o1")
 
 

@@ -22,7 +22,7 @@ from gridcore.intents import extract_client_order_prefix
 from gridcore.sides import DirectionType, SideType, direction_of
 
 ZERO = Decimal(0)
-REMEMBERED_ENDED_ORDERS = 20_000
+REMEMBERED_ENDED_ORDERS = 5_000  # a late word about an order comes within seconds
 REMEMBERED_CHANGES = 32  # of a side; one more, and everything derived from it is derived anew
 
 
