@@ -15,6 +15,7 @@ from gridcore import (
     SideType,
     TrackedOrder,
 )
+from gridcore.orders import REMEMBERED_ENDED_ORDERS
 from testkit.builders import at
 
 TICK = Decimal("0.1")
