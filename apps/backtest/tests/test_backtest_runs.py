@@ -1,5 +1,6 @@
 """Whole runs: money that adds up, liquidation, latency, several strategies, the end of a run."""
 
+import os
 from bisect import bisect_right
 from dataclasses import replace
 from decimal import Decimal
@@ -10,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtest.config import BacktestConfig, BacktestStrategyConfig
-from backtest.engine import run_columns
+from backtest.engine import BacktestEngine, run_columns
 from backtest.session import BacktestSession
 from backtest.sweep import run_many
 from backtest.synthetic import RandomWalk
 from backtest.ticks import TickColumns
 from backtest.trades import TradeKind
 from gridcore import DirectionType, SideType
-from testkit.backtests import contract, ticks
+from testkit.backtests import DeadlyElsewhere, contract, ticks
 
 LONG, SHORT = DirectionType.LONG, DirectionType.SHORT
 
@@ -295,3 +296,16 @@ def test_flat_equity_is_no_drawdown() -> None:
     assert not session.trades
     assert session.metrics.longest_drawdown_s == 0
     assert session.metrics.max_drawdown == 0
+
+
+def test_a_worker_that_is_killed_costs_the_symbol_it_was_at() -> None:
+    columns = [
+        RandomWalk(symbol=f"S{seed}USDT", trades_per_s=0.5).generate(2_000, seed)
+        for seed in range(4)
+    ]
+    provider = DeadlyElsewhere(os.getpid(), *columns)
+    runs = BacktestEngine(config()).run_multiple_symbols(data_provider=provider, workers=2)
+    assert sorted([*runs.sessions, *runs.failures]) == [one.symbol for one in columns]
+    assert len(runs.failures) == 1
+    (failure,) = runs.failures.values()
+    assert "ended from outside" in str(failure)

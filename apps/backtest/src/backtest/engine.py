@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -59,6 +60,10 @@ class SymbolRuns:
 
     sessions: Mapping[str, BacktestSession]
     failures: Mapping[str, Exception]
+
+
+class WorkerLostError(Exception):
+    """A process that ran symbols is gone."""
 
 
 class BacktestEngine:
@@ -136,7 +141,7 @@ class BacktestEngine:
         Without `symbols`, those of the configuration, else all of the data. With `strict` the
         first failure is raised. With more than one worker, symbols run in that many processes,
         this one among them, and `progress` counts symbols instead of ticks; the results are the
-        same.
+        same. A process that is killed costs the symbol it was at.
         """
         provider = data_provider or self.data_provider
         chosen = list(symbols or self.symbols(provider))
@@ -180,7 +185,13 @@ class BacktestEngine:
         one_at_a_time = Lock()
 
         def elsewhere(symbol: str) -> BacktestSession | Exception:
-            return pool.submit(worker._attempt, symbol, start, end, provider).result()
+            try:
+                return pool.submit(worker._attempt, symbol, start, end, provider).result()
+            except BrokenProcessPool:
+                return WorkerLostError(
+                    "the process that ran it was ended from outside, perhaps for want of memory;"
+                    " try fewer --workers"
+                )
 
         def here(symbol: str) -> BacktestSession | Exception:
             return worker._attempt(symbol, start, end, provider)
@@ -197,6 +208,8 @@ class BacktestEngine:
                         found[symbol] = outcome
                         if self.progress is not None:
                             self.progress(len(found), len(symbols))
+                    if isinstance(outcome, WorkerLostError):
+                        return  # the others are left to this process
             except BaseException:
                 waiting.clear()  # nobody begins another one
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,6 +10,7 @@ from decimal import Decimal
 import numpy as np
 
 from backtest.contract import Contract
+from backtest.data_provider import InMemoryDataProvider
 from backtest.fill_simulator import (
     FillModel,
     QueueFillSimulator,
@@ -21,7 +23,7 @@ from backtest.runner import BacktestRunner
 from backtest.simulated_account import FeeRates, SimulatedAccount
 from backtest.simulation import Simulation
 from backtest.ticks import SELL, TickColumns
-from backtest.time_range import to_us
+from backtest.time_range import TimeLike, to_us
 from backtest.timeline import Timeline
 from gridcore import (
     AmountSpec,
@@ -128,3 +130,16 @@ def ticks(
 def contract(columns: TickColumns, tiers: MMTiers = TIERS) -> Contract:
     """Return rules that fit the columns."""
     return Contract(instrument(columns), tiers, 480, "rules of the test")
+
+
+class DeadlyElsewhere(InMemoryDataProvider):
+    """Ends every process that asks it, as the system does for want of memory, but the tests'."""
+
+    def __init__(self, tests_pid: int, *columns: TickColumns) -> None:
+        super().__init__(*columns)
+        self._tests_pid = tests_pid
+
+    def load(self, symbol: str, start: TimeLike = None, end: TimeLike = None) -> TickColumns:
+        if os.getpid() != self._tests_pid:
+            os._exit(9)
+        return super().load(symbol, start, end)
