@@ -7,8 +7,9 @@ With --hours the bot's core trades in virtual time on an exchange in its own pro
 every order for ever; so what the bot holds is counted object by object, once in a simulated hour.
 It grows until 20,000 orders and executions are remembered, and then has to stay. With --minutes the
 whole bot (streams, REST threads, database, log, metrics) trades with 50 strategies against an
-exchange in another process; memory is what the bot's process holds. A strategy remembers fewer
-orders and executions there (--remembered), because it would take hours to come to the usual number.
+exchange in another process; memory is what the bot's process holds. What grows to a bound is given
+a smaller one there, because it would take hours to reach: a strategy remembers fewer orders and
+executions (--remembered, usually 5,000 of each), SQLite keeps fewer pages (--cache-mb, usually 64).
 
 The last lines compare the middle of the run with its end. Exit code 0: the bot grew by less than
 --most-mb in between; 1: by more.
@@ -28,6 +29,7 @@ from typing import Any
 
 from bench_gridbot import PRICES, market, rss_mb, session
 
+import grid_db.database
 import gridcore.orders
 import gridcore.strategy
 from paper_exchange.market import FeedEvent
@@ -111,8 +113,9 @@ def simulated(hours: int, per_s: float, most_mb: float) -> int:
     return int(change > most_mb)
 
 
-def over_sockets(minutes: float, most_mb: float, remembered: int) -> int:
+def over_sockets(minutes: float, most_mb: float, remembered: int, cache_mb: int) -> int:
     """Run the whole bot; return the exit code."""
+    grid_db.database._SQLITE_CACHE_KIB = cache_mb * 1024
     gridcore.strategy.REMEMBERED_EXECUTIONS = remembered
     gridcore.orders.REMEMBERED_ENDED_ORDERS = remembered
     sizes: list[float] = []
@@ -144,10 +147,11 @@ def main() -> int:
     parser.add_argument(
         "--remembered", type=int, default=200, help="ended orders and executions, with --minutes"
     )
+    parser.add_argument("--cache-mb", type=int, default=1, help="of SQLite, with --minutes")
     parser.add_argument("--most-mb", type=float, default=1, help="growth in the second half")
     args = parser.parse_args()
     if args.minutes:
-        return over_sockets(args.minutes, args.most_mb, args.remembered)
+        return over_sockets(args.minutes, args.most_mb, args.remembered, args.cache_mb)
     return simulated(args.hours, args.per_second, args.most_mb)
 
 
