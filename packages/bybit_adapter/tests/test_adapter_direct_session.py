@@ -36,9 +36,8 @@ ORDER = PlaceRequest(
     order_link_id="0123456789abcdef-1",
     reduce_only=False,
 )
-BODY = json.dumps(
-    {"retCode": 0, "retMsg": "OK", "result": {"orderId": "a", "orderLinkId": "b"}, "time": 1}
-).encode()
+ACK = {"orderId": "a", "orderLinkId": ORDER.order_link_id}
+BODY = json.dumps({"retCode": 0, "retMsg": "OK", "result": ACK, "time": 1}).encode()
 TIME = {"timeSecond": "1688639403", "timeNano": "1688639403423213947"}
 
 

@@ -57,9 +57,10 @@ def order(link_id: str = "0123456789abcdef-1", **fields: Any) -> PlaceRequest:
 
 
 def test_an_order_goes_out_as_bybit_wants_it(exchange: Any, client: BybitRestClient) -> None:
-    exchange.on("/v5/order/create", exchange.reply({"orderId": "1", "orderLinkId": "x"}))
+    link_id = "0123456789abcdef-1"
+    exchange.on("/v5/order/create", exchange.reply({"orderId": "1", "orderLinkId": link_id}))
     ack = client.place_order(order(price=Decimal("6E+4"), qty=Decimal("1E-3")))
-    assert ack == OrderAck(order_id="1", order_link_id="x", time=ANSWERED)
+    assert ack == OrderAck(order_id="1", order_link_id=link_id, time=ANSWERED)
     (call,) = exchange.calls
     assert call.method == "POST"
     assert call.is_signed_with(SECRET)
@@ -154,10 +155,11 @@ def test_cancel_all(exchange: Any, client: BybitRestClient) -> None:
     assert exchange.calls[-1].json["orderFilter"] == "Order"
 
 
-def batch_reply(exchange: Any, codes: list[int]) -> Any:
+def batch_reply(exchange: Any, codes: list[int], ids: list[str] | None = None) -> Any:
+    named = ids or [f"id{i}" for i in range(len(codes))]
     rows = [
-        {"orderId": "" if code else f"id{i}", "orderLinkId": "" if code else f"l{i}"}
-        for i, code in enumerate(codes)
+        {"orderId": "" if code else name, "orderLinkId": "" if code or ids else f"a-{i}"}
+        for i, (name, code) in enumerate(zip(named, codes, strict=True))
     ]
     extra = {"list": [{"code": code, "msg": "m"} for code in codes]}
     return exchange.reply({"list": rows}, extra=extra)
@@ -179,7 +181,11 @@ def test_a_batch_tells_the_fate_of_every_order(exchange: Any, client: BybitRestC
 def test_large_batches_go_in_parts_of_ten(exchange: Any, client: BybitRestClient) -> None:
     exchange.on(
         "/v5/order/cancel-batch",
-        lambda call: batch_reply(exchange, [0] * len(call.json["request"])),
+        lambda call: batch_reply(
+            exchange,
+            [0] * len(call.json["request"]),
+            [one["orderId"] for one in call.json["request"]],
+        ),
     )
     keys = [OrderKey(symbol="BTCUSDT", order_id=str(i)) for i in range(23)]
     outcomes = client.cancel_batch(keys)
@@ -205,6 +211,21 @@ def test_a_batch_answer_that_does_not_match_is_ambiguous(
 ) -> None:
     exchange.on("/v5/order/create-batch", batch_reply(exchange, [0]))
     outcomes = client.place_batch([order("a-1"), order("a-2")])
+    assert {type(outcome) for outcome in outcomes} == {AmbiguousResult}
+
+
+def test_an_answer_that_belongs_to_another_order_is_not_taken(
+    exchange: Any, client: BybitRestClient
+) -> None:
+    """An order must not be known by the id of another one."""
+    exchange.on("/v5/order/create", exchange.reply({"orderId": "1", "orderLinkId": "b-1"}))
+    with pytest.raises(AmbiguousResult, match="belongs to b-1, asked was for a-1"):
+        client.place_order(order("a-1"))
+    exchange.on("/v5/order/cancel", exchange.reply({"orderId": "2", "orderLinkId": ""}))
+    with pytest.raises(AmbiguousResult, match="belongs to 2, asked was for 1"):
+        client.cancel_order(OrderKey(symbol="BTCUSDT", order_id="1"))
+    exchange.on("/v5/order/create-batch", batch_reply(exchange, [0, 0]))
+    outcomes = client.place_batch([order("a-1"), order("a-0")])
     assert {type(outcome) for outcome in outcomes} == {AmbiguousResult}
 
 

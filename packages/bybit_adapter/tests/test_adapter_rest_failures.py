@@ -391,7 +391,7 @@ def test_the_order_limit_is_kept_without_any_refusal(exchange: Any) -> None:
 
     def answer(call: Any) -> Any:
         moments.append(time.monotonic())
-        return exchange.reply({"orderId": "1", "orderLinkId": "x"})
+        return exchange.reply({"orderId": "1", "orderLinkId": ""})
 
     exchange.on("/v5/order/create", answer)
     with connect(exchange.port) as client:

@@ -18,6 +18,7 @@ from bybit_adapter.environment import Environment
 from bybit_adapter.errors import MalformedFrame
 from bybit_adapter.market_records import Tags
 from bybit_adapter.normalizer import StreamKind, StreamUpdate
+from bybit_adapter.pybit_socket import PybitSocket
 from bybit_adapter.stream_session import StreamTiming
 from bybit_adapter.ws_client import (
     PRIVATE_TOPICS,
@@ -237,6 +238,29 @@ def test_late_news_of_a_former_connection_do_not_break_the_next_one(
     assert client.is_connected()
     assert (exchange.connections[path], len(witness.lost)) == (3, 2)
     assert client.get_connection_state().auth_error is None
+
+
+def test_a_connection_that_counts_as_open_before_its_reader_says_so_is_kept(
+    exchange: Any, streams: Streams, witness: Witness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The failure of the attempt before it is not its own."""
+    usual = PybitSocket._on_open
+
+    def late(one: PybitSocket) -> None:
+        time.sleep(0.3)
+        usual(one)
+
+    monkeypatch.setattr(PybitSocket, "_on_open", late)
+    client = streams.public()
+    assert client.connect()
+    exchange.refuses_streams = True
+    exchange.close_streams(PUBLIC, abort=True)
+    eventually(lambda: witness.lost)
+    time.sleep(0.5)
+    exchange.refuses_streams = False
+    eventually(lambda: witness.back and client.is_connected())
+    time.sleep(0.5)
+    assert (exchange.connections[PUBLIC], len(witness.lost)) == (2, 1)
 
 
 @pytest.mark.parametrize("noise", [b"\xf3\x01x", b"\x81\x02\xc3\x28", b"\x83\x01x"])

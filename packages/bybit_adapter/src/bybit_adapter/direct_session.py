@@ -19,6 +19,7 @@ import urllib3
 import urllib3.connection
 from requests.certs import where  # type: ignore[attr-defined]  # the types do not know it
 from urllib3.exceptions import (
+    ClosedPoolError,
     ConnectTimeoutError,
     HTTPError,
     NewConnectionError,
@@ -26,6 +27,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
+OK = 200
 FRESH_S = 1.0  # a connection that answered so lately is not asked whether it still lives
 
 
@@ -88,7 +90,8 @@ class _InOnePiece:
 
     def getresponse(self) -> Any:
         answer = super().getresponse()  # type: ignore[misc]  # of the class beside
-        self._answered = monotonic()
+        # what follows another status may be the rest of it
+        self._answered = monotonic() if answer.status == OK else float("-inf")
         return answer
 
     @property
@@ -150,7 +153,7 @@ class DirectSession:
                 redirect=False,  # it would carry key and signature to another host
                 assert_same_host=False,
             )
-        except (NewConnectionError, ConnectTimeoutError) as error:
+        except (NewConnectionError, ConnectTimeoutError, ClosedPoolError) as error:
             raise NotSentError(error) from error
         except ReadTimeoutError as error:
             raise requests.exceptions.ReadTimeout(error) from error

@@ -101,6 +101,10 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
             value.run_forever = partial(value.run_forever, skip_utf8_validation=True)
             value.create_dispatcher = partial(_reading_in_pieces, value, value.create_dispatcher)
             value.on_error = self._ended
+            with self._turn:  # it may count as open before its reader says so
+                self._has_broken = False
+                super().__setattr__(name, value)
+            return
         super().__setattr__(name, value)
 
     def is_connected(self) -> bool:
@@ -172,7 +176,6 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
         if self._owner.stopping.is_set():
             self.cut()
             return
-        self._has_broken = False
         self._owner.opened()
 
     def _on_message(self, message: str | bytes) -> None:

@@ -36,7 +36,7 @@ class TradeCalls:
         ExchangeUnavailable when nothing was placed, AmbiguousResult when it may rest.
         """
         params = {"category": CATEGORY, **order.to_wire()}
-        return self._caller.write(endpoints.PLACE, params, _parse_ack)
+        return self._caller.write(endpoints.PLACE, params, _parse_ack(params))
 
     def amend_order(
         self, key: OrderKey, *, qty: Decimal | None = None, price: Decimal | None = None
@@ -50,12 +50,12 @@ class TradeCalls:
             "qty": None if qty is None else wire_number(qty),
             "price": None if price is None else wire_number(price),
         }
-        return self._caller.write(endpoints.AMEND, params, _parse_ack)
+        return self._caller.write(endpoints.AMEND, params, _parse_ack(params))
 
     def cancel_order(self, key: OrderKey) -> OrderAck:
         """Cancel one order. Raises OrderNotFound when it is gone already."""
         params = {"category": CATEGORY, **key.to_wire()}
-        return self._caller.write(endpoints.CANCEL, params, _parse_ack)
+        return self._caller.write(endpoints.CANCEL, params, _parse_ack(params))
 
     def cancel_all_orders(self, symbol: str) -> list[OrderAck]:
         """Cancel every limit order of a symbol; return those whose cancel was accepted.
@@ -67,7 +67,7 @@ class TradeCalls:
         return self._caller.write(
             endpoints.CANCEL_ALL,
             params,
-            lambda answer: [_ack(row, answer) for row in answer.result.rows("list")],
+            lambda answer: [_ack({}, row, answer) for row in answer.result.rows("list")],
         )
 
     def place_batch(self, orders: Sequence[PlaceRequest]) -> list[BatchItem]:
@@ -133,11 +133,16 @@ def _nothing(answer: Answer) -> None:
     """Accept any result: the code has told all."""
 
 
-def _parse_ack(answer: Answer) -> OrderAck:
-    return _ack(answer.result, answer)
+def _parse_ack(wire: Mapping[str, object]) -> Callable[[Answer], OrderAck]:
+    return lambda answer: _ack(wire, answer.result, answer)
 
 
-def _ack(row: Row, answer: Answer) -> OrderAck:
+def _ack(wire: Mapping[str, object], row: Row, answer: Answer) -> OrderAck:
+    """Read an acknowledgement, which has to be that of this order and of no other one."""
+    for name in ("orderId", "orderLinkId"):
+        asked, told = wire.get(name), row.opt_text(name)
+        if asked and told and asked != told:
+            raise row.bad(name, f"the answer belongs to {told}, asked was for {asked}")
     return OrderAck(
         order_id=row.text("orderId"),
         order_link_id=row.opt_text("orderLinkId"),
@@ -168,7 +173,7 @@ def _outcome(
 ) -> BatchItem:
     number = code.integer("code")
     if number == 0:
-        return _ack(row, answer)
+        return _ack(wire, row, answer)
     message = str(code.fields().get("msg") or "")
     return error_for_code(number, message, endpoint=str(endpoint), request=wire, is_write=True)
 

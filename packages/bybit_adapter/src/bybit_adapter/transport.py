@@ -241,7 +241,8 @@ def _session(
     proxies, verify = {}, True
     if not environment.is_loopback:
         found = client.merge_environment_settings(environment.rest_url, {}, None, None, None)
-        proxies, verify = found["proxies"], found["verify"]
+        proxies, verify = dict(found["proxies"]), found["verify"]
+        proxies.pop("no", None)  # whom not to reach through a proxy that there is not
     if not proxies and verify is True:
         client.close()
         session.client = DirectSession(environment.rest_url, dict(client.headers), connections)

@@ -43,8 +43,9 @@ SNAPSHOT_VERSION = 1
 NOT_COVERED: Final = Refusal.NOT_COVERED
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER = datetime.max.replace(tzinfo=UTC)
-# far more than a comparison with the exchange reads again, which is a minute before the last one
-REMEMBERED_EXECUTIONS = 5_000
+# a comparison with the exchange reads again from a minute before the last one that succeeded, which
+# is hours ago where the exchange did not answer
+REMEMBERED_EXECUTIONS = 20_000
 STORED_IDS = 2_000
 # an order is judged missing only when it was confirmed this long before the list was made:
 # lists may lag behind the matching engine
