@@ -5,11 +5,11 @@
 
 With --hours the bot's core trades in virtual time on an exchange in its own process, which keeps
 every order for ever; so what the bot holds is counted object by object, once in a simulated hour.
-It grows until 5,000 ended orders and 20,000 executions are remembered, and then has to stay. With --minutes the
-whole bot (streams, REST threads, database, log, metrics) trades with 50 strategies against an
-exchange in another process; memory is what the bot's process holds. What grows to a bound is given
-a smaller one there, because it would take hours to reach: a strategy remembers fewer orders and
-executions (--remembered), SQLite keeps fewer pages (--cache-mb, usually 64).
+It grows until 5,000 ended orders and 20,000 executions are remembered, and then has to stay. With
+--minutes the whole bot (streams, REST threads, database, log, metrics) trades with 50 strategies
+against an exchange in another process; memory is what the bot's process holds. What grows to a
+bound is given a smaller one there, because it would take hours to reach: a strategy remembers fewer
+orders and executions (--remembered), SQLite keeps fewer pages (--cache-mb, usually 64).
 
 The last lines compare the middle of the run with its end. Exit code 0: the bot grew by less than
 --most-mb in between; 1: by more.
