@@ -22,9 +22,9 @@ def close_fill(number: int, qty: str, ms: float) -> ExecutionEvent:
     return execution(f"c{number}", side=SideType.SELL, price="101", qty=qty, closed=qty, ms=ms)
 
 
-def known(size: str = "10") -> Leg:
+def known(size: str = "10", ms: float = 0) -> Leg:
     held = Leg(LONG, Decimal(10))
-    held.report(leg(size, "100"), at(0))
+    held.report(leg(size, "100"), at(ms))
     return held
 
 
@@ -105,9 +105,37 @@ def test_cover_waits_for_fills_that_only_the_order_stream_has_told() -> None:
     held.fill(replace(close_fill(1, "2", 10), order_id="o1"))
     assert held.unsettled_closing_qty == 0
     held.report(leg("11", "100"), at(10))
+    assert held.unsettled_opening_value == 300  # a report of the same moment may lack it
+    held.report(leg("11", "100"), at(11))
     assert held.unsettled_opening_value == 0
     held.await_fill("o3", Decimal(1), Decimal(101), at(5), closing=True)
-    assert held.unsettled_closing_qty == 0  # the report of moment 10 contains it
+    assert held.unsettled_closing_qty == 0  # the report of moment 11 contains it
+    held.await_fill("o4", Decimal(1), Decimal(101), at(11), closing=True)
+    assert held.unsettled_closing_qty == 1
+
+
+def test_a_report_that_lacks_a_close_of_its_moment_is_seen_through_when_an_older_one_arrives() -> (
+    None
+):
+    """Two closes in two moments; the report of the second contains the first only."""
+    held = known("10", 0)
+    held.await_fill("o1", Decimal(2), Decimal(101), at(9), closing=True)
+    held.report(leg("9", "100"), at(9))
+    assert (held.size, held.unsettled_closing_qty) == (9, 2)
+    held.fill(replace(close_fill(2, "1", 9), order_id="o1"))  # may be in the report or not
+    assert (held.size, held.unsettled_closing_qty) == (9, 1)
+    held.fill(replace(close_fill(1, "1", 8), order_id="o1"))  # is in it: so the other one is not
+    assert (held.size, held.unsettled_closing_qty) == (8, 0)
+    held.report(leg("8", "100"), at(9))
+    assert (held.size, held.unexplained) == (8, 0)
+
+
+def test_a_fill_from_before_the_first_report_says_nothing_of_a_later_one() -> None:
+    held = known("10", 5)
+    held.report(leg("9", "100"), at(9))
+    held.fill(close_fill(2, "1", 9))
+    held.fill(close_fill(1, "1", 4))
+    assert (held.size, held.unexplained) == (9, 0)
 
 
 def test_entry_price_follows_fills_until_the_exchange_reports_its_own() -> None:

@@ -48,6 +48,8 @@ class Leg:
         self.leverage = default_leverage
         self.reported_ts: datetime | None = None
         self._fills: list[tuple[datetime, Decimal]] = []  # counted, and not older than the report
+        self._base_ts: datetime | None = None  # of the first report: what it contains is not told
+        self._presumed = ZERO  # closed in the moment of the report, and taken to be in it
         self._unsettled: list[_Unsettled] = []
 
     @property
@@ -87,6 +89,10 @@ class Leg:
             self.unexplained += surplus
         if surplus:
             self.size += surplus
+        if self.reported_ts is None:
+            self._base_ts = ts
+        if ts != self.reported_ts:
+            self._presumed = ZERO
         self.reported_ts = ts
         if snapshot.size:
             self.entry_price = snapshot.entry_price
@@ -96,7 +102,8 @@ class Leg:
         if self._fills:
             self._fills = [fill for fill in self._fills if fill[0] >= ts]
         if self._unsettled:
-            self._unsettled = [item for item in self._unsettled if item.ts > ts]
+            # of two fills in one moment the report may lack the one that ended the order
+            self._unsettled = [item for item in self._unsettled if item.ts >= ts]
 
     def is_repeated_by(self, snapshot: LegSnapshot) -> bool:
         """Tell whether a report says what is known anyway, and no fill is still to be counted."""
@@ -116,16 +123,35 @@ class Leg:
         if self._unsettled:
             self._settle(event.order_id, event.qty)
         if self.reported_ts is not None and event.exchange_ts <= self.reported_ts:
+            is_older = event.exchange_ts < self.reported_ts
             if self.unexplained * change > 0 and abs(self.unexplained) >= event.qty:
                 self.unexplained -= change
+                if closing and not is_older:
+                    self._presumed += event.qty
                 return
+            if closing and is_older:
+                self._count_presumed(event)
             # a report of the same moment may lack this fill; believing the smaller size is safe
-            if not closing or event.exchange_ts < self.reported_ts:
+            if not closing or is_older:
                 return
         if not closing:
             self.entry_price = self._average_entry(event)
         self._fills.append((event.exchange_ts, change))
         self.size = max(ZERO, self.size + change)
+
+    def _count_presumed(self, event: ExecutionEvent) -> None:
+        """Count what was taken to be in the report, now that an older fill turns out to be.
+
+        The report contains what is older for certain. Where nothing of its change is left for
+        that, a fill of its own moment was taken for the explanation, and is missing in it.
+        """
+        if self.reported_ts is None or self._base_ts is None or event.exchange_ts <= self._base_ts:
+            return
+        missing = min(event.qty, self._presumed)
+        if missing:
+            self._presumed -= missing
+            self._fills.append((self.reported_ts, -missing))
+            self.size = max(ZERO, self.size - missing)
 
     def accept_unexplained(self) -> None:
         """Stop waiting for executions that would explain the last reported size."""
@@ -146,7 +172,7 @@ class Leg:
         Held back from the cover when it closes, added to the exposure at `price` (USDT) when it
         opens.
         """
-        if qty > 0 and (self.reported_ts is None or ts > self.reported_ts):
+        if qty > 0 and (self.reported_ts is None or ts >= self.reported_ts):
             self._unsettled.append(_Unsettled(order_id, qty, price, closing, ts))
 
     def _settle(self, order_id: str, qty: Decimal) -> None:
