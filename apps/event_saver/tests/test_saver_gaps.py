@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import os
 import threading
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -385,6 +387,68 @@ async def test_what_a_process_left_because_it_ended_too_soon_is_fetched_by_the_n
     assert set(exchange.said.trades) - before <= set(stored.trades())
     # states have no history
     assert {one.stream for one in stored.gaps()} == {CaptureStream.TICKERS}
+
+
+@on_sqlite
+async def test_a_lost_file_and_a_crash_right_after_do_not_hide_a_hole(
+    world: Callable[..., Any], make_saver: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The second process knows the hole from the rows alone, and ends before it is fetched."""
+    monkeypatch.setattr(reconcile_market, "OVERLAP", timedelta(0))
+    exchange, saver, _, stored = world(per_s=100)
+    await begin(saver, [])
+    before = set(exchange.said.trades) - set(stored.trades())
+    await asyncio.sleep(0.5)
+    await saver.stop()
+    (tmp_path / "spool" / "progress.json").unlink()
+    await asyncio.sleep(1.0)
+    hasty = make_saver(exchange, patience=Patience(settle_s=60.0))
+    await hasty.start()
+    await until(lambda: is_up(hasty))
+    await asyncio.sleep(0.5)
+    await hasty.stop()
+    last = make_saver(exchange)
+    await last.start()
+    await end(exchange, last)
+    assert set(exchange.said.trades) - before <= set(stored.trades())
+
+
+@on_sqlite
+async def test_an_account_that_is_removed_before_it_is_connected_stays_away(
+    world: Callable[..., Any],
+) -> None:
+    exchange, saver, contexts, _ = world(per_s=30)
+    await begin(saver, [])
+    exchange.fault("refuse", channel="private")
+    await saver.add_account(contexts[0])
+    await asyncio.sleep(0.5)
+    assert await saver.remove_account(contexts[0].account_id)
+    assert saver.get_stats()["gaps"]["working"] == 0
+    exchange.call(exchange.parts.faults.remove)
+    await asyncio.sleep(6.0)  # longer than one look at the connection
+    sessions = exchange.call(lambda: list(exchange.parts.hub.sessions.values()))
+    assert [one for one in sessions if one.account is not None] == []
+    await saver.stop()
+
+
+@on_sqlite
+async def test_an_account_that_comes_back_while_its_past_is_looked_at_is_held_until_that_is_done(
+    world: Callable[..., Any], make_saver: Any, tmp_path: Path
+) -> None:
+    """The first look must not release what the second one holds."""
+    exchange, _, contexts, _ = world(per_s=30)
+    saver = make_saver(exchange, patience=Patience(settle_s=4.0, pauses_s=(0.1,)))
+    await saver.start()
+    await saver.add_account(contexts[0])
+    await until(lambda: is_up(saver))
+    await asyncio.sleep(3.0)
+    assert await saver.remove_account(contexts[0].account_id)
+    await saver.add_account(contexts[0])
+    await until(lambda: is_up(saver))
+    await asyncio.sleep(1.7)  # the first look would be over by now, the second one is not
+    await saver.stop()
+    held = json.loads((tmp_path / "spool" / "progress.json").read_text())["held"]
+    assert f"executions/{contexts[0].account_id}/*" in held
 
 
 @on_sqlite

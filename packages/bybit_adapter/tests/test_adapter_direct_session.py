@@ -103,6 +103,7 @@ class Line:
     def __init__(self, *answers: bytes, hangs_up: bool = False) -> None:
         self.reads: list[bytes] = []
         self.connections = 0
+        self.ended = threading.Semaphore(0)  # released once for each connection that has ended
         self._answers = list(answers)
         self._hangs_up = hangs_up
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -123,6 +124,7 @@ class Line:
                     connection.sendall(self._answers.pop(0))
                     if self._hangs_up:
                         break
+            self.ended.release()
 
     def close(self) -> None:
         self._answers.clear()
@@ -170,6 +172,7 @@ def test_a_connection_that_was_closed_since_is_not_written_to(
     lines.append(Line(answer(BODY), answer(BODY), hangs_up=True))
     with connect(lines[0].port) as client:
         client.place_order(ORDER)
+        assert lines[0].ended.acquire(timeout=60)
         client.place_order(ORDER)
     assert lines[0].connections == 2
 
@@ -182,6 +185,7 @@ def test_a_write_on_a_connection_that_closed_right_after_an_answer_is_in_doubt(
     lines.append(Line(*[answer(BODY)] * 3, hangs_up=True))
     with connect(lines[0].port) as client:
         client.place_order(ORDER)
+        assert lines[0].ended.acquire(timeout=60)
         with pytest.raises(AmbiguousResult):
             client.place_order(ORDER)
         client.place_order(ORDER)

@@ -27,9 +27,10 @@ def saver_stats(
     is_writing: bool,
     streams: Sequence[CollectorStatus],
     reconciler: GapReconciler,
+    working: int,
     lag: LoopLag,
 ) -> dict[str, Any]:
-    """Return everything that is known, ready for JSON."""
+    """Return everything that is known, ready for JSON. `working` breaks are being looked at."""
     stats: dict[str, Any] = {
         "uptime_s": round(uptime_s, 1),
         "writers": {name: asdict(one) for name, one in writers.items()},
@@ -59,7 +60,7 @@ def saver_stats(
             for one in streams
         },
         "gaps": {
-            "working": reconciler.working,
+            "working": working,
             "closed": reconciler.closed,
             "noted": reconciler.noted,
             "open": count_open(reconciler.open_gaps),

@@ -82,7 +82,6 @@ class GapReconciler:
         self._patience = patience or Patience()
         self._accounts = AccountSource(database, writers, self._patience.overlap_s)
         self._locks: dict[str, asyncio.Lock] = {}
-        self.working = 0  # stretches that are being looked at
         self.closed = 0  # stretches that were fetched in full
         self.noted = 0  # entries of the ledger
         self.open_gaps: list[OpenGap] = []  # as of the last look

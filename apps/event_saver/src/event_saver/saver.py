@@ -66,6 +66,7 @@ class EventSaver:
         self._feeds: dict[str, AccountFeed] = {}
         self._collectors: dict[str, StreamCollector] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closings: dict[StreamCollector, set[asyncio.Task[None]]] = {}
         self._is_running = False
         self._started = 0.0
         self._doubts: dict[str, datetime] = {}
@@ -180,6 +181,9 @@ class EventSaver:
 
     async def _begin_market(self) -> None:
         starts = {symbol: await self._market_start(symbol) for symbol in self._symbols}
+        for symbol, known in starts.items():
+            if known is not None:  # where the file was lost, a crash must not lose this too
+                self._progress.begin(StreamKey(CaptureStream.TRADES, symbol), known)
 
         async def close_start(stretch: Stretch) -> None:
             # a symbol that was never captured has missed nothing
@@ -239,7 +243,7 @@ class EventSaver:
             end = datetime.now(UTC)
             await close(Stretch(min(start, end), end, "not running"))
 
-        self._spawn_closing(collector, close_start())
+        self._spawn_closing(collector, close_start)
 
     async def stop(self) -> None:
         """Disconnect, write everything down, note how far it went. Takes at most 9 s."""
@@ -311,20 +315,21 @@ class EventSaver:
             "%s: nothing received for %.1f s", collector.name, stretch.length.total_seconds()
         )
 
-        self._spawn_closing(collector, close(stretch))
+        self._spawn_closing(collector, lambda: close(stretch))
 
-    def _spawn_closing(self, collector: StreamCollector, closing: Awaitable[None]) -> None:
+    def _spawn_closing(
+        self, collector: StreamCollector, close: Callable[[], Awaitable[None]]
+    ) -> None:
         """Work on a stretch; its streams are held until that is done."""
-        self._reconciler.working += 1
 
         async def work() -> None:
-            try:
-                await closing
-            finally:
-                self._reconciler.working -= 1
+            await close()
             self._progress.release(collector.keys)
 
-        self._spawn(work())
+        task = self._spawn(work())
+        closings = self._closings.setdefault(collector, set())
+        closings.add(task)
+        task.add_done_callback(closings.discard)
 
     def _doubt(self, feed: AccountFeed) -> None:
         """A frame could not be read: ask REST soon what it may have said, once for many."""
@@ -341,7 +346,7 @@ class EventSaver:
         self._spawn(ask())
 
     def _on_loss(self, batch: Batch, reason: str) -> None:
-        """Note rows that found no room; called on the writing thread."""
+        """Note rows that found no room; called on a thread of the write loop."""
         for gap in lost_rows(batch, reason, has_archive=self._trades.has_archive):
             self.writers.gaps.note(gap, batch.user_id)
 
@@ -396,16 +401,23 @@ class EventSaver:
     async def _end_collector(self, collector: StreamCollector) -> None:
         moment = collector.complete_until()
         await collector.stop()
+        # what is left to be fetched is left to whoever follows the streams next
+        closings = tuple(self._closings.get(collector, ()))
+        for task in closings:
+            task.cancel()
+        await asyncio.gather(*closings, return_exceptions=True)
+        self._closings.pop(collector, None)
         if await self._write_loop.durable() and moment is not None:
             for key in collector.keys:
                 self._progress.advance(key, moment)
         self._progress.abandon(collector.keys)
         await in_thread(self._progress.save)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -423,5 +435,6 @@ class EventSaver:
             is_writing=self._write_loop.is_alive,
             streams=[one.status() for one in tuple(self._collectors.values())],
             reconciler=self._reconciler,
+            working=sum(len(one) for one in tuple(self._closings.values())),
             lag=self.lag,
         )

@@ -123,6 +123,10 @@ class StreamClient:
                     target=self._watch, args=(self._stop,), name="bybit-stream-watch", daemon=True
                 )
                 self._watchdog.start()
+        return self.wait_ready(timeout_s)
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        """Wait for the subscriptions to be answered; begins nothing, other than `connect`."""
         return self._ready.wait(timeout_s)
 
     def disconnect(self) -> None:

@@ -86,6 +86,7 @@ class StreamCollector:
             ticker_symbol, conflate_from=CONFLATE_FROM
         )
         self._task: asyncio.Task[None] | None = None
+        self._is_stopped = False
         self._lag_s = 0.0
         self._ignored = 0
         self._down_since: datetime | None = datetime.now(UTC)
@@ -100,12 +101,13 @@ class StreamCollector:
         await in_thread(lambda: self._client.connect(0))
 
     async def wait_connected(self) -> None:
-        """Return once the subscriptions are in force."""
-        while not await in_thread(lambda: self._client.connect(5.0)):
+        """Return once the subscriptions are in force; never, where the collector is stopped."""
+        while not await in_thread(lambda: self._client.wait_ready(5.0)):
             pass
 
     async def stop(self) -> None:
-        """Disconnect and hand what has arrived to the writers."""
+        """Disconnect and hand what has arrived to the writers. No gap is told of afterwards."""
+        self._is_stopped = True
         await in_thread(self._client.disconnect)
         self._queue.close()
         if self._task is not None:
@@ -172,7 +174,13 @@ class StreamCollector:
         self._progress.save()
 
     def _back(self, lost_at: datetime, back_at: datetime) -> None:
-        self._loop.call_soon_threadsafe(self._on_gap, lost_at, back_at)
+        self._loop.call_soon_threadsafe(self._tell_gap, lost_at, back_at)
 
     def _malformed(self, error: MalformedFrame, text: str) -> None:
         self._loop.call_soon_threadsafe(self._on_doubt)
+
+    # The same on the event loop.
+
+    def _tell_gap(self, lost_at: datetime, back_at: datetime) -> None:
+        if not self._is_stopped:
+            self._on_gap(lost_at, back_at)

@@ -42,8 +42,8 @@ class DatabaseState:
 class WriteLoop:
     """Moves rows from the writers to the database, through the spool where need be.
 
-    The order of `writers` is that in which they are served. `on_loss` is told, on the writing
-    thread, of rows that found no room anywhere.
+    The order of `writers` is that in which they are served. `on_loss` is told, on either thread,
+    of rows that found no room anywhere.
     """
 
     def __init__(
