@@ -11,7 +11,7 @@ import pytest
 LONG = (
     "test_adapter_disconnects",
     "test_adapter_stream_faults",
-    "test_adapter_ws_client",
+    "test_adapter_ws_",
     "test_bot_session_",
     "test_bot_watchdog",
     "test_paper_command",

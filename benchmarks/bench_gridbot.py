@@ -55,6 +55,8 @@ TICKERS_PER_S = 10.0  # of each symbol, which is what the exchange sends at most
 # an account may place ten orders a second at first, and much more as its volume grows; with ten
 # the figures would be those of the waiting
 WARM_UP_S = 8.0
+# how long a wave of 0.4 % up and down takes; in the short one half of all orders are sent in bursts
+ROUGH_S, CALM_S = 12.0, 60.0
 LIMITS = RateLimits(factor=20, per_ip=0)
 
 
@@ -85,7 +87,7 @@ def market(
     start_ms: int,
     *,
     per_s: float = TICKERS_PER_S,
-    period_s: float = 12.0,
+    period_s: float = ROUGH_S,
 ) -> Iterator[FeedEvent]:
     """Yield trades in waves without end, `per_s` of each symbol."""
     chance = random.Random(1)
@@ -107,7 +109,7 @@ def market(
             )
 
 
-def exchange(symbols: list[str], accounts: list[str], pipe: Connection) -> None:
+def exchange(symbols: list[str], accounts: list[str], period_s: float, pipe: Connection) -> None:
     """Run an exchange in a process of its own until told to stop."""
     host = PaperHost(
         [paper_market(one) for one in symbols],
@@ -115,7 +117,7 @@ def exchange(symbols: list[str], accounts: list[str], pipe: Connection) -> None:
             paper_account(name, "1000000", key=f"key-{name}", secret=f"secret-{name}", uid=number)
             for number, name in enumerate(accounts, 1001)
         ],
-        feed=lambda start_ms: market(symbols, start_ms),
+        feed=lambda start_ms: market(symbols, start_ms, period_s=period_s),
         limits=LIMITS,
     )
     with host:
@@ -210,6 +212,7 @@ def session(
     beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
     *,
     is_followed: bool = True,
+    period_s: float = ROUGH_S,
 ) -> Figures:
     """Trade until there are so many samples, or for so long; `beside` runs with the bot.
 
@@ -217,7 +220,7 @@ def session(
     """
     mine, theirs = multiprocessing.Pipe()
     context = multiprocessing.get_context("spawn")
-    child = context.Process(target=exchange, args=(symbols, accounts, theirs))
+    child = context.Process(target=exchange, args=(symbols, accounts, period_s, theirs))
     child.start()
     try:
         port = mine.recv()
@@ -273,14 +276,14 @@ async def _trade(
     left, _, exchange_cpu = await _look(pipe)
     clockwork.written.clear()
     tickers = len(left)
+    before = _placed(bot)
     begun, cpu = time.perf_counter(), time.process_time()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(clockwork.has_written(samples), most_s)
     seconds, used = time.perf_counter() - begun, time.process_time() - cpu
     written = dict(clockwork.written)
     left, accepted, exchange_cpu_then = await _look(pipe)
-    counts = [one.counts for one in bot.snapshot().strategies]
-    placed = len(written) if is_followed else sum(one.placed for one in counts)
+    placed = len(written) if is_followed else _placed(bot) - before
     memory = rss_mb()
     if looking is not None:
         looking.cancel()
@@ -304,6 +307,10 @@ async def _trade(
     )
 
 
+def _placed(bot: Orchestrator) -> int:
+    return sum(one.counts.placed for one in bot.snapshot().strategies)
+
+
 async def _look(pipe: Connection) -> Any:
     pipe.send("look")
     return await asyncio.to_thread(pipe.recv)
@@ -325,11 +332,18 @@ def rows(samples: int = 2_000, most_s: float = 120.0) -> list[Row]:
     """Return all figures."""
     found: list[Row] = []
     symbols = list(PRICES)
-    for names, accounts in ((symbols[:1], ["a1"]), (symbols, ["a1", "a2", "a3", "a4", "a5"])):
-        # one strategy places a few orders a second: it would take a quarter of an hour
-        wanted = samples if len(names) > 1 else samples // 8
-        figures = session(names, accounts, wanted, most_s)
-        given = f"{len(names) * len(accounts)} strategies, {figures.tickers_per_s:.0f} tickers/s"
+    five = ["a1", "a2", "a3", "a4", "a5"]
+    for names, accounts, wanted, period_s in (
+        # one strategy places a few orders a second: all samples would take a quarter of an hour
+        (symbols[:1], five[:1], samples // 8, ROUGH_S),
+        (symbols, five, samples, ROUGH_S),
+        (symbols, five, samples // 2, CALM_S),
+    ):
+        figures = session(names, accounts, wanted, most_s, period_s=period_s)
+        given = (
+            f"{len(names) * len(accounts)} strategies, {figures.tickers_per_s:.0f} tickers/s,"
+            f" waves of {period_s:g} s"
+        )
         count = len(figures.waits[STAGES[-1]])
         for stage, waits in figures.waits.items():
             name = "ticker frame to request" if stage == STAGES[-1] else f"  until {stage}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -19,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from bybit_adapter import RIGHT_OF_WAY, right_of_way
 from gridbot.config_file import load_gridbot_config
 from gridbot.decisions import describe, log_decision
 from gridbot.logs import JsonFormatter, Logs
@@ -162,6 +164,19 @@ def test_a_slow_console_holds_nobody_up_and_drops_are_counted(file: Path) -> Non
     logs.close()
     assert "log lines were dropped" in console.getvalue()
     assert len(console.getvalue().splitlines()) < 300
+
+
+async def test_lines_wait_while_orders_go_out(
+    opened: Callable[..., Logs], file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(right_of_way, "LONGEST_S", 30.0)
+    opened()
+    RIGHT_OF_WAY.take()
+    log.info("decided")
+    time.sleep(0.4)  # noqa: ASYNC251 - the loop is busy
+    assert lines(file) == []
+    while not lines(file):  # noqa: ASYNC110 - a file has no event
+        await asyncio.sleep(0.01)
 
 
 def test_arguments_are_taken_as_they_were(opened: Callable[..., Logs], file: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from testkit.loop_thread import LoopThread
+from testkit.streams import Streams, Witness
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "real"
 
@@ -376,3 +377,15 @@ def exchange() -> Iterator[ScriptedExchange]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def witness() -> Witness:
+    return Witness()
+
+
+@pytest.fixture
+def streams(exchange: ScriptedExchange, witness: Witness) -> Iterator[Streams]:
+    made = Streams(exchange.port, witness)
+    yield made
+    made.close()

@@ -5,43 +5,24 @@ import inspect
 import threading
 import time
 from collections.abc import Iterator
-from decimal import Decimal
-from random import Random
 from typing import Any
 
 import pytest
 
 from bybit_adapter.async_client import BybitAsyncClient
 from bybit_adapter.endpoints import Priority
-from bybit_adapter.environment import Environment
 from bybit_adapter.errors import AmbiguousResult, ExchangeUnavailable, OrderNotFound
-from bybit_adapter.order_requests import OrderKey, PlaceRequest
-from bybit_adapter.rate_limiter import AddressWindow, RateLimiter
+from bybit_adapter.order_requests import OrderKey
 from bybit_adapter.rest_client import BybitRestClient
 from bybit_adapter.thread_pool import DaemonPool, Job, PoolClosedError
-from gridcore import DirectionType, SideType
+from testkit.rest import ORDER, SERVER_TIME, connect
 
-SERVER_TIME = {"timeSecond": "1688639403", "timeNano": "1688639403423213947"}
 KEY = OrderKey(symbol="BTCUSDT", order_id="1")
-ORDER = PlaceRequest(
-    symbol="BTCUSDT",
-    direction=DirectionType.LONG,
-    side=SideType.BUY,
-    qty=Decimal("0.01"),
-    price=Decimal(60000),
-    order_link_id="0123456789abcdef-1",
-    reduce_only=False,
-)
 
 
 @pytest.fixture
 def rest(exchange: Any) -> Iterator[BybitRestClient]:
-    with BybitRestClient(
-        "key",
-        "secret",
-        Environment.local(exchange.port),
-        limiter=RateLimiter(random=Random(1), address=AddressWindow()),
-    ) as made:
+    with connect(exchange.port) as made:
         yield made
 
 
@@ -65,14 +46,20 @@ async def test_results_and_errors_are_those_of_the_blocking_client(
     client.close()
 
 
-def test_every_method_of_the_blocking_client_is_a_coroutine_here() -> None:
+def test_every_method_of_the_blocking_client_is_awaitable_here() -> None:
+    prompt = set()
     for name, method in inspect.getmembers(BybitRestClient, inspect.isfunction):
         if name.startswith("_") or name == "close":
             continue
         twin = getattr(BybitAsyncClient, name)
-        assert inspect.iscoroutinefunction(twin), name
+        if not inspect.iscoroutinefunction(twin):
+            prompt.add(name)
         assert twin.__doc__ == method.__doc__
         assert inspect.signature(twin) == inspect.signature(method)
+    assert prompt == {
+        *("place_order", "place_batch", "amend_order"),
+        *("cancel_order", "cancel_batch", "cancel_all_orders"),
+    }
 
 
 async def test_the_loop_goes_on_while_calls_are_under_way(
@@ -129,7 +116,7 @@ async def test_an_order_is_looked_up_however_many_other_calls_hang(
     exchange.on("/v5/order/realtime", exchange.rows(order_row))
     client = BybitAsyncClient(rest, workers=4)
     hanging = [asyncio.create_task(client.get_executions_all("BTCUSDT")) for _ in range(4)]
-    hanging += [asyncio.create_task(client.place_order(ORDER)) for _ in range(4)]
+    hanging += [asyncio.ensure_future(client.place_order(ORDER)) for _ in range(4)]
     await asyncio.sleep(0.1)
     key = OrderKey(symbol="BTCUSDT", order_id=order_row["orderId"])
     found = await asyncio.wait_for(client.find_order(key), 1.5)

@@ -34,6 +34,7 @@ from paper_exchange.driver import wall_ms
 from paper_exchange.faults import FaultKind, FaultRule
 from paper_exchange.market import FeedEvent, FeedTrade
 from testkit.paper import KEY, SECRET, PaperHost, order_params, paper_account, signed
+from testkit.streams import eventually
 
 log = logging.getLogger(__name__)
 pytestmark = [pytest.mark.integration, pytest.mark.untraced]
@@ -171,15 +172,6 @@ class Breaker:
 
     def _heal(self) -> None:
         self._host.do(self._host.parts.faults.remove)
-
-
-def eventually(condition: Callable[[], object], within_s: float = 10.0) -> float:
-    """Wait for a condition; return how long it took."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < within_s, "it did not happen in time"
-        time.sleep(0.005)
-    return time.monotonic() - started
 
 
 def census() -> tuple[int, int, Counter[str]]:

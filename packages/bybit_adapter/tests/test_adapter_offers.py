@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.metadata import entry_points
@@ -19,11 +19,11 @@ from gridcore import SideType
 from paper_exchange import live_market as paper_live
 from paper_exchange.market import FeedEvent, FeedQuote, FeedTrade
 from testkit.paper import PaperHost, paper_listing, paper_market
+from testkit.streams import PUBLIC, eventually
 
 pytestmark = pytest.mark.integration
 
 BTC = "BTCUSDT"
-PUBLIC = "/v5/public/linear"
 
 
 @pytest.fixture
@@ -32,13 +32,6 @@ def host() -> Iterator[PaperHost]:
         made.trade("60000", SideType.BUY)
         made.trade("3000", SideType.BUY, symbol="ETHUSDT")
         yield made
-
-
-def eventually(condition: Callable[[], object], within_s: float = 10.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 class Heard:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -45,6 +44,7 @@ from gridcore import (
     client_order_id_for,
 )
 from testkit.paper import KEY, SECRET, PaperHost, paper_account, paper_market
+from testkit.streams import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -90,13 +90,6 @@ def order(price: str | None, qty: str = "0.01", leg: str = "long", **more: objec
         reduce_only=reduce_only,
         post_only=bool(more.get("post_only")),
     )
-
-
-def eventually(condition: Callable[[], object], within_s: float = 10.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def test_every_query_is_understood(host: PaperHost, rest: BybitRestClient) -> None:

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
-from random import Random
 from typing import Any
 
 import pytest
 
-from bybit_adapter.environment import MAINNET, TESTNET, Environment
+from bybit_adapter.environment import MAINNET, TESTNET
 from bybit_adapter.errors import (
     AmbiguousResult,
     DuplicateOrderLinkId,
@@ -22,24 +21,17 @@ from bybit_adapter.errors import (
     SettingRefused,
 )
 from bybit_adapter.order_requests import OrderAck, OrderKey, PlaceRequest
-from bybit_adapter.rate_limiter import AddressWindow, RateLimiter
 from bybit_adapter.rest_client import BybitRestClient
 from gridcore import DirectionType, PlaceLimitIntent, SideType
+from testkit.rest import SECRET, connect
 
-KEY, SECRET = "the-key", "the-secret"
 ANSWERED = datetime(2026, 8, 9, 12, 0, 0, 123000, tzinfo=UTC)
 MS = timedelta(milliseconds=1)
 
 
 @pytest.fixture
 def client(exchange: Any) -> Iterator[BybitRestClient]:
-    with BybitRestClient(
-        KEY,
-        SECRET,
-        Environment.local(exchange.port),
-        limiter=RateLimiter(random=Random(1), address=AddressWindow()),
-        random=Random(1),
-    ) as made:
+    with connect(exchange.port) as made:
         yield made
 
 

@@ -9,9 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
@@ -27,33 +25,10 @@ from bybit_adapter.errors import (
     ExchangeUnavailable,
     RateLimited,
 )
-from bybit_adapter.order_requests import OrderKey, PlaceRequest
+from bybit_adapter.order_requests import OrderKey
 from bybit_adapter.rate_limiter import AddressWindow, RateLimiter
 from bybit_adapter.rest_client import BybitRestClient
-from gridcore import DirectionType, SideType
-
-KEY, SECRET = "the-key", "the-secret"
-ORDER = PlaceRequest(
-    symbol="BTCUSDT",
-    direction=DirectionType.LONG,
-    side=SideType.BUY,
-    qty=Decimal("0.01"),
-    price=Decimal(60000),
-    order_link_id="0123456789abcdef-1",
-    reduce_only=False,
-)
-SERVER_TIME = {"timeSecond": "1688639403", "timeNano": "1688639403423213947"}
-
-
-def connect(port: int, **options: Any) -> BybitRestClient:
-    return BybitRestClient(
-        options.pop("api_key", KEY),
-        options.pop("api_secret", SECRET),
-        Environment.local(port),
-        limiter=RateLimiter(random=Random(1), address=AddressWindow()),
-        random=Random(1),
-        **options,
-    )
+from testkit.rest import KEY, ORDER, SECRET, SERVER_TIME, connect
 
 
 @pytest.fixture

@@ -21,9 +21,8 @@ from bybit_adapter import (
     StreamUpdate,
     ticker_symbol,
 )
+from testkit.streams import MS, PUBLIC, eventually, frame, trade
 
-PUBLIC = "/v5/public/linear"
-MS = 1762199126022
 FAST = StreamTiming(
     ping_interval_s=0.5,
     ping_timeout_s=0.25,
@@ -36,14 +35,8 @@ FAST = StreamTiming(
 )
 
 
-def trade(number: int) -> dict[str, Any]:
-    row = {"T": MS + number, "s": "X", "S": "Buy", "v": "1", "p": "5", "i": f"t{number}"}
-    return {"topic": "publicTrade.X", "type": "snapshot", "ts": MS, "data": [row]}
-
-
 def ticker(number: int) -> dict[str, Any]:
-    data = {"symbol": "X", "lastPrice": str(number)}
-    return {"topic": "tickers.X", "type": "snapshot", "ts": MS + number, "cs": number, "data": data}
+    return frame(lastPrice=str(number)) | {"ts": MS + number, "cs": number}
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -68,7 +61,7 @@ def test_after_any_faults_one_connection_lives_and_every_gap_is_told(
 
     client = PublicWebSocketClient(
         Environment.local(exchange.port),
-        trade_symbols=["X"],
+        trade_symbols=["BTCUSDT"],
         on_event=on_event,
         on_disconnect=on_disconnect,
         on_reconnect=on_reconnect,
@@ -100,9 +93,7 @@ def test_after_any_faults_one_connection_lives_and_every_gap_is_told(
         assert time.monotonic() < deadline, client.get_connection_state()
         time.sleep(0.02)
     exchange.push(PUBLIC, trade(1000))
-    while "t1000" not in seen:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    eventually(lambda: "t1000" in seen)
     client.disconnect()
     assert seen == sorted(seen, key=lambda name: int(name[1:]))
     assert len(seen) == len(set(seen))
@@ -113,8 +104,8 @@ async def test_events_reach_the_loop_in_order_of_arrival(exchange: Any) -> None:
     queue: EventQueue[StreamUpdate] = EventQueue(ticker_symbol)
     client = PublicWebSocketClient(
         Environment.local(exchange.port),
-        ticker_symbols=["X"],
-        trade_symbols=["X"],
+        ticker_symbols=["BTCUSDT"],
+        trade_symbols=["BTCUSDT"],
         on_event=queue.put,
         timing=FAST,
     )
@@ -123,7 +114,9 @@ async def test_events_reach_the_loop_in_order_of_arrival(exchange: Any) -> None:
     sending = asyncio.create_task(asyncio.to_thread(exchange.push, PUBLIC, *frames))
     found: list[StreamUpdate] = []
     while (
-        not found or found[-1].symbol != "X" or getattr(found[-1].record, "trade_id", "") != "t500"
+        not found
+        or found[-1].symbol != "BTCUSDT"
+        or getattr(found[-1].record, "trade_id", "") != "t500"
     ):
         update = await asyncio.wait_for(queue.get(), 10)
         assert update is not None
@@ -143,20 +136,15 @@ async def test_events_reach_the_loop_in_order_of_arrival(exchange: Any) -> None:
 def test_frames_that_come_in_one_piece_do_not_wait_for_more(exchange: Any, count: int) -> None:
     seen: list[StreamUpdate] = []
     client = PublicWebSocketClient(
-        Environment.local(exchange.port), trade_symbols=["X"], on_event=seen.append
+        Environment.local(exchange.port), trade_symbols=["BTCUSDT"], on_event=seen.append
     )
     assert client.connect()
     texts = [json.dumps(trade(number)).encode().ljust(200) for number in range(count)]
     frames = [b"\x81\x7e" + len(text).to_bytes(2, "big") + text for text in texts]
     exchange.write_raw(PUBLIC, b"".join(frames)[:-20])
-    deadline = time.monotonic() + 5
-    while len(seen) < count - 1:
-        assert time.monotonic() < deadline, len(seen)
-        time.sleep(0.01)
+    eventually(lambda: len(seen) == count - 1)
     exchange.write_raw(PUBLIC, frames[-1][-20:])
-    while len(seen) < count:
-        assert time.monotonic() < deadline, len(seen)
-        time.sleep(0.01)
+    eventually(lambda: len(seen) == count)
     client.disconnect()
 
 
@@ -165,7 +153,7 @@ def test_whatever_arrives_answers_a_heartbeat(exchange: Any) -> None:
     seen: list[StreamUpdate] = []
     client = PublicWebSocketClient(
         Environment.local(exchange.port),
-        trade_symbols=["X"],
+        trade_symbols=["BTCUSDT"],
         on_event=seen.append,
         timing=replace(FAST, ping_interval_s=1.0, ping_timeout_s=0.9),
     )
@@ -190,7 +178,7 @@ def test_a_listener_that_is_behind_keeps_its_connection(exchange: Any) -> None:
 
     client = PublicWebSocketClient(
         Environment.local(exchange.port),
-        trade_symbols=["X"],
+        trade_symbols=["BTCUSDT"],
         on_event=on_event,
         timing=replace(FAST, ping_interval_s=1.0, ping_timeout_s=0.9),
     )

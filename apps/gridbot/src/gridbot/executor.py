@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from bybit_adapter import (
     AmbiguousResult,
@@ -35,7 +35,7 @@ from bybit_adapter import (
     TradingPaused,
     make_order_link_id,
 )
-from gridbot.ports import ExchangeClock, Rest
+from gridbot.ports import ExchangeClock, Outcomes, Rest
 from gridbot.retry_queue import RetryQueue
 from gridcore import (
     CancelIntent,
@@ -60,6 +60,10 @@ ABSENT_IS_CERTAIN_S = 10.0
 LOOK_UP_DELAYS_S = (0.2, 0.5, 1.0, 2.0, 3.0)
 UNRESOLVED_ALERT_S = 60.0
 HEALABLE = (RateLimited, ExchangeUnavailable, ClockSkew)
+
+
+C = TypeVar("C")
+Answer = Awaitable[OrderAck] | Awaitable[Outcomes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ class IntentExecutor:
             clock,
             lambda one: one.link_id,
             lambda one: is_wanted(one.intent),
-            lambda one: self._spawn(self._place([one])),
+            lambda one: self._place([one]),
             self._give_up_place,
             self._spawn,
         )
@@ -114,7 +118,7 @@ class IntentExecutor:
             clock,
             lambda one: one.order_id,
             lambda one: True,
-            lambda one: self._spawn(self._cancel([one])),
+            lambda one: self._cancel([one]),
             self._give_up_cancel,
             self._spawn,
         )
@@ -138,13 +142,11 @@ class IntentExecutor:
         cancels = [one for one in intents if isinstance(one, CancelIntent)]
         places = [one for one in intents if isinstance(one, PlaceLimitIntent)]
         if cancels:
-            self._spawn(self._cancel(cancels))
+            self._cancel(cancels)
         if places:
             now = self._clock.now()
-            self._spawn(
-                self._place(
-                    [Placement(one, self._mint(one.client_order_id, now), now) for one in places]
-                )
+            self._place(
+                [Placement(one, self._mint(one.client_order_id, now), now) for one in places]
             )
 
     def sweep(self, cancels: Sequence[CancelIntent]) -> None:
@@ -192,23 +194,44 @@ class IntentExecutor:
             log.error("a command failed unexpectedly", exc_info=error)
             self._troubles.failed(error)
 
+    def _send(
+        self,
+        commands: Sequence[C],
+        send: Callable[[], Answer],
+        settle: Callable[[C, OrderAck | BybitError], None],
+    ) -> None:
+        """Send a request before anything else happens on this thread; `settle` follows later."""
+        answer: Answer
+        try:
+            answer = send()
+        except Exception as error:  # noqa: BLE001 -- the task takes it to whoever is to know
+            answer = asyncio.get_running_loop().create_future()
+            answer.set_exception(error)
+        self._spawn(self._settle(commands, answer, settle))
+
+    @staticmethod
+    async def _settle(
+        commands: Sequence[C], answer: Answer, settle: Callable[[C, OrderAck | BybitError], None]
+    ) -> None:
+        outcomes: Sequence[OrderAck | BybitError]
+        try:
+            told = await answer
+            outcomes = [told] if isinstance(told, OrderAck) else told
+        except BybitError as error:
+            outcomes = [error] * len(commands)
+        for command, outcome in zip(commands, outcomes, strict=True):
+            settle(command, outcome)
+
     # placing
 
-    async def _place(self, placements: Sequence[Placement]) -> None:
-        requests = [PlaceRequest.from_intent(one.intent, one.link_id) for one in placements]
-        outcomes: Sequence[OrderAck | BybitError]
-        if len(requests) == 1:
-            try:
-                outcomes = [await self._rest.place_order(requests[0])]
-            except BybitError as error:
-                outcomes = [error]
-        else:
-            try:
-                outcomes = await self._rest.place_batch(requests)
-            except BybitError as error:
-                outcomes = [error] * len(requests)
-        for placement, outcome in zip(placements, outcomes, strict=True):
-            self._settle_place(placement, outcome)
+    def _place(self, placements: Sequence[Placement]) -> None:
+        def send() -> Answer:
+            orders = [PlaceRequest.from_intent(one.intent, one.link_id) for one in placements]
+            if len(orders) == 1:
+                return self._rest.place_order(orders[0])
+            return self._rest.place_batch(orders)
+
+        self._send(placements, send, self._settle_place)
 
     def _settle_place(self, placement: Placement, outcome: OrderAck | BybitError) -> None:
         match outcome:
@@ -319,21 +342,14 @@ class IntentExecutor:
 
     # cancelling
 
-    async def _cancel(self, intents: Sequence[CancelIntent]) -> None:
-        keys = [OrderKey(symbol=one.symbol, order_id=one.order_id) for one in intents]
-        outcomes: Sequence[OrderAck | BybitError]
-        if len(keys) == 1:
-            try:
-                outcomes = [await self._rest.cancel_order(keys[0])]
-            except BybitError as error:
-                outcomes = [error]
-        else:
-            try:
-                outcomes = await self._rest.cancel_batch(keys)
-            except BybitError as error:
-                outcomes = [error] * len(keys)
-        for intent, outcome in zip(intents, outcomes, strict=True):
-            self._settle_cancel(intent, outcome)
+    def _cancel(self, intents: Sequence[CancelIntent]) -> None:
+        def send() -> Answer:
+            keys = [OrderKey(symbol=one.symbol, order_id=one.order_id) for one in intents]
+            if len(keys) == 1:
+                return self._rest.cancel_order(keys[0])
+            return self._rest.cancel_batch(keys)
+
+        self._send(intents, send, self._settle_cancel)
 
     async def _sweep(self, intents: Sequence[CancelIntent]) -> None:
         try:
@@ -347,7 +363,7 @@ class IntentExecutor:
             if intent.order_id in accepted:
                 self._settle_cancel(intent, accepted[intent.order_id])
         if left:
-            await self._cancel(left)
+            self._cancel(left)
 
     def _settle_cancel(self, intent: CancelIntent, outcome: OrderAck | BybitError) -> None:
         match outcome:

@@ -113,6 +113,15 @@ class Tally:
 Message = Event | Confirmation | Callable[[], None]
 
 
+def _is_ticker(message: Message) -> bool:
+    return isinstance(message, TickerEvent)
+
+
+def _is_wallet(message: Message) -> bool:
+    """Tell whether a message speaks of the wallet only; a leg's news is not to be lost."""
+    return isinstance(message, AccountEvent) and message.long is None and message.short is None
+
+
 class StrategyRunner:
     """Feeds one strategy in order. `tell` may be called on the event loop's thread only."""
 
@@ -157,9 +166,12 @@ class StrategyRunner:
     # in
 
     def tell(self, message: Message) -> None:
-        """Put a message into the queue; a ticker replaces one that is still the last in it."""
+        """Put a message into the queue; a ticker, or a wallet, replaces one that is still last."""
         inbox = self._inbox
-        if isinstance(message, TickerEvent) and inbox and isinstance(inbox[-1], TickerEvent):
+        if inbox and (
+            (_is_ticker(message) and _is_ticker(inbox[-1]))
+            or (_is_wallet(message) and _is_wallet(inbox[-1]))
+        ):
             inbox[-1] = message
             self.conflated += 1
             return

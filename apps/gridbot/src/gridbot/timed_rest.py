@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator
+from dataclasses import dataclass
 from typing import Any
 
 from bybit_adapter import BybitError
@@ -24,18 +25,32 @@ class TimedRest:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         call = getattr(self._rest, name)
 
-        async def timed(*args: Any, **kwargs: Any) -> Any:
+        def timed(*args: Any, **kwargs: Any) -> Awaitable[Any]:
+            # an order goes out with the call, not when somebody awaits it
             begun = time.monotonic()
-            outcome = "ok"
-            try:
-                return await call(*args, **kwargs)
-            except BybitError as error:
-                outcome = type(error).__name__
-                raise
-            finally:
-                seconds = time.monotonic() - begun
-                self._metrics.rest_seconds.labels(name, outcome).observe(seconds)
+            return _Timed(name, begun, call(*args, **kwargs), self._metrics)
 
         # found once, then an attribute like any other
         setattr(self, name, timed)
         return timed
+
+
+@dataclass(slots=True)
+class _Timed:
+    """A call that somebody awaits."""
+
+    name: str
+    begun: float
+    call: Awaitable[Any]
+    metrics: BotMetrics
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        outcome = "ok"
+        try:
+            return (yield from self.call.__await__())
+        except BybitError as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            seconds = time.monotonic() - self.begun
+            self.metrics.rest_seconds.labels(self.name, outcome).observe(seconds)

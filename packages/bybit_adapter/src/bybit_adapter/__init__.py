@@ -56,6 +56,7 @@ from bybit_adapter.normalizer import BybitNormalizer, StreamKind, StreamUpdate
 from bybit_adapter.order_requests import BatchItem, OrderAck, OrderKey, PlaceRequest
 from bybit_adapter.rate_limiter import RateLimiter
 from bybit_adapter.rest_client import BybitRestClient
+from bybit_adapter.right_of_way import RIGHT_OF_WAY
 from bybit_adapter.ws_client import (
     ConnectionState,
     PrivateWebSocketClient,
@@ -67,6 +68,7 @@ from bybit_adapter.ws_client import (
 __all__ = [
     "DEMO",
     "MAINNET",
+    "RIGHT_OF_WAY",
     "TESTNET",
     "AccountInfo",
     "AmbiguousResult",

@@ -1,17 +1,20 @@
-"""The REST client as coroutines."""
+"""The REST client, awaitable."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from dataclasses import dataclass
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from bybit_adapter.endpoints import Priority
-from bybit_adapter.errors import AmbiguousResult, ExchangeUnavailable
+from bybit_adapter.errors import AmbiguousResult, BybitError, ExchangeUnavailable
+from bybit_adapter.passage import NotNow, Passage, Written
 from bybit_adapter.rest_client import BybitRestClient
-from bybit_adapter.thread_pool import DaemonPool, PoolClosedError
+from bybit_adapter.right_of_way import RIGHT_OF_WAY
+from bybit_adapter.thread_pool import DaemonPool, Job, PoolClosedError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,7 +37,7 @@ def _as_coroutine(
     @functools.wraps(call)
     async def method(self: BybitAsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
         work = functools.partial(call, self.rest, *args, **kwargs)
-        return await self._run(priority, call.__name__, work, deadline_s)
+        return await self._outcome(self._submit(priority, call.__name__, work, deadline_s))
 
     return method
 
@@ -46,15 +49,57 @@ def _as_listing(
     return _as_coroutine(call, deadline_s=LISTING_DEADLINE_S)
 
 
-class BybitAsyncClient:
-    """BybitRestClient's methods as coroutines, over a bounded pool of daemon threads.
+class Underway(Generic[T]):
+    """A call that has begun; await it, once, for its outcome. Nothing needs to."""
 
-    One per account. Every call ends: one that finds no thread within turn_s is not made and raises
+    __slots__ = ("_outcome",)
+
+    def __init__(self, outcome: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._outcome = outcome
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return self._outcome().__await__()
+
+
+def _as_prompt(
+    call: Callable[Concatenate[BybitRestClient, P], T], priority: Priority
+) -> Callable[Concatenate[BybitAsyncClient, P], Awaitable[T]]:
+    """Return the same method such that its request goes out with the call.
+
+    What it returns is awaited for the outcome, or left alone: nothing depends on that.
+    """
+
+    @functools.wraps(call)
+    def method(self: BybitAsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        work = functools.partial(call, self.rest, *args, **kwargs)
+        return self._begin(priority, call.__name__, work)
+
+    return method
+
+
+@dataclass(slots=True)
+class _Call(Generic[T]):
+    """One call that a thread makes, or goes on with."""
+
+    name: str
+    is_write: bool
+    limit_s: float
+    job: Job
+    passage: Passage
+
+
+class BybitAsyncClient:
+    """BybitRestClient's methods to be awaited, over a bounded pool of daemon threads.
+
+    One per account. To place, amend or cancel takes place with the call where that needs no
+    waiting, not when the outcome is awaited; all other methods are coroutines.
+
+    Every call ends: one that finds no thread within turn_s is not made and raises
     ExchangeUnavailable; one that has no outcome after its deadline, where a socket hangs in spite
     of its timeouts, raises AmbiguousResult if it writes and ExchangeUnavailable if it reads. A
     deadline counts from where the call begins, so a write is not sent long after it was given up.
-    Calls after `close` raise ExchangeUnavailable. Cancelling a coroutine does not call back what
-    has been sent.
+    Calls after `close` raise ExchangeUnavailable. Cancelling whoever awaits does not call back
+    what has been sent.
     """
 
     def __init__(
@@ -91,12 +136,12 @@ class BybitAsyncClient:
     is_read_only = _as_coroutine(_Rest.is_read_only)
     get_transaction_log = _as_listing(_Rest.get_transaction_log)
 
-    place_order = _as_coroutine(_Rest.place_order, Priority.PLACE)
-    amend_order = _as_coroutine(_Rest.amend_order, Priority.PLACE)
-    cancel_order = _as_coroutine(_Rest.cancel_order, Priority.CANCEL)
-    cancel_all_orders = _as_coroutine(_Rest.cancel_all_orders, Priority.CANCEL)
-    place_batch = _as_coroutine(_Rest.place_batch, Priority.PLACE)
-    cancel_batch = _as_coroutine(_Rest.cancel_batch, Priority.CANCEL)
+    place_order = _as_prompt(_Rest.place_order, Priority.PLACE)
+    amend_order = _as_prompt(_Rest.amend_order, Priority.PLACE)
+    cancel_order = _as_prompt(_Rest.cancel_order, Priority.CANCEL)
+    cancel_all_orders = _as_prompt(_Rest.cancel_all_orders, Priority.CANCEL)
+    place_batch = _as_prompt(_Rest.place_batch, Priority.PLACE)
+    cancel_batch = _as_prompt(_Rest.cancel_batch, Priority.CANCEL)
     set_leverage = _as_coroutine(_Rest.set_leverage, Priority.PLACE)
     switch_position_mode = _as_coroutine(_Rest.switch_position_mode, Priority.PLACE)
     set_dcp = _as_coroutine(_Rest.set_dcp, Priority.PLACE)
@@ -106,23 +151,54 @@ class BybitAsyncClient:
         self._pool.close()
         self.rest.close()
 
-    async def _run(
-        self, priority: Priority, name: str, work: Callable[[], T], deadline_s: float | None
-    ) -> T:
+    def _begin(self, priority: Priority, name: str, work: Callable[[], T]) -> Awaitable[T]:
+        """Write the request now, if that needs no waiting; let a thread do the rest."""
+        RIGHT_OF_WAY.take()
+        passage = Passage()
+        outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        try:
+            if self._pool.has_room(priority):  # else nobody would read the answer for a while
+                outcome.set_result(passage.begin(work))
+                return outcome
+        except (Written, NotNow):
+            pass
+        except Exception as error:  # noqa: BLE001 -- it belongs to whoever awaits the call
+            outcome.set_exception(error)
+            return outcome
+        try:
+            call = self._submit(
+                priority, name, functools.partial(passage.go_on, work), None, passage
+            )
+        except BybitError as error:
+            outcome.set_exception(error)
+            return outcome
+        return Underway(lambda: self._outcome(call))
+
+    def _submit(
+        self,
+        priority: Priority,
+        name: str,
+        work: Callable[[], T],
+        deadline_s: float | None,
+        passage: Passage | None = None,
+    ) -> _Call[T]:
         is_write = priority in (Priority.CANCEL, Priority.PLACE)
         limit = deadline_s or (self._write_deadline_s if is_write else self._query_deadline_s)
+        passage = passage or Passage()
         try:
             job = self._pool.submit(priority, work)
         except PoolClosedError as error:
-            raise ExchangeUnavailable(f"not sent: {error}", endpoint=name) from error
+            raise self._not_taken(name, passage, str(error)) from error
+        return _Call(name, is_write, limit, job, passage)
+
+    async def _outcome(self, call: _Call[T]) -> T:
+        job, limit = call.job, call.limit_s
         try:
             turn = min(self._turn_s, limit)
             await asyncio.wait([job.future], timeout=turn)
             if not job.future.done() and self._pool.withdraw(job):
                 job.future.cancel()
-                raise ExchangeUnavailable(
-                    f"not sent: no thread was free for {turn:g} s", endpoint=name
-                )
+                raise self._not_taken(call.name, call.passage, f"no thread was free for {turn:g} s")
             if not job.future.done() and job.begun is not None:
                 left = job.begun + limit - time.monotonic()
                 await asyncio.wait([job.future], timeout=max(left, 0.0))
@@ -130,12 +206,20 @@ class BybitAsyncClient:
                 result: T = job.future.result()
                 return result
         except PoolClosedError as error:
-            raise ExchangeUnavailable(f"not sent: {error}", endpoint=name) from error
+            raise self._not_taken(call.name, call.passage, str(error)) from error
         except asyncio.CancelledError:
-            self._pool.withdraw(job)
+            if self._pool.withdraw(job):
+                call.passage.give_up()
             job.future.cancel()
             raise
         job.future.cancel()
         self._pool.abandon(job)
-        kind = AmbiguousResult if is_write else ExchangeUnavailable
-        raise kind(f"no outcome after {limit:g} s", endpoint=name)
+        kind = AmbiguousResult if call.is_write else ExchangeUnavailable
+        raise kind(f"no outcome after {limit:g} s", endpoint=call.name)
+
+    @staticmethod
+    def _not_taken(name: str, passage: Passage, why: str) -> BybitError:
+        """Return the error of a call that no thread has taken."""
+        if passage.give_up():
+            return AmbiguousResult(f"sent, but the answer was not read: {why}", endpoint=name)
+        return ExchangeUnavailable(f"not sent: {why}", endpoint=name)

@@ -17,6 +17,7 @@ from bybit_adapter.errors import (
     MalformedFrame,
     RateLimited,
 )
+from bybit_adapter.passage import NotNow, current_passage
 from bybit_adapter.rate_limiter import RateLimiter, backoff_s
 from bybit_adapter.row import Row
 from bybit_adapter.transport import Answer, Failure, Transport
@@ -139,7 +140,7 @@ class Caller:
         return self.query(endpoint, {**params, "cursor": cursor}, parse_page, patience_s=patience_s)
 
     def _send(self, endpoint: Endpoint, params: Mapping[str, Any], cost: int) -> Answer:
-        self._limiter.acquire(endpoint, cost=cost, max_wait_s=_MAX_WAIT_S)
+        self._wait_for_room(endpoint, cost)
         outcome = self._transport.send(
             endpoint, {name: value for name, value in params.items() if value is not None}
         )
@@ -147,6 +148,19 @@ class Caller:
             self._limiter.observe(endpoint, outcome.headers)
             return outcome
         raise self._noted(endpoint, outcome)
+
+    def _wait_for_room(self, endpoint: Endpoint, cost: int) -> None:
+        passage = current_passage()
+        if passage is not None and passage.take_room():
+            return
+        if passage is None or passage.may_wait:
+            self._limiter.acquire(endpoint, cost=cost, max_wait_s=_MAX_WAIT_S)
+            return
+        try:
+            self._limiter.acquire(endpoint, cost=cost, max_wait_s=0.0)
+        except RateLimited:
+            raise NotNow from None
+        passage.has_room = True
 
     def _noted(self, endpoint: Endpoint, failure: Failure) -> BybitError:
         error = failure.error

@@ -2,16 +2,18 @@
 
 requests asks for hooks, cookies, redirects, authentication and the address once more with every
 call, which takes three quarters of the time of an order, with the interpreter's lock held. Here
-pybit's requests go to urllib3, on which requests itself is built, as they are, and in one piece:
-with every call to the system another thread may take the lock and keep it for milliseconds.
+the requests that pybit makes and signs go to urllib3, on which requests itself is built, as they
+are, and in one piece: with every call to the system another thread may take the lock and keep it
+for milliseconds.
 """
 
 from __future__ import annotations
 
 import json
+import queue
 from dataclasses import dataclass, field
-from datetime import timedelta
-from time import monotonic, perf_counter
+from http.client import HTTPException
+from time import monotonic
 from typing import Any
 
 import requests
@@ -27,8 +29,13 @@ from urllib3.exceptions import (
     SSLError,
 )
 
+from bybit_adapter.right_of_way import RIGHT_OF_WAY
+
 OK = 200
+PROMPT_S = 0.5  # who must not wait has handed a request to the system long before
 FRESH_S = 1.0  # a connection that answered so lately is not asked whether it still lives
+
+_TROUBLE = (HTTPException, HTTPError, OSError)
 
 
 class NotSentError(requests.exceptions.ConnectionError):
@@ -46,25 +53,18 @@ class DirectRequest:
 
 
 class DirectResponse:
-    """What pybit reads of an answer."""
+    """What is read of an answer."""
 
-    __slots__ = ("_body", "elapsed", "headers", "status_code", "url")
+    __slots__ = ("_body", "headers", "status_code")
 
-    def __init__(self, url: str, answer: urllib3.BaseHTTPResponse, elapsed: timedelta) -> None:
-        self.url = url
+    def __init__(self, answer: urllib3.BaseHTTPResponse) -> None:
         self.status_code = answer.status
         self.headers = answer.headers
-        self.elapsed = elapsed
         self._body = answer.data
-
-    @property
-    def text(self) -> str:
-        """The body."""
-        return self._body.decode("utf-8", "replace")
 
     def json(self) -> Any:
         """Return the body as data. Raises json.JSONDecodeError."""
-        return json.loads(self.text)
+        return json.loads(self._body.decode("utf-8", "replace"))
 
 
 class _InOnePiece:
@@ -90,8 +90,12 @@ class _InOnePiece:
 
     def getresponse(self) -> Any:
         answer = super().getresponse()  # type: ignore[misc]  # of the class beside
-        # what follows another status may be the rest of it
-        self._answered = monotonic() if answer.status == OK else float("-inf")
+        if answer.status == OK:
+            self._answered = monotonic()
+        else:
+            # what follows another status may be the rest of it, such as 200 after 103, and would
+            # be taken for the answer to the next call
+            self.close()  # type: ignore[attr-defined]  # as above
         return answer
 
     @property
@@ -109,9 +113,41 @@ class _Secure(_InOnePiece, urllib3.connection.HTTPSConnection):
     pass
 
 
+class WrittenRequest:
+    """A request on the wire whose answer is to be read, by one thread."""
+
+    __slots__ = ("_line", "_session")
+
+    def __init__(self, session: DirectSession, line: Any) -> None:
+        self._session = session
+        self._line = line
+
+    def read(self) -> DirectResponse:
+        """Wait for the answer. Raises what requests raises."""
+        line = self._line
+        try:
+            urllib3.util.wait_for_read(line.sock, line.timeout)
+            RIGHT_OF_WAY.give_way()
+            return DirectResponse(line.getresponse())
+        except BaseException as error:
+            line.close()
+            if isinstance(error, (TimeoutError, ReadTimeoutError)):
+                raise requests.exceptions.ReadTimeout(error) from error
+            if isinstance(error, _TROUBLE):
+                raise requests.exceptions.ConnectionError(error) from error
+            raise
+        finally:
+            self._session.put_back(line)
+
+    def close(self) -> None:
+        """Close the connection: the answer must not be taken for that of another call."""
+        self._line.close()
+        self._session.put_back(self._line)
+
+
 @dataclass(slots=True)
 class DirectSession:
-    """What pybit asks of a requests.Session, for one exchange. Thread-safe.
+    """Connections to one exchange. Thread-safe.
 
     `endpoint` is its address without a path; `connections` are kept open.
     """
@@ -136,12 +172,11 @@ class DirectSession:
         target = request.url[len(self.endpoint) :]
         return DirectRequest(request.method, target, body, self.headers | request.headers)
 
-    def send(self, request: DirectRequest, timeout: float) -> DirectResponse:
+    def exchange(self, request: DirectRequest, timeout: float) -> DirectResponse:
         """Make the call, once. timeout is seconds, to connect and between two bytes.
 
         Raises what requests raises, NotSentError where nothing was sent.
         """
-        begun = perf_counter()
         try:
             answer = self._pool.urlopen(
                 request.method,
@@ -161,9 +196,63 @@ class DirectSession:
             raise requests.exceptions.SSLError(error) from error
         except (HTTPError, OSError) as error:
             raise requests.exceptions.ConnectionError(error) from error
-        elapsed = timedelta(seconds=perf_counter() - begun)
-        return DirectResponse(self.endpoint + request.target, answer, elapsed)
+        return DirectResponse(answer)
+
+    def write(self, request: DirectRequest, timeout: float) -> WrittenRequest | None:
+        """Write the request, once, to a connection that is open and free; None without one.
+
+        timeout is that of the answer, in seconds between two bytes. Raises what requests raises;
+        then part of the request may have been sent.
+        """
+        try:
+            line = self._pool.pool.get(block=False)
+        except (queue.Empty, AttributeError):  # all are in use, or the pool is closed
+            return None
+        if line is None or not line.is_connected:
+            self.put_back(line)
+            return None
+        line.timeout = PROMPT_S
+        try:
+            line.request(request.method, request.target, request.body, request.headers)
+        except BaseException as error:
+            line.close()
+            self.put_back(line)
+            if isinstance(error, _TROUBLE):
+                raise requests.exceptions.ConnectionError(error) from error
+            raise
+        line.timeout = timeout
+        return WrittenRequest(self, line)
+
+    def put_back(self, line: Any) -> None:
+        """Let others use a connection that was taken."""
+        try:
+            self._pool.pool.put(line, block=False)
+        except (queue.Full, AttributeError):  # there are enough, or the pool is closed
+            if line is not None:
+                line.close()
 
     def close(self) -> None:
         """Close all connections."""
         self._pool.close()
+
+
+@dataclass(slots=True)
+class UsualSession:
+    """The same by requests itself, which knows proxies; it cannot write without waiting."""
+
+    client: requests.Session
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """Take a request of pybit."""
+        return self.client.prepare_request(request)
+
+    def exchange(self, request: requests.PreparedRequest, timeout: float) -> requests.Response:
+        """Make the call, once; see DirectSession."""
+        return self.client.send(request, timeout=timeout)
+
+    def write(self, request: requests.PreparedRequest, timeout: float) -> None:
+        """Return None: not now."""
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.client.close()

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import websocket
 from pybit.unified_trading import WebSocket  # type: ignore[import-untyped]  # has no types
 
+from bybit_adapter.right_of_way import RIGHT_OF_WAY
 from bybit_adapter.transport import Keys
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,10 @@ class SocketOwner(Protocol):
         ...
 
     def failed(self, error: BaseException, *, was_open: bool) -> None:
-        """An attempt failed or an open connection broke. Returns when the next may begin."""
+        """An attempt failed or an open connection broke; each is told once.
+
+        Returns when the next attempt may begin.
+        """
         ...
 
 
@@ -76,9 +80,10 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
     ) -> None:
         self._target_url = url
         self._owner = owner
-        self._turn = threading.Lock()  # of the two fields below: who looks after the connection
+        self._turn = threading.Lock()  # of the fields below: who looks after the connection
         self._connecting_thread: int | None = None
-        self._has_broken = False
+        self._has_opened = False
+        self._end_is_told = False  # or is being told: to the owner, by whoever noticed first
         super().__init__(
             "linear" if keys is None else "private",
             testnet=False,
@@ -102,7 +107,7 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
             value.create_dispatcher = partial(_reading_in_pieces, value, value.create_dispatcher)
             value.on_error = self._ended
             with self._turn:  # it may count as open before its reader says so
-                self._has_broken = False
+                self._has_opened = self._end_is_told = False
                 super().__setattr__(name, value)
             return
         super().__setattr__(name, value)
@@ -124,6 +129,8 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
             inner.shutdown()
 
     def _hang_up(self) -> None:
+        # A reader that is busy meanwhile would wait for more on a socket that is closed.
+        self.ws.keep_running = False
         self.cut()
         with suppress(AttributeError, OSError):
             self.ws.sock.shutdown()
@@ -148,8 +155,11 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
                     if self._is_settled():
                         break
                     reason = ConnectionError("it closed at once")
-                self._hang_up()  # pybit would go on with a connection that still looks open
-                self._owner.failed(reason, was_open=True)
+                if self._takes_the_end():
+                    self._hang_up()  # pybit would go on with a connection that still looks open
+                    self._owner.failed(reason, was_open=True)
+                else:
+                    self.wst.join()  # the reader tells it, and waits as long as the owner wants
         except StreamStopped:
             self.cut()
             raise
@@ -161,10 +171,16 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
     def _is_settled(self) -> bool:
         """Hand the care for the connection over to its reader; False when it broke already."""
         with self._turn:
-            if self._has_broken or not self.is_connected():
+            if self._end_is_told or not self.is_connected():
                 return False
             self._connecting_thread = None
             return True
+
+    def _takes_the_end(self) -> bool:
+        """Take it on to tell of a failed attempt; False when its reader does already."""
+        with self._turn:
+            is_first, self._end_is_told = not self._end_is_told, True
+            return is_first
 
     def _let_go(self) -> None:
         """Care for the connection no more, unless its reader has taken over meanwhile."""
@@ -176,10 +192,12 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
         if self._owner.stopping.is_set():
             self.cut()
             return
+        self._has_opened = True
         self._owner.opened()
 
     def _on_message(self, message: str | bytes) -> None:
         self._count_as_answer()
+        RIGHT_OF_WAY.give_way()
         if isinstance(message, bytes):
             try:
                 message = message.decode()
@@ -210,16 +228,16 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
         if self._owner.stopping.is_set():
             return
         with self._turn:
-            if app is not self.ws:
+            if app is not self.ws or self._end_is_told:
                 # Whoever connects has noticed before, and the next connection is not broken.
                 return
+            self._end_is_told = True
             somebody_connects = self._connecting_thread is not None
-            if somebody_connects:
-                self._has_broken = True
-            else:
+            if not somebody_connects:
                 self._connecting_thread = threading.get_ident()
         try:
-            self._owner.failed(error, was_open=not somebody_connects)
+            # It may have opened, and even be ready, before whoever connects got round to it.
+            self._owner.failed(error, was_open=self._has_opened)
             if somebody_connects:
                 if app is self.ws:
                     self.exit()

@@ -36,12 +36,13 @@ class SlidingWindow:
         self.limit = limit
         self._span_s = span_s
         self._used: deque[tuple[float, int]] = deque()
+        self._sum = 0
 
     def used(self, now: float) -> int:
         """Return the units that count at `now` (monotonic seconds)."""
         while self._used and self._used[0][0] + self._span_s <= now:
-            self._used.popleft()
-        return sum(cost for _, cost in self._used)
+            self._sum -= self._used.popleft()[1]
+        return self._sum
 
     def delay(self, now: float, cost: int) -> float:
         """Return the seconds until `cost` units fit; a guess for more than the limit."""
@@ -58,6 +59,7 @@ class SlidingWindow:
         """Count `cost` units at `now`."""
         if cost > 0:
             self._used.append((now, cost))
+            self._sum += cost
 
 
 class AddressWindow:

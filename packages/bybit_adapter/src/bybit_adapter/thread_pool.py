@@ -107,6 +107,11 @@ class DaemonPool:
             self._dispatch()
         return job
 
+    def has_room(self, priority: Priority) -> bool:
+        """Tell whether a call would find a thread at once."""
+        with self._lock:
+            return not self._is_closed and not self._waiting and self._may_begin(int(priority))
+
     def withdraw(self, job: Job) -> bool:
         """Take a job back; False when its call has begun and cannot be."""
         with self._lock:
@@ -197,7 +202,7 @@ class DaemonPool:
     def _next(self) -> Job | None:
         """Take the most urgent job whose kind may have another thread, None if there is none."""
         for job in sorted(self._waiting):
-            if self._has_room(job.priority):
+            if self._may_begin(job.priority):
                 self._waiting.remove(job)
                 heapq.heapify(self._waiting)
                 job.begun = time.monotonic()
@@ -205,7 +210,7 @@ class DaemonPool:
                 return job
         return None
 
-    def _has_room(self, priority: int) -> bool:
+    def _may_begin(self, priority: int) -> bool:
         """Tell whether one more call leaves the more urgent kinds the threads kept for them."""
         under_way = 0
         for kind in reversed(Priority):

@@ -1,7 +1,8 @@
-"""One request through pybit, and pybit's exceptions turned into ours.
+"""One request of pybit's making, sent once, and its answer or failure.
 
-pybit's own retrying is off. It would sleep with the caller's thread, repeat orders, and lose the
-code of what it retried (it reports 10002 and 10006 as status 400 when its attempts run out).
+pybit makes and signs every request. It does not send them: it would sleep with the caller's
+thread, repeat orders, and lose the code of what it repeated (it reports 10002 and 10006 as status
+400 when its attempts run out).
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import requests
-from pybit.exceptions import (  # type: ignore[import-untyped]  # pybit comes without types
-    FailedRequestError,
-    InvalidRequestError,
-)
-from pybit.unified_trading import HTTP  # type: ignore[import-untyped]  # as above
+from pybit.unified_trading import HTTP  # type: ignore[import-untyped]  # pybit has no types
 
 from bybit_adapter.clock import Clock
-from bybit_adapter.direct_session import DirectSession, NotSentError
+from bybit_adapter.direct_session import (
+    OK,
+    DirectSession,
+    NotSentError,
+    UsualSession,
+    WrittenRequest,
+)
 from bybit_adapter.endpoints import Endpoint
 from bybit_adapter.environment import Environment
 from bybit_adapter.errors import (
@@ -34,14 +37,12 @@ from bybit_adapter.errors import (
     error_for_code,
     error_for_status,
 )
+from bybit_adapter.passage import NotNow, Written, current_passage
 from bybit_adapter.rate_limiter import LimitHeaders
 from bybit_adapter.row import Row, time_of_ms
 
-# pybit falls back to its own list of codes to retry when it is given none.
-_NO_CODE = -987_654_321
 _LATEST_MS = 4_000_000_000_000  # the year 2096
-# pybit's status for an answer that is no JSON.
-_NO_JSON = 409
+_CODE_NAMES, _MESSAGE_NAMES = ("retCode", "ret_code"), ("retMsg", "ret_msg")
 # requests names these reasons of a connection that was never made.
 _NEVER_SENT = ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError")
 # Everything that requests would not rewrite, and "%": cursors come escaped and go back verbatim.
@@ -90,8 +91,17 @@ class Failure:
     headers: LimitHeaders
 
 
+class Wire(Protocol):
+    """What sends requests; see DirectSession."""
+
+    def prepare_request(self, request: requests.Request) -> Any: ...
+    def exchange(self, request: Any, timeout: float) -> Any: ...
+    def write(self, request: Any, timeout: float) -> WrittenRequest | None: ...
+    def close(self) -> None: ...
+
+
 class Transport:
-    """A pair of pybit sessions, for queries and for writes with their own timeouts. Thread-safe.
+    """A pair of sessions, for queries and for writes with their own timeouts. Thread-safe.
 
     timeouts are seconds to connect and between two bytes of the answer.
     """
@@ -109,48 +119,86 @@ class Transport:
     ) -> None:
         self._keys = keys
         self._clock = clock
-        self._http = {
+        self._sessions = {
             is_write: _session(keys, environment, timeout_s, recv_window_ms, connections)
             for is_write, timeout_s in ((False, query_timeout_s), (True, write_timeout_s))
         }
 
     def close(self) -> None:
         """Close all connections."""
-        for http_session in self._http.values():
-            http_session.client.close()
+        for session in self._sessions.values():
+            session.wire.close()
 
     def send(self, endpoint: Endpoint, params: Mapping[str, Any]) -> Answer | Failure:
-        """Make one call. Never raises for what the exchange or the network does."""
+        """Make one call. Never raises for what the exchange or the network does.
+
+        In a Passage that begins it raises Written or NotNow instead of waiting.
+        """
         if endpoint.is_signed and not (self._keys.api_key and self._keys.api_secret):
             error = AuthError("this call needs keys", endpoint=str(endpoint), request=params)
             return Failure(error, LimitHeaders())
-        call = getattr(self._http[endpoint.is_write], endpoint.pybit_name)
-        wire = dict(params) if endpoint.is_write else {k: _quoted(v) for k, v in params.items()}
         try:
-            body, _, headers = call(**wire)
-        except InvalidRequestError as error:
-            return self._refused(endpoint, params, error)
-        except FailedRequestError as error:
-            return self._failed(endpoint, params, error)
+            response = self._response(endpoint, params)
         except requests.RequestException as error:
             return Failure(self._network_error(endpoint, params, error), LimitHeaders())
         except OSError as error:  # certificates that cannot be read, for example
             problem = self._keys.hide_in(f"no answer: {error}")
             return Failure(self._no_answer(endpoint, params, problem), LimitHeaders())
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            # pybit reads the answer without checking that it is an object with the usual names.
-            problem = f"the answer is not in Bybit's form ({type(error).__name__})"
-            return Failure(self._no_answer(endpoint, params, problem), LimitHeaders())
-        return self._answer(endpoint, params, body, headers)
+        return self._read(endpoint, params, response)
+
+    def _response(self, endpoint: Endpoint, params: Mapping[str, Any]) -> Any:
+        passage = current_passage()
+        written = None if passage is None else passage.take_written()
+        if written is not None:
+            return written.read()
+        session = self._sessions[endpoint.is_write]
+        request = session.prepared(endpoint, params)
+        if passage is None or passage.may_wait:
+            return session.wire.exchange(request, session.timeout_s)
+        written = session.wire.write(request, session.timeout_s)
+        if written is None:
+            raise NotNow
+        passage.wrote(written)
+        raise Written
+
+    def _read(
+        self, endpoint: Endpoint, params: Mapping[str, Any], response: Any
+    ) -> Answer | Failure:
+        limits = LimitHeaders.parse(response.headers)
+        if response.status_code != OK:
+            return Failure(
+                error_for_status(
+                    response.status_code,
+                    f"HTTP status {response.status_code}",
+                    endpoint=str(endpoint),
+                    request=params,
+                    is_write=endpoint.is_write,
+                ),
+                limits,
+            )
+        try:
+            body = response.json()
+        except (ValueError, RecursionError):
+            return Failure(self._no_answer(endpoint, params, "the answer is no JSON"), limits)
+        if not isinstance(body, dict):
+            return Failure(self._no_answer(endpoint, params, "the answer is no object"), limits)
+        code, message = (
+            body.get(name, body.get(older)) for name, older in (_CODE_NAMES, _MESSAGE_NAMES)
+        )
+        told = self._keys.hide_in(str(message))
+        if type(code) is not int or (code != 0 and not isinstance(message, str)):
+            problem = f"the answer has retCode {code!r}: {told}"
+            return Failure(self._no_answer(endpoint, params, problem), limits)
+        if code != 0:
+            found = error_for_code(
+                code, told, endpoint=str(endpoint), request=params, is_write=endpoint.is_write
+            )
+            return Failure(found, limits)
+        return self._answer(endpoint, params, body, limits)
 
     def _answer(
-        self, endpoint: Endpoint, params: Mapping[str, Any], body: Any, headers: Mapping[str, str]
+        self, endpoint: Endpoint, params: Mapping[str, Any], body: Any, limits: LimitHeaders
     ) -> Answer | Failure:
-        limits = LimitHeaders.parse(headers)
-        code = body.get("retCode") if isinstance(body, dict) else None
-        if type(code) is not int or code != 0:
-            problem = f"the answer has retCode {code!r}"
-            return Failure(self._no_answer(endpoint, params, problem), limits)
         try:
             result = Row(str(endpoint), body.get("result") or {}, "result.")
             extra = Row(str(endpoint), body.get("retExtInfo") or {}, "retExtInfo.")
@@ -160,30 +208,6 @@ class Transport:
         usable = type(sent) is int and 0 < sent < _LATEST_MS
         time = time_of_ms(sent) if usable else self._clock.now()
         return Answer(result, extra, time, limits)
-
-    def _refused(self, endpoint: Endpoint, params: Mapping[str, Any], error: Any) -> Failure:
-        code, message = error.status_code, self._keys.hide_in(str(error.message))
-        headers = LimitHeaders.parse(error.resp_headers or {})
-        if type(code) is not int:
-            problem = f"the answer has retCode {code!r}: {message}"
-            return Failure(self._no_answer(endpoint, params, problem), headers)
-        found = error_for_code(
-            code, message, endpoint=str(endpoint), request=params, is_write=endpoint.is_write
-        )
-        return Failure(found, headers)
-
-    def _failed(self, endpoint: Endpoint, params: Mapping[str, Any], error: Any) -> Failure:
-        headers = LimitHeaders.parse(error.resp_headers or {})
-        if error.status_code == _NO_JSON and error.resp_headers is None:
-            return Failure(self._no_answer(endpoint, params, "the answer is no JSON"), headers)
-        found = error_for_status(
-            error.status_code,
-            f"HTTP status {error.status_code}",
-            endpoint=str(endpoint),
-            request=params,
-            is_write=endpoint.is_write,
-        )
-        return Failure(found, headers)
 
     def _network_error(
         self, endpoint: Endpoint, params: Mapping[str, Any], error: requests.RequestException
@@ -216,37 +240,77 @@ def _quoted(value: Any) -> Any:
     return quote(value, safe=_SAFE) if isinstance(value, str) else value
 
 
+class _Prepared(BaseException):
+    """The way out of pybit, with the request that it has made and signed."""
+
+    def __init__(self, request: Any) -> None:
+        super().__init__()
+        self.request = request
+
+
+class _Desk:
+    """What pybit takes for its client: it hands requests out instead of sending them."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def prepare_request(self, request: requests.Request) -> Any:
+        return self._wire.prepare_request(request)
+
+    def send(self, request: Any, timeout: float) -> Any:
+        raise _Prepared(request)
+
+
+@dataclass(slots=True)
+class _Session:
+    """What makes requests, and what sends them."""
+
+    pybit: Any
+    wire: Wire
+    timeout_s: float
+
+    def prepared(self, endpoint: Endpoint, params: Mapping[str, Any]) -> Any:
+        """Return the request of a call, signed for now."""
+        wire = dict(params) if endpoint.is_write else {k: _quoted(v) for k, v in params.items()}
+        try:
+            getattr(self.pybit, endpoint.pybit_name)(**wire)
+        except _Prepared as done:
+            return done.request
+        raise AssertionError(f"pybit made no request of {endpoint}")
+
+
 def _session(
     keys: Keys, environment: Environment, timeout_s: float, recv_window_ms: int, connections: int
-) -> Any:
+) -> _Session:
     logger = logging.getLogger("pybit._http_manager")
     handlers = list(logger.handlers)
-    session = HTTP(
+    pybit = HTTP(
         testnet=False,
         api_key=keys.api_key or None,
         api_secret=keys.api_secret or None,
-        timeout=timeout_s,
         recv_window=recv_window_ms,
-        max_retries=1,
-        force_retry=False,
-        retry_codes={_NO_CODE},
-        return_response_headers=True,
     )
     # pybit adds a handler of its own for every session while the root logger has none.
     for handler in logger.handlers[:]:
         if handler not in handlers:
             logger.removeHandler(handler)
-    session.endpoint = environment.rest_url
-    client = session.client
-    proxies, verify = {}, True
+    pybit.endpoint = environment.rest_url
+    wire = _wire(pybit.client, environment, connections)
+    pybit.client = _Desk(wire)
+    return _Session(pybit, wire, timeout_s)
+
+
+def _wire(client: Any, environment: Environment, connections: int) -> Wire:
+    proxies: dict[str, Any] = {}
+    verify: Any = True
     if not environment.is_loopback:
         found = client.merge_environment_settings(environment.rest_url, {}, None, None, None)
-        proxies, verify = dict(found["proxies"]), found["verify"]
+        proxies.update(found["proxies"])
+        verify = found["verify"]
         proxies.pop("no", None)  # whom not to reach through a proxy that there is not
     if not proxies and verify is True:
         client.close()
-        session.client = DirectSession(environment.rest_url, dict(client.headers), connections)
-        return session
+        return DirectSession(environment.rest_url, dict(client.headers), connections)
     # The environment is asked once: with every call it would take as long as making the call, and
     # a .netrc that knows the host would replace headers.
     client.trust_env = False
@@ -257,4 +321,4 @@ def _session(
     adapter = requests.adapters.HTTPAdapter(pool_maxsize=connections)
     client.mount("https://", adapter)
     client.mount("http://", adapter)
-    return session
+    return UsualSession(client)
