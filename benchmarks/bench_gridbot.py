@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import paper_exchange.server
-from gridbot.calm import calm_collector
+from gridbot.calm import calm_interpreter
 from gridbot.config import GridbotConfig
 from gridbot.logs import Logs
 from gridbot.orchestrator import Orchestrator
@@ -271,7 +271,7 @@ async def _trade(
     for runner in bot.runners:
         if runner.executor is not None and is_followed:
             runner.use(Tap(runner.executor, runner, clockwork))
-    calm_collector()
+    calm_interpreter()
     await asyncio.sleep(WARM_UP_S)
     left, _, exchange_cpu = await _look(pipe)
     clockwork.written.clear()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from zlib import crc32
 
 from bybit_adapter import (
     AuthError,
@@ -139,7 +141,7 @@ class AccountSession:
             # what happened between the confirmation and the first frame of the stream
             self.reconciler.request(runner, "the streams have begun")
             runner.release(STARTING)
-        self._spawn(self._every(self._settings.sync_interval_s, self._sync))
+        self._spawn(self._sync_in_turn(self._settings.sync_interval_s))
         self._spawn(self._every(self._settings.clock_interval_s, self._check_clock))
         self._spawn(self._every(1.0, self._look_at_trips))
 
@@ -361,10 +363,20 @@ class AccountSession:
             except BybitError as error:
                 log.warning("account %s: %s", self.name, error)
 
-    async def _sync(self) -> None:
-        for runner in self.runners.values():
+    async def _sync_in_turn(self, interval_s: float) -> None:
+        """Compare every strategy once in an interval, one after the other.
+
+        All rows of all strategies at once would hold up orders for a good part of a second.
+        """
+        runners = tuple(self.runners.values())
+        if not interval_s or not runners:
+            return
+        step = interval_s / len(runners)
+        await asyncio.sleep(step * crc32(self.name.encode()) / 2**32)  # accounts take turns too
+        for runner in itertools.cycle(runners):
             self.reconciler.request(runner, "in turn")
-        self._check_stream()
+            self._check_stream()
+            await asyncio.sleep(step)
 
     def _check_stream(self) -> None:
         lost = self._lost_at

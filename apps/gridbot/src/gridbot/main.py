@@ -29,7 +29,7 @@ from backtest.data_errors import DataError
 from backtest.yaml_config import ConfigFileError
 from event_saver.spool import SpoolError
 from grid_db import GridDbError
-from gridbot.calm import calm_collector
+from gridbot.calm import calm_interpreter
 from gridbot.check import check_accounts, print_check
 from gridbot.config import GridbotConfig
 from gridbot.config_file import load_gridbot_config
@@ -132,7 +132,7 @@ async def _run(
             loop.add_signal_handler(number, signals.take)
         if not await _start(bot):
             return
-        calm_collector()
+        calm_interpreter()
         console.print(_greeting(config, runtime))
         view = asyncio.create_task(_draw(bot)) if live else None
         with contextlib.suppress(TimeoutError):

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -33,7 +33,7 @@ from gridbot.redaction import Redactor
 from gridbot.runner import StrategyRunner
 from gridbot.session_settings import SessionSettings
 from gridbot.shadow import ShadowExecutor
-from gridbot.snapshot import BotSnapshot
+from gridbot.snapshot import BotSnapshot, StrategySnapshot
 from gridbot.snapshots import account_snapshot, run_type_of, strategy_snapshot
 from gridbot.state_store import StateFiles
 from gridbot.status import StatusFile
@@ -301,14 +301,14 @@ class Orchestrator:
             await asyncio.sleep(seconds)
 
     async def _beat(self) -> None:
-        snapshot = self.snapshot()
+        snapshot = await self._unhurried_snapshot()
         with contextlib.suppress(OSError):
             await asyncio.to_thread(self._status.write, snapshot)
         if self.recorder is not None:
             await self.recorder.heartbeat()
 
-    def _show(self) -> None:
-        self.metrics.show(self.snapshot())
+    async def _show(self) -> None:
+        self.metrics.show(await self._unhurried_snapshot())
         for runner in self.runners:
             executor = runner.executor
             if isinstance(executor, IntentExecutor):
@@ -336,6 +336,22 @@ class Orchestrator:
 
     def snapshot(self) -> BotSnapshot:
         """Return the bot as it is now."""
+        return self._snapshot_with(tuple(self._strategy_snapshots()))
+
+    async def _unhurried_snapshot(self) -> BotSnapshot:
+        """Return nearly the same: with many strategies one piece would hold up orders for long."""
+        found = []
+        for one in self._strategy_snapshots():
+            found.append(one)
+            await asyncio.sleep(0)
+        return self._snapshot_with(tuple(found))
+
+    def _strategy_snapshots(self) -> Iterator[StrategySnapshot]:
+        for one in tuple(self._accounts):
+            for runner in (*one.runners, *one.shadows):
+                yield strategy_snapshot(runner, one.config.environment)
+
+    def _snapshot_with(self, strategies: tuple[StrategySnapshot, ...]) -> BotSnapshot:
         now = datetime.now(UTC)
         return BotSnapshot(
             taken_at=now,
@@ -352,11 +368,7 @@ class Orchestrator:
                 )
                 for one in self._accounts
             ),
-            strategies=tuple(
-                strategy_snapshot(runner, one.config.environment)
-                for one in self._accounts
-                for runner in (*one.runners, *one.shadows)
-            ),
+            strategies=strategies,
         )
 
     def _market_is_alive(self, account: _Account) -> bool:

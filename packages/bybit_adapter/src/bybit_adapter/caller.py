@@ -19,6 +19,7 @@ from bybit_adapter.errors import (
 )
 from bybit_adapter.passage import NotNow, current_passage
 from bybit_adapter.rate_limiter import RateLimiter, backoff_s
+from bybit_adapter.right_of_way import RIGHT_OF_WAY
 from bybit_adapter.row import Row
 from bybit_adapter.transport import Answer, Failure, Transport
 
@@ -134,7 +135,10 @@ class Caller:
         """Return one page, the cursor of the next (None at the end), and the answer's time."""
 
         def parse_page(answer: Answer) -> tuple[list[T], str | None, datetime]:
-            rows = [parse(row, answer.time) for row in answer.result.rows("list")]
+            rows = []
+            for row in answer.result.rows("list"):
+                RIGHT_OF_WAY.give_way()
+                rows.append(parse(row, answer.time))
             return rows, answer.result.opt_text("nextPageCursor"), answer.time
 
         return self.query(endpoint, {**params, "cursor": cursor}, parse_page, patience_s=patience_s)
