@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,29 @@ def test_ticker_snapshots_and_deltas_have_recorded_fields_only(world: PaperWorld
         assert set(delta) == {"topic", "type", "data", "cs", "ts"}
         assert set(delta["data"]) <= set(theirs["data"])
         assert "symbol" in delta["data"]
+
+
+@needs_recording
+def test_tickers_come_at_moments_of_their_symbol() -> None:
+    """Nearly no frame of a symbol lies off its tenths of a second, and no two symbols share one."""
+    symbols = ("BTCUSDT", "ETHUSDT")
+    world = PaperWorld(markets=[paper_market(one) for one in symbols])
+    stream = world.stream(Channel.PUBLIC, *(f"tickers.{one}" for one in symbols))
+    for number in range(200):
+        for symbol in symbols:
+            world.trade(str(1000 + number % 7), symbol=symbol, after_ms=17 + number % 5)
+    ours = [one for symbol in symbols for one in stream.topic(f"tickers.{symbol}")]
+    for frames in (recorded()["tickers"], ours):
+        moments: dict[str, list[int]] = {}
+        for frame in frames:
+            if frame["type"] == "delta":
+                moments.setdefault(frame["topic"], []).append(frame["ts"])
+        assert len(moments) > 1
+        together = [ts for times in moments.values() for ts in times]
+        assert len(set(together)) == len(together)
+        for times in moments.values():
+            usual = Counter(ts // 10 % 10 for ts in times).most_common(2)
+            assert sum(count for _, count in usual) == len(times)
 
 
 @needs_recording
