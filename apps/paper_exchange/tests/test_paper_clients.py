@@ -21,7 +21,7 @@ from testkit.paper import KEY, SECRET, PaperHost, order_params, paper_account, p
 pytestmark = pytest.mark.integration
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 5) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 20) -> Any:
     end = time.monotonic() + seconds
     while not (found := condition()):
         if time.monotonic() > end:
@@ -103,7 +103,9 @@ def test_every_call_of_pybit(http: HTTP, host: PaperHost) -> None:
 
 def test_pages_of_pybit_follow_the_cursor_as_it_is(http: HTTP) -> None:
     for step in range(25):
-        http.place_order(**order_params(price=str(59_000 - step)))
+        last = http.place_order(**order_params(price=str(59_000 - step)))["result"]["orderId"]
+    # acknowledged is not yet on the book
+    wait_for(lambda: http.get_open_orders(**BOTH, orderId=last)["result"]["list"])
     rows: list[dict[str, Any]] = []
     cursor = None
     while True:
@@ -215,19 +217,17 @@ def test_a_day_with_ccxt() -> None:
         client.set_leverage(7, SYMBOL)
         long = {"positionIdx": 1}
         order = client.create_order(SYMBOL, "limit", "buy", 0.01, 59_000, long)
-        time.sleep(0.02)
-        (found,) = client.fetch_open_orders(SYMBOL)
+        (found,) = wait_for(lambda: client.fetch_open_orders(SYMBOL))
         assert (found["id"], found["status"], found["price"]) == (order["id"], "open", 59_000)
         client.edit_order(order["id"], SYMBOL, "limit", "buy", 0.02, 58_000)
-        time.sleep(0.02)
+        wait_for(lambda: client.fetch_open_orders(SYMBOL)[0]["amount"] == 0.02)
         (edited,) = client.fetch_open_orders(SYMBOL)
         assert (edited["amount"], edited["price"]) == (0.02, 58_000)
         client.cancel_order(order["id"], SYMBOL)
-        time.sleep(0.02)
-        assert client.fetch_open_orders(SYMBOL) == []
+        wait_for(lambda: client.fetch_open_orders(SYMBOL) == [])
         client.create_order(SYMBOL, "market", "buy", 0.03, None, long)
         client.create_order(SYMBOL, "market", "sell", 0.02, None, {"positionIdx": 2})
-        time.sleep(0.02)
+        wait_for(lambda: len(client.fetch_my_trades(SYMBOL)) == 2)
         trades = client.fetch_my_trades(SYMBOL)
         assert [(one["side"], one["amount"]) for one in trades] == [("buy", 0.03), ("sell", 0.02)]
         positions = client.fetch_positions([SYMBOL])
@@ -240,9 +240,11 @@ def test_a_day_with_ccxt() -> None:
         total = client.fetch_balance()["USDT"]["total"]
         assert Decimal(str(total)) == wallet.quantize(Decimal(str(total)))
         client.create_order(SYMBOL, "market", "sell", 0.03, None, {**long, "reduceOnly": True})
-        time.sleep(0.02)
-        held = [one for one in client.fetch_positions([SYMBOL]) if one["contracts"]]
-        assert [one["side"] for one in held] == ["short"]
+
+        def held() -> list[str]:
+            return [one["side"] for one in client.fetch_positions([SYMBOL]) if one["contracts"]]
+
+        wait_for(lambda: held() == ["short"])
         assert client.fetch_closed_orders(SYMBOL)[-1]["status"] == "closed"
         assert client.fetch_ledger("USDT")
         assert client.fetch_funding_rate(SYMBOL)["fundingRate"] == 0.0001

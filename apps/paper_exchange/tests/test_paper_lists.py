@@ -36,6 +36,7 @@ def all_pages(world: PaperWorld, path: str, **params: Any) -> list[dict[str, Any
 def test_open_orders_page_by_page_newest_first(world: PaperWorld) -> None:
     ids = [world.place(price=str(59_000 - step)) for step in range(45)]
     world.post("/v5/order/create", order_params(symbol="ETHUSDT", price="2900"))
+    world.advance(world.exchange.settings.match_delay_ms)
     rows = all_pages(world, "/v5/order/realtime", symbol="BTCUSDT", limit=10)
     assert [row["orderId"] for row in rows] == ids[::-1]
     assert len(world.get("/v5/order/realtime", symbol="BTCUSDT")["list"]) == 20

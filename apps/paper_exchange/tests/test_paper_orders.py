@@ -11,6 +11,7 @@ from gridcore import SideType
 from paper_exchange.orders import Status
 from paper_exchange.rate_limits import RateLimits
 from paper_exchange.settings import FillModelName, MatchingSettings, TakerModel
+from paper_exchange.streams import Channel
 from testkit.paper import PaperWorld, order_params, paper_account, paper_market
 
 CREATE, AMEND, CANCEL = "/v5/order/create", "/v5/order/amend", "/v5/order/cancel"
@@ -29,13 +30,22 @@ def refused(world: PaperWorld, **order: Any) -> tuple[int, str]:
 
 
 def test_an_order_is_acknowledged_before_it_is_on_the_book(world: PaperWorld) -> None:
+    stream = world.stream(Channel.PRIVATE, "order")
     order_id = world.place(price="59000", settle=False)
     order = world.account.open_orders[order_id]
     assert order.status is Status.ACCEPTED
     assert not len(world.account.books["BTCUSDT"].orders)
+    for asked in ({}, {"orderId": order_id}, {"orderLinkId": order.link_id}):
+        assert world.get("/v5/order/realtime", symbol="BTCUSDT", **asked)["list"] == []
     world.advance(2)
     assert order.status is Status.NEW
     assert len(world.account.books["BTCUSDT"].orders) == 1
+    # one state, one time: what REST tells is what the stream has told
+    (told,) = stream.rows("order")
+    assert (told["orderStatus"], told["updatedTime"]) == (
+        "New",
+        world.order(order_id)["updatedTime"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,7 +94,7 @@ def test_a_price_beyond_the_limit_is_moved_to_it_unless_the_account_wants_a_refu
 ) -> None:
     # a limit of the real exchange: mark x (1 + X), at most mark x (1 + Y)
     limit = world.get("/v5/market/price-limit", symbol="BTCUSDT")["buyLmt"]
-    order_id = world.place(price="66666.6", timeInForce="PostOnly", settle=False)
+    order_id = world.place(price="66666.6", timeInForce="PostOnly")
     assert world.order(order_id)["price"] == limit
     world.post("/v5/account/set-limit-px-action", {"category": "linear", "modifyEnable": False})
     assert refused(world, price="66666.6")[0] == 110003

@@ -8,7 +8,7 @@ from typing import Any
 from paper_exchange.calls import Answer, Call, Route
 from paper_exchange.cursors import page
 from paper_exchange.order_request import parse_amend, parse_link_id, parse_order
-from paper_exchange.orders import ExecType, PaperOrder
+from paper_exchange.orders import ExecType, PaperOrder, Status
 from paper_exchange.ret_codes import RefusalError, RetCode, parameter_error
 from paper_exchange.rows import execution_row, order_row
 from paper_exchange.wire import Row
@@ -136,7 +136,10 @@ def _batch(name: str) -> Callable[[Call], Answer]:
 
 
 def realtime(call: Call) -> Answer:
-    """GET /v5/order/realtime: open orders; by id also what has ended; newest first."""
+    """GET /v5/order/realtime: open orders; by id also what has ended; newest first.
+
+    What is acknowledged and has not reached the book yet is nowhere to be seen, as on the stream.
+    """
     call.require_linear()
     account = call.account
     limit, after = call.limit(20, 50), call.after()
@@ -189,7 +192,8 @@ def history(call: Call) -> Answer:
 
 
 def _listed(call: Call, orders: Iterable[PaperOrder], limit: int, after: int | None) -> Answer:
-    found, cursor = page(((order.number, order) for order in orders), limit, after)
+    arrived = (order for order in orders if order.status is not Status.ACCEPTED)
+    found, cursor = page(((order.number, order) for order in arrived), limit, after)
     rows = [order_row(order, call.exchange.market(order.symbol).listing) for order in found]
     return Answer({"category": CATEGORY, "list": rows, "nextPageCursor": cursor})
 

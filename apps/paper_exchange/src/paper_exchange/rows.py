@@ -12,7 +12,7 @@ from gridcore import DirectionType, LegMargin
 from paper_exchange.account import LEGS, PaperAccount
 from paper_exchange.listing import Listing
 from paper_exchange.market import Market
-from paper_exchange.orders import ClosedPnl, Execution, LedgerEntry, PaperOrder, Status
+from paper_exchange.orders import ClosedPnl, Execution, LedgerEntry, PaperOrder
 from paper_exchange.wire import Row, money, plain
 
 ZERO = Decimal(0)
@@ -27,7 +27,6 @@ def order_row(order: PaperOrder, listing: Listing) -> Row:
     leaves = order.leaves_qty
     average = order.filled_value / order.filled_qty if order.filled_qty else ZERO
     last = order.last_price_on_created
-    status = Status.NEW if order.status is Status.ACCEPTED else order.status
     price = listing.price_text(order.price)
     return {
         "orderId": order.order_id,
@@ -39,7 +38,7 @@ def order_row(order: PaperOrder, listing: Listing) -> Row:
         "side": order.side.value,
         "isLeverage": "",
         "positionIdx": order.position_idx,
-        "orderStatus": status.value,
+        "orderStatus": order.status.value,
         "createType": order.create_type,
         "cancelType": order.cancel_type,
         "rejectReason": order.reject_reason,
