@@ -13,7 +13,7 @@ from testkit.builders import strategy_config
 from testkit.world import UNKIND, World
 
 EVENTS = 10_000
-GOLDEN = (723, "ba8fe956102fb7435514aceb4de7dfa6ac6530092dbba5cf62db65f2b64b183c")
+GOLDEN = (647, "5070a7fe94305f7d649c7e0b7147fba27012b20cff3f3c7521821a0cd3818a9e")
 
 
 def test_ten_thousand_events() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from gridcore import (
     DirectionType,
+    FilledOrder,
     FreeMargin,
     LossBreaker,
     LossReset,
@@ -19,7 +20,7 @@ from gridcore import (
     is_covered,
 )
 from gridcore.guards import REMEMBERED_FAILURES, RejectBreaker, RetryHold
-from testkit.builders import at, execution
+from testkit.builders import at
 
 LONG, SHORT = DirectionType.LONG, DirectionType.SHORT
 
@@ -78,48 +79,93 @@ def test_free_margin_gives_back_what_never_rested() -> None:
     assert margin.carries(Decimal(100), Decimal(1), at(1))
 
 
-def fill(detector: SameOrderDetector, order_id: str, **changes: object) -> None:
-    detector.add(execution(f"x-{order_id}", order_id=order_id, **changes))  # type: ignore[arg-type]
+def filled(
+    order_id: str, started: float | None, ended: float, identity: str = "100"
+) -> FilledOrder:
+    return FilledOrder(order_id, identity, None if started is None else at(started), at(ended))
 
 
-def test_same_order_needs_one_leg_price_and_side_and_two_orders() -> None:
-    for second in (
-        {"price": "60001"},
-        {"side": SideType.SELL, "closed": "0.001"},
-        {"side": SideType.SELL},  # opens the short leg
-        {"leaves": "0.001"},
-    ):
-        detector = SameOrderDetector()
-        fill(detector, "a")
-        fill(detector, "b", **second)
-        assert not detector.is_set, second
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [
+        (filled("b", 1, 3), True),  # placed beside the first, filled after it
+        (filled("b", 0, 1), True),  # filled first, told second
+        (filled("b", 2, 3), False),  # placed when the first had filled
+        (filled("b", 5, 9), False),
+        (filled("b", 1, 3, identity="101"), False),  # another level, whatever the fill price
+        (filled("a", 1, 3), False),  # the same order
+        (filled("b", None, 3), True),  # nobody placed it: it may have been there all the time
+    ],
+)
+def test_two_orders_of_one_identity_that_were_live_at_once_are_a_double(
+    second: FilledOrder, expected: bool
+) -> None:
     detector = SameOrderDetector()
-    fill(detector, "a")
-    fill(detector, "a")
+    detector.add(LONG, filled("a", 0, 2))
+    detector.add(LONG, second)
+    assert detector.is_set is expected
+
+
+def doubled() -> SameOrderDetector:
+    detector = SameOrderDetector()
+    detector.add(LONG, filled("a", 0, 2))
+    detector.add(LONG, filled("b", 1, 3))
+    return detector
+
+
+def test_a_clean_fill_of_the_leg_ends_the_same_order_error() -> None:
+    detector = doubled()
+    detector.add(SHORT, filled("c", 0, 4))  # the other leg's fill says nothing of this one
+    assert detector.is_set
+    detector.add(LONG, filled("d", 0, 5, identity="99"))
     assert not detector.is_set
-    fill(detector, "b", price="60000.0")
-    assert detector.is_set
 
 
-def test_same_order_is_judged_anew_for_both_legs_at_every_fill() -> None:
-    detector = SameOrderDetector()
-    fill(detector, "a")
-    fill(detector, "b")
-    fill(detector, "c", side=SideType.SELL)  # the short leg's fill does not clear the long leg's
+def test_a_list_without_a_double_ends_the_same_order_error() -> None:
+    detector = doubled()
+    detector.compared(at(10), has_double=True, is_empty=False)
     assert detector.is_set
-    fill(detector, "d", price="59000")
+    detector.compared(at(11), has_double=False, is_empty=False)
     assert not detector.is_set
 
 
-def test_same_order_counts_a_break_even_close() -> None:
-    detector = SameOrderDetector()
-    for order_id in "ab":
-        fill(detector, order_id, side=SideType.SELL, closed="0.001", pnl="0")
-    assert detector.is_set
+def test_a_same_order_error_that_comes_back_rests_longer_each_time() -> None:
+    detector, now, rests = doubled(), 10.0, []
+    detector.compared(at(now), has_double=False, is_empty=False)
+    for number in range(9):
+        detector.add(LONG, filled(f"c{number}", now, now + 2, identity=f"{number}"))
+        detector.add(LONG, filled(f"d{number}", now + 1, now + 3, identity=f"{number}"))
+        begun = now = now + 3
+        while detector.is_set:
+            now += 60_000
+            detector.compared(at(now), has_double=False, is_empty=False)
+        rests.append((now - begun) / 60_000)
+    assert rests == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_nothing_rests_so_nothing_is_doubled() -> None:
+    detector = doubled()
+    detector.compared(at(4), has_double=False, is_empty=False)
+    detector.add(LONG, filled("e", 4, 6))
+    detector.add(LONG, filled("f", 4, 7))
+    detector.compared(at(8), has_double=False, is_empty=False)
+    assert detector.is_set  # it came back, so it rests
+    detector.compared(at(9), has_double=False, is_empty=True)
+    assert not detector.is_set
+
+
+def test_the_same_order_error_survives_a_restart() -> None:
+    detector = doubled()
     other = SameOrderDetector()
     other.restore(detector.snapshot())
     assert other.is_set
     assert other.snapshot() == detector.snapshot()
+    # as an older version wrote it
+    other = SameOrderDetector()
+    other.restore({"is_set": True, "newest": {"long": [["60000", "Buy", "a"]], "short": []}})
+    assert other.is_set
+    other.compared(at(10), has_double=False, is_empty=False)
+    assert not other.is_set
 
 
 def test_loss_breaker_without_a_limit_never_trips() -> None:

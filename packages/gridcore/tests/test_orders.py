@@ -15,7 +15,7 @@ from gridcore import (
     SideType,
     TrackedOrder,
 )
-from gridcore.orders import REMEMBERED_ENDED_ORDERS
+from gridcore.orders import REMEMBERED_ENDED_ORDERS, EndedOrder
 from testkit.builders import at
 
 TICK = Decimal("0.1")
@@ -114,15 +114,28 @@ def test_sums_follow_every_change() -> None:
     for order in (buy, sell):
         book.end(order, OrderStatus.CANCELLED, at(2))
     assert (book.opening_notional, book.closing_qty[DirectionType.LONG], len(book)) == (0, 0, 0)
-    assert book.ended_ts("b") == at(2)
+    assert book.ended("b") == EndedOrder(at(2), at(1), is_final=True)
 
 
 def test_ended_orders_are_remembered_in_bounds_and_restored() -> None:
     book = OrderBook()
-    book.restore_ended({f"o{number}": at(number) for number in range(REMEMBERED_ENDED_ORDERS + 1)})
-    assert book.ended_ts("o0") is None
+    book.restore_ended(
+        {
+            # an older version kept the time alone
+            f"o{n}": at(n).isoformat()
+            if n % 2
+            else [at(n).isoformat(), at(n - 1).isoformat(), False]
+            for n in range(REMEMBERED_ENDED_ORDERS + 1)
+        }
+    )
+    assert book.ended("o0") is None
     last = REMEMBERED_ENDED_ORDERS
-    assert book.newest_ended(2) == {f"o{n}": at(n) for n in (last - 1, last)}
+    assert book.ended(f"o{last}") == EndedOrder(at(last), at(last - 1), is_final=False)
+    assert book.ended(f"o{last - 1}") == EndedOrder(at(last - 1), None, is_final=True)
+    again = OrderBook()
+    again.restore_ended(book.newest_ended(2))
+    assert again.newest_ended(5) == book.newest_ended(2)
+    assert len(again.newest_ended(5)) == 2
     assert book.knows("o1")
 
 

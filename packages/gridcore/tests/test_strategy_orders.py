@@ -13,6 +13,7 @@ from gridcore import (
     DirectionType,
     GridConfig,
     GridStrategy,
+    Intent,
     InvalidEventError,
     LimitOrder,
     OpenOrdersEvent,
@@ -190,26 +191,70 @@ def test_a_rejection_for_balance_stops_opening_until_the_wallet_is_reported() ->
     assert len(strategy.on_event(ticker("60000", 4))) == 1
 
 
-def test_a_reduce_only_rejection_waits_for_the_leg_and_three_stop_it() -> None:
+def refuse_closes(strategy: GridStrategy, from_ms: float) -> float:
+    """Let the exchange refuse the long leg's closing orders three times; return the last moment."""
+    reason = RejectReason.REDUCE_ONLY
+    ms = from_ms
+    for attempt in range(3):
+        ms = from_ms + 61_000 * attempt
+        intents = strategy.on_event(ticker("60000", ms))
+        closes = [i for i in closing(intents) if i.direction is DirectionType.LONG]
+        assert closes, attempt
+        rejected = place_result(closes[0], outcome=PlaceOutcome.REJECTED, reason=reason, ms=ms + 1)
+        strategy.on_event(rejected)
+        for other in intents:
+            if other is not closes[0] and isinstance(other, PlaceLimitIntent):
+                strategy.on_event(place_result(other, outcome=PlaceOutcome.FAILED, ms=ms + 1))
+        waiting = closing(strategy.on_event(ticker("60000", ms + 5000)))
+        assert not [i for i in waiting if i.direction is DirectionType.LONG]
+        for other in waiting:
+            strategy.on_event(place_result(other, outcome=PlaceOutcome.FAILED, ms=ms + 5000))
+        if attempt < 2:
+            strategy.on_event(account(ms + 5001, long=leg("1", "60000")))
+    return ms + 5001
+
+
+def closing(intents: list[Intent]) -> list[PlaceLimitIntent]:
+    return [i for i in intents if isinstance(i, PlaceLimitIntent) and i.reduce_only]
+
+
+def test_closes_that_are_refused_three_times_stop_the_leg_until_its_size_is_confirmed() -> None:
+    strategy = known()
+    strategy.on_event(account(1, long=leg("1", "60000"), short=leg("1", "60000")))
+    now = refuse_closes(strategy, 10_000)
+    assert "reduce_only_long" in strategy.trips
+    # the long leg neither closes nor opens, whatever the market does; the short leg goes on
+    for price in ("60000", "60010", "59990"):
+        now += 70_000
+        placed = [
+            i for i in strategy.on_event(ticker(price, now)) if isinstance(i, PlaceLimitIntent)
+        ]
+        assert not [i for i in placed if i.direction is DirectionType.LONG]
+    # what was known at the time of the refusal confirms nothing
+    strategy.on_event(account(1, long=leg("1", "60000")))
+    assert "reduce_only_long" in strategy.trips
+    strategy.on_event(account(now + 1, long=leg("1", "60000")))
+    assert "reduce_only_long" not in strategy.trips
+    intents = strategy.on_event(ticker("60000", now + 70_000))
+    assert [i for i in closing(intents) if i.direction is DirectionType.LONG]
+
+
+def test_refused_closes_that_come_back_rest_longer_and_end_by_hand() -> None:
     strategy = known()
     strategy.on_event(account(1, long=leg("1", "60000")))
-    reason = RejectReason.REDUCE_ONLY
-    for attempt in range(3):
-        ms = 10_000 * (attempt + 1)
-        intents = strategy.on_event(ticker("60000", ms))
-        closing = [i for i in intents if i.reduce_only]
-        assert closing, attempt
-        rejected = place_result(closing[0], outcome=PlaceOutcome.REJECTED, reason=reason, ms=ms + 1)
-        strategy.on_event(rejected)
-        for other in closing[1:]:
-            strategy.on_event(place_result(other, outcome=PlaceOutcome.FAILED, ms=ms + 1))
-        waiting = strategy.on_event(ticker("60000", ms + 5000))
-        assert not any(i.reduce_only for i in waiting)
-        strategy.on_event(account(ms + 5001, long=leg("1", "60000")))
-    assert strategy.on_event(ticker("60000", 500_000)) == []
+    now = refuse_closes(strategy, 10_000)
+    strategy.on_event(account(now, long=leg("1", "60000")))
+    assert "reduce_only_long" not in strategy.trips
+    now = refuse_closes(strategy, now + 70_000)
+    strategy.on_event(account(now, long=leg("1", "60000")))
+    assert "not before" in strategy.trips["reduce_only_long"]
+    strategy.on_event(account(now + 61_000, long=leg("1", "60000")))
+    assert "reduce_only_long" not in strategy.trips
+    now = refuse_closes(strategy, now + 140_000)
+    strategy.on_event(account(now + 61_000, long=leg("1", "60000")))
     assert "reduce_only_long" in strategy.trips
     strategy.reset_reduce_only()
-    assert any(i.reduce_only for i in strategy.on_event(ticker("60000", 600_000)))
+    assert closing(strategy.on_event(ticker("60000", now + 70_000)))
 
 
 def test_news_of_the_stream_may_come_before_the_answer() -> None:
@@ -389,9 +434,25 @@ def test_an_accepted_cancel_still_occupies_until_the_update() -> None:
 
 
 def test_a_cancel_of_a_gone_order_ends_it() -> None:
+    strategy, intents = mismatched()
+    seen = order_update(
+        "New", order_id="o1", price=intents[0].price, side=intents[0].side, qty=intents[0].qty, ms=5
+    )
+    strategy.on_event(seen)
+    strategy.on_event(ticker("70000", 10))
+    strategy.on_event(cancel_result("o1", CancelOutcome.GONE, 11))
+    assert strategy.book.get("o1") is None
+
+
+def test_an_order_that_is_not_on_the_book_yet_is_not_gone() -> None:
+    """Accepted is not yet on the book; until then the exchange does not know what to cancel."""
     strategy, _ = mismatched()
     strategy.on_event(ticker("70000", 10))
     strategy.on_event(cancel_result("o1", CancelOutcome.GONE, 11))
+    assert strategy.book.get("o1") is not None
+    again = strategy.on_event(ticker("70000", 12))
+    assert [i.order_id for i in again if isinstance(i, CancelIntent)] == ["o1"]
+    strategy.on_event(cancel_result("o1", CancelOutcome.GONE, 6_000))
     assert strategy.book.get("o1") is None
 
 

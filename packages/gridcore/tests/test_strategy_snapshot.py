@@ -63,10 +63,16 @@ def test_a_snapshot_of_something_else_is_refused(name: str, value: object) -> No
         GridStrategy(CONFIG).restore(state)
 
 
-@pytest.mark.parametrize("name", ["levels", "loss", "executions", "multipliers", "next_check"])
+@pytest.mark.parametrize(
+    "name", ["levels", "guards", "guards loss", "guards orders", "executions", "multipliers"]
+)
 def test_a_damaged_snapshot_is_refused(name: str) -> None:
     state = started().snapshot()
-    del state[name]
+    *outer, inner = name.split()
+    part = state
+    for one in outer:
+        part = part[one]
+    del part[inner]
     fresh = GridStrategy(CONFIG)
     before = fresh.snapshot()
     with pytest.raises(SnapshotError, match="damaged"):

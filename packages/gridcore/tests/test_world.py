@@ -8,7 +8,7 @@ import pytest
 
 from gridcore import DirectionType, GridConfig, SafetyCaps
 from testkit.builders import strategy_config
-from testkit.world import KIND, UNKIND, Faults, World
+from testkit.world import KIND, UNKIND, UNTRUE, Faults, World
 
 pytestmark = pytest.mark.simulation
 
@@ -39,6 +39,15 @@ def test_invariants_hold_and_books_agree_after_faults(seed: int) -> None:
     unkind.heal()
     unkind.check_agreement()
     assert unkind.intents
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_invariants_hold_while_answers_lag_and_people_trade(seed: int) -> None:
+    untrue = world(seed + 3000, UNTRUE)
+    untrue.run(700, resync_every=40)
+    untrue.heal()
+    untrue.check_agreement()
+    assert untrue.intents
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -76,6 +85,7 @@ def test_a_position_changed_by_hand_is_taken_over(seed: int) -> None:
         if order.reduce_only and order.direction is DirectionType.LONG:
             del changed.orders[order.order_id]
     leg.size, leg.cost = Decimal("0.5"), Decimal(30_000)
+    leg.changed(changed.now, leg.seq + 10_000)
     changed.heal()
     changed.check_agreement()
     assert changed.strategy.account.legs[DirectionType.LONG].unexplained != 0

@@ -27,6 +27,7 @@ from gridcore.events import (
     EventType,
     ExchangeOrderStatus,
     ExecutionEvent,
+    ExecutionKind,
     LegSnapshot,
     OpenOrdersEvent,
     OrderUpdateEvent,
@@ -39,6 +40,7 @@ from gridcore.events import (
 )
 from gridcore.grid import Grid, GridLevel, GridSideType
 from gridcore.guards import (
+    FilledOrder,
     FreeMargin,
     LossBreaker,
     LossReset,
@@ -112,6 +114,8 @@ __all__ = [
     "EventType",
     "ExchangeOrderStatus",
     "ExecutionEvent",
+    "ExecutionKind",
+    "FilledOrder",
     "FreeMargin",
     "Grid",
     "GridAnchorStore",

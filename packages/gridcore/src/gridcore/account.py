@@ -29,6 +29,7 @@ class AccountMirror:
         self.orders_confirmed = False
         self._closing_blocked: dict[DirectionType, datetime] = {}
         self._wallet_ts: datetime | None = None
+        self.confirmed: tuple[DirectionType, ...] = ()
 
     @property
     def is_known(self) -> bool:
@@ -51,12 +52,16 @@ class AccountMirror:
         return parts
 
     def apply(self, event: AccountEvent) -> bool:
-        """Take over the parts that the event tells; True when the wallet balance changed."""
+        """Take over the parts that the event tells; True when the wallet balance changed.
+
+        `confirmed` names the legs whose size it confirms: old news does not.
+        """
         ts = event.exchange_ts
-        if event.long is not None:
-            self._report(LONG, event.long, ts)
-        if event.short is not None:
-            self._report(SHORT, event.short, ts)
+        self.confirmed = ()
+        if event.long is not None and self._report(LONG, event.long, ts):
+            self.confirmed += (LONG,)
+        if event.short is not None and self._report(SHORT, event.short, ts):
+            self.confirmed += (SHORT,)
         wallet = event.wallet
         if wallet is None or (self._wallet_ts is not None and ts < self._wallet_ts):
             return False
@@ -65,12 +70,13 @@ class AccountMirror:
         self.free_margin.report(wallet.available_balance, ts)
         return changed
 
-    def _report(self, direction: DirectionType, snapshot: LegSnapshot, ts: datetime) -> None:
-        self.legs[direction].report(snapshot, ts)
-        if self._closing_blocked:
+    def _report(self, direction: DirectionType, snapshot: LegSnapshot, ts: datetime) -> bool:
+        is_news = self.legs[direction].report(snapshot, ts)
+        if self._closing_blocked and is_news:
             blocked = self._closing_blocked.get(direction)
             if blocked is not None and ts > blocked:
                 del self._closing_blocked[direction]
+        return is_news
 
     def is_repeated_by(self, event: AccountEvent) -> bool:
         """Tell whether an event says nothing new but for the free margin: only times move on."""
@@ -114,7 +120,7 @@ class AccountMirror:
         self.wallet_balance = None
         self.free_margin.forget()
         for leg in self.legs.values():
-            leg.reported_ts = None
+            leg.forget()
 
     def unrealised_pnl(self, price: Decimal) -> Decimal:
         """Return the profit in USDT of both legs at `price`."""

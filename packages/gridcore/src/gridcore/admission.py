@@ -6,6 +6,7 @@ makes the quiet band of a strategy exact while it waits with refused orders.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
@@ -26,8 +27,10 @@ from gridcore.orders import OrderBook
 from gridcore.position import Position
 from gridcore.qty import AmountKind, OrderSizer
 from gridcore.sides import LONG, DirectionType, SideType
+from gridcore.starvation import Starvation
 from gridcore.strategy_config import StrategyConfig
 
+log = logging.getLogger(__name__)
 ONE = Decimal(1)
 
 
@@ -50,6 +53,20 @@ class Refusal(StrEnum):
     ORDER_RATE = "order_rate"
 
 
+# what is no want of an order at all, or says by itself that it stops one
+NOT_STARVING = frozenset(
+    {
+        Refusal.HELD,
+        Refusal.SAME_ORDER_ERROR,
+        Refusal.LOSS_BREAKER,
+        Refusal.REDUCE_ONLY_BREAKER,
+        Refusal.OCCUPIED,
+        Refusal.NOT_COVERED,
+        Refusal.NOTIONAL_CAP,
+        Refusal.MAX_OPEN_ORDERS,
+        Refusal.ORDER_RATE,
+    }
+)
 TIMED = frozenset({Refusal.RETRY_HOLD, Refusal.ORDER_RATE, Refusal.LOSS_BREAKER})
 
 
@@ -73,10 +90,42 @@ class Admission:
         self.rate = OrderRate(caps.max_orders_per_minute)
         self.retry = RetryHold()
         self.reduce_only = {direction: RejectBreaker() for direction in DirectionType}
-        self.holds: dict[str, None] = {}
+        self.holds: dict[str, bool] = {}  # by name: whether a later process keeps it
         self.refused: Counter[Refusal] = Counter()
+        self.starvation = Starvation()
+        self.last_rejection = ""
         self._sizer = OrderSizer(config.amount, config.instrument)
         self._qty: dict[tuple[DirectionType, SideType, int], Decimal | None] = {}
+
+    def hold(self, name: str, *, keep: bool = False) -> None:
+        """Place nothing until `release(name)`; `keep` holds for later processes as well."""
+        self.holds[name] = keep or self.holds.get(name, False)
+
+    def release(self, name: str) -> None:
+        """End one hold."""
+        self.holds.pop(name, None)
+        if not self.holds:
+            self.starvation.forget()
+
+    @property
+    def kept_holds(self) -> list[str]:
+        """The holds that later processes keep."""
+        return [name for name, keep in self.holds.items() if keep]
+
+    def size_confirmed(self, direction: DirectionType, ts: datetime) -> None:
+        """Take in that the exchange confirmed what a leg holds, as of `ts`."""
+        if self.reduce_only[direction].confirmed(ts):
+            log.warning(
+                "%s: the size of the %s leg is confirmed; its orders go on",
+                self.config.strat_id,
+                direction,
+            )
+
+    def use_rules(self, config: StrategyConfig) -> None:
+        """Go on with other rules of the contract."""
+        self.config = config
+        self._sizer = OrderSizer(config.amount, config.instrument)
+        self._qty.clear()
 
     def uncovered_legs(self, highest_closing: Mapping[DirectionType, int]) -> set[DirectionType]:
         """Return the legs of which no closing order up to a price, in ticks, would be covered."""
@@ -133,6 +182,9 @@ class Admission:
 
     def _judge_opening(self, want: WantPlace, now: datetime) -> Decimal | Refusal:
         direction = want.direction
+        if self.reduce_only[direction].is_tripped:
+            # what the exchange refuses to close shows that the size is not known
+            return Refusal.REDUCE_ONLY_BREAKER
         account, config = self.account, self.config
         ratio = account.margin_ratio(direction)
         if ratio is None or ratio >= self.positions[direction].config.max_margin:
@@ -168,6 +220,31 @@ class Admission:
             self._qty.clear()
         self._qty[key] = qty
         return qty
+
+    def explain(self, refusal: Refusal, direction: DirectionType, now: datetime) -> str:
+        """Return in words what stands against the orders of a leg."""
+        margin = self.account.free_margin
+        match refusal:
+            case Refusal.FREE_MARGIN if margin.available is None:
+                return "the available balance is not known"
+            case Refusal.FREE_MARGIN if margin.expires is not None and now > margin.expires:
+                return "the last word about the available balance is too old"
+            case Refusal.FREE_MARGIN:
+                return f"the available balance of {margin.available} USDT carries no further order"
+            case Refusal.MARGIN_CAP:
+                ratio = self.account.margin_ratio(direction)
+                if ratio is None:
+                    return f"the wallet holds {self.account.wallet_balance} USDT"
+                cap = self.positions[direction].config.max_margin
+                return f"the leg is {ratio:.3g} times the wallet, max_margin is {cap:g}"
+            case Refusal.NO_QTY:
+                return f"a wallet of {self.account.wallet_balance} USDT gives no order quantity"
+            case Refusal.CLOSING_BLOCKED:
+                return "a closing order was refused, and the size is not confirmed since"
+            case Refusal.RETRY_HOLD:
+                return f"the exchange takes none: {self.last_rejection or 'no reason given'}"
+            case _:
+                return refusal.value.replace("_", " ")
 
     def forget_quantities(self) -> None:
         """Compute quantities anew, after multipliers changed."""

@@ -538,6 +538,10 @@ class GridEngine:
         prefix = order.client_order_id
         if not prefix:
             return False
+        if order.price is not None:
+            return prefix == client_order_id_for(
+                self.symbol, order.side, order.price, order.direction, self.strat_id
+            )
         if prefix == self.client_order_id(order.direction, order.side, order.price_ticks):
             return True
         return any(
@@ -552,7 +556,7 @@ class GridEngine:
             symbol=self.symbol,
             order_id=order.order_id or "",
             reason=want.reason,
-            price=self.tick_size * order.price_ticks,
+            price=order.price or self.tick_size * order.price_ticks,
             side=order.side,
             client_order_id=order.client_order_id,
         )

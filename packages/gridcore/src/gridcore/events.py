@@ -225,14 +225,26 @@ class PublicTradeEvent(Event):
         _above_zero(self, "size", self.size)
 
 
+class ExecutionKind(StrEnum):
+    """What an execution means to a strategy."""
+
+    TRADE = "trade"  # a fill of an order of the account
+    FORCED = "forced"  # the exchange changed the leg: liquidation, ADL, delivery, a moved position
+    FUNDING = "funding"  # money for a leg that stays as it is
+
+
+_TRADE: Final = ExecutionKind.TRADE
+
+
 @with_quick_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionEvent(Event):
-    """One fill of one of the account's orders (exchange type Trade).
+    """One fill of one of the account's orders, or what the exchange did to a leg by itself.
 
-    fee is paid when positive, a rebate when negative. closed_size is what the fill took off its
-    leg, 0 for an opening fill. closed_pnl is the realised profit before fees, None when the
-    exchange did not say. leaves_qty is what stays open of the order.
+    fee is paid when positive, a rebate when negative; of funding it is the funding itself.
+    closed_size is what the execution took off its leg, 0 for an opening fill. closed_pnl is the
+    realised profit before fees, None when the exchange did not say. leaves_qty is what stays open
+    of the order. seq orders the executions and positions of a symbol where the exchange tells it.
     """
 
     event_type: InitVar[EventType] = _EXECUTION
@@ -246,9 +258,13 @@ class ExecutionEvent(Event):
     closed_pnl: Decimal | None
     closed_size: Decimal
     leaves_qty: Decimal
+    kind: ExecutionKind = _TRADE
+    seq: int | None = None
 
     def __post_init__(self, event_type: EventType) -> None:
         _check_base(self, event_type, _EXECUTION)
+        if type(self.kind) is not ExecutionKind:
+            _member(self, "kind", ExecutionKind)
         _text(self, "exec_id", self.exec_id)
         _text(self, "order_id", self.order_id)
         if type(self.side) is not SideType:
@@ -263,7 +279,10 @@ class ExecutionEvent(Event):
 
     @property
     def direction(self) -> DirectionType:
-        """The leg: Buy opens long or closes short, told apart by closed_size."""
+        """The leg: Buy opens long or closes short, told apart by closed_size.
+
+        The side of funding is that of its leg.
+        """
         return direction_of(self.side, closing=self.closed_size > 0)
 
 
@@ -373,13 +392,20 @@ class CancelResultEvent(Event):
 @with_quick_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegSnapshot:
-    """One leg as the exchange reports it. entry_price is None for an empty leg only."""
+    """One leg as the exchange reports it. entry_price is None for an empty leg only.
+
+    updated_ts is when the leg changed last, seq the exchange's number of that change. They say
+    which fills the size contains; an answer may be newer than the row that it carries. Without
+    them the time of the event counts.
+    """
 
     size: Decimal
     entry_price: Decimal | None
     liquidation_price: Decimal | None = None
     unrealized_pnl: Decimal | None = None
     leverage: Decimal | None = None
+    updated_ts: datetime | None = None
+    seq: int | None = None
 
     def __post_init__(self) -> None:
         _not_negative(self, "size", self.size)
@@ -391,6 +417,8 @@ class LegSnapshot:
             _above_zero(self, "leverage", self.leverage)
         if self.unrealized_pnl is not None:
             _number(self, "unrealized_pnl", self.unrealized_pnl)
+        if self.updated_ts is not None and self.updated_ts.tzinfo is not UTC:
+            _utc(self, "updated_ts", self.updated_ts)
 
 
 @with_quick_init
@@ -412,8 +440,8 @@ class WalletSnapshot:
 class AccountEvent(Event):
     """What the account holds, as far as this event tells: a part that is None is unchanged.
 
-    exchange_ts is the time that the parts describe: it decides whether a fill is already
-    contained in a leg's size.
+    exchange_ts is the time that the parts describe; where a leg does not say when it changed, it
+    decides whether a fill is already contained in the leg's size.
     """
 
     event_type: InitVar[EventType] = _ACCOUNT
@@ -429,10 +457,15 @@ class AccountEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenOrdersEvent(Event):
-    """All open orders of the symbol, confirmed by the exchange as of exchange_ts."""
+    """All open orders of the symbol, confirmed by the exchange as of exchange_ts.
+
+    A list may lag. `absent` names orders that were looked up one by one and are nowhere; where it
+    is given, no other order counts as gone because the list lacks it.
+    """
 
     event_type: InitVar[EventType] = _OPEN_ORDERS
     orders: tuple[LimitOrder, ...]
+    absent: frozenset[str] | None = None
 
     def __post_init__(self, event_type: EventType) -> None:
         _check_base(self, event_type, _OPEN_ORDERS)

@@ -15,9 +15,8 @@ from enum import StrEnum
 from typing import Any
 
 from gridcore.errors import ConfigError
-from gridcore.events import ExecutionEvent
 from gridcore.orders import TrackedOrder
-from gridcore.sides import LONG, SHORT, DirectionType, SideType
+from gridcore.sides import DirectionType
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +28,9 @@ LONGEST_HOLD_S = 60
 REMEMBERED_FAILURES = 1000
 REJECT_WINDOW = timedelta(minutes=5)
 REJECTS_UNTIL_TRIP = 3
+FIRST_REST = timedelta(minutes=1)
+LONGEST_REST = timedelta(hours=1)
+FORGIVEN_AFTER = timedelta(hours=2)
 
 
 def is_covered(leg_size: Decimal, resting_closing_qty: Decimal, qty: Decimal) -> bool:
@@ -104,61 +106,136 @@ class FreeMargin:
         return is_affordable(self.available, self._reserved + notional, leverage)
 
 
-class SameOrderDetector:
-    """Two full fills in a row of one leg, at one price and side, by different orders.
+class GrowingRest:
+    """How long something stays shut: not at all the first time, then 1, 2, 4 ... 60 minutes.
 
-    They mean that a duplicate order existed. Judged anew at every full fill, for both legs, so one
-    clean fill ends it; `reset` ends it by hand.
+    Event time. Two hours without a further occasion begin anew.
     """
 
     def __init__(self) -> None:
-        self._newest: dict[DirectionType, list[tuple[Decimal, SideType, str]]] = {
-            direction: [] for direction in DirectionType
-        }
-        self.is_set = False
+        self._count = 0
+        self._last: datetime | None = None
 
-    def add(self, event: ExecutionEvent) -> None:
-        """Judge one execution; only the one that completes its order counts."""
-        if event.leaves_qty:
+    def begin(self, now: datetime) -> datetime:
+        """Note one more occasion; return from when on it may end."""
+        if self._last is not None and now - self._last > FORGIVEN_AFTER:
+            self._count = 0
+        earlier, self._count, self._last = self._count, self._count + 1, now
+        if not earlier:
+            return now
+        return now + min(FIRST_REST * (1 << min(earlier - 1, 10)), LONGEST_REST)
+
+    def reset(self) -> None:
+        """Forget what was."""
+        self._count, self._last = 0, None
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state, ready for JSON."""
+        return {"count": self._count, "last": _iso(self._last)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over a snapshot."""
+        self._count, self._last = int(state["count"]), _moment(state["last"])
+
+
+@dataclass(frozen=True, slots=True)
+class FilledOrder:
+    """A filled order as the same-order check compares it.
+
+    `identity` stands for leg, side and order price (the client order id). The order could fill
+    from `started`, when the exchange accepted it, to `ended`, its last fill; `started` is None for
+    an order that nobody here placed or saw: then it may have been there all the time.
+    """
+
+    order_id: str
+    identity: str
+    started: datetime | None
+    ended: datetime
+
+    def doubles(self, other: FilledOrder) -> bool:
+        """Tell whether both were live at one moment as the same order."""
+        return (
+            self.identity == other.identity
+            and self.order_id != other.order_id
+            and (self.started is None or self.started < other.ended)
+            and (other.started is None or other.started < self.ended)
+        )
+
+
+class SameOrderDetector:
+    """Two full fills in a row of one leg, by two orders that were live at once as the same order.
+
+    They mean that a duplicate order existed. Equal fill prices alone mean nothing: two levels that
+    cross the market fill at one price, and in a market that swings a level is filled, placed again
+    and filled again. Judged anew at every full fill, so a clean one of the leg ends it; a list of
+    open orders without a double ends it as well, after a rest that grows when it comes back;
+    `reset` ends it by hand.
+    """
+
+    def __init__(self) -> None:
+        self._newest: dict[DirectionType, list[FilledOrder]] = {leg: [] for leg in DirectionType}
+        self._doubled: set[DirectionType] = set()
+        self._rest = GrowingRest()
+        self.ends_from: datetime | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """Whether a duplicate order existed, and nothing has shown since that it is over."""
+        return bool(self._doubled)
+
+    def add(self, direction: DirectionType, order: FilledOrder) -> None:
+        """Judge one full fill of a leg."""
+        newest = self._newest[direction]
+        newest[:] = order, *newest[:1]
+        if len(newest) == 2 and order.doubles(newest[1]):
+            self._doubled.add(direction)
+            self.ends_from = self._rest.begin(order.ended)
+            log.error("same-order error on the %s leg: %s; placing stops", direction, newest)
+        else:
+            self._doubled.discard(direction)
+
+    def compared(self, ts: datetime, *, has_double: bool, is_empty: bool) -> None:
+        """Take in what a list of open orders shows, confirmed as of `ts`.
+
+        An empty one leaves nothing that could be doubled, so it ends the error without a rest.
+        """
+        if not self._doubled or has_double:
             return
-        newest = self._newest[event.direction]
-        newest[:] = (event.price, event.side, event.order_id), *newest[:1]
-        was_set = self.is_set
-        self.is_set = self._is_doubled(self._newest[LONG]) or self._is_doubled(self._newest[SHORT])
-        if self.is_set and not was_set:
-            log.error("%s: same-order error at %s; placing stops", event.symbol, event.price)
-
-    @staticmethod
-    def _is_doubled(newest: list[tuple[Decimal, SideType, str]]) -> bool:
-        if len(newest) < 2:
-            return False
-        (price, side, order_id), (last_price, last_side, last_order_id) = newest
-        return side is last_side and price == last_price and order_id != last_order_id
+        if is_empty or self.ends_from is None or ts >= self.ends_from:
+            log.warning("same-order error: the open orders show no double any more; it ends")
+            self._doubled.clear()
 
     def reset(self) -> None:
         """Forget the fills seen so far."""
         for newest in self._newest.values():
             newest.clear()
-        self.is_set = False
+        self._doubled.clear()
+        self._rest.reset()
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state, ready for JSON."""
         return {
-            "is_set": self.is_set,
-            "newest": {
-                leg.value: [
-                    [str(price.normalize()), side.value, order_id] for price, side, order_id in v
-                ]
-                for leg, v in self._newest.items()
+            "doubled": [leg.value for leg in DirectionType if leg in self._doubled],
+            "ends_from": _iso(self.ends_from),
+            "rest": self._rest.snapshot(),
+            "fills": {
+                leg.value: [[o.order_id, o.identity, _iso(o.started), _iso(o.ended)] for o in fills]
+                for leg, fills in self._newest.items()
             },
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over a snapshot."""
-        self.is_set = bool(state["is_set"])
+        """Take over a snapshot. Of one that an older version wrote, the error alone counts."""
+        if "doubled" not in state:
+            self._doubled = set(DirectionType) if state["is_set"] else set()
+            return
+        self._doubled = {DirectionType(leg) for leg in state["doubled"]}
+        self.ends_from = _moment(state["ends_from"])
+        self._rest.restore(state["rest"])
         for leg in DirectionType:
             self._newest[leg] = [
-                (Decimal(p), SideType(s), str(o)) for p, s, o in state["newest"][leg.value]
+                FilledOrder(str(order_id), str(identity), _moment(started), _known_moment(ended))
+                for order_id, identity, started, ended in state["fills"][leg.value]
             ]
 
 
@@ -220,13 +297,20 @@ class LossBreaker:
         """Judge one moment of event time; True when it trips here. Restarts at UTC midnight."""
         if self.limit is None:
             return False
-        new_day = self.started_ts is not None and now.date() > self.started_ts.date()
-        if self.baseline is None or (new_day and self.reset_rule is LossReset.UTC_MIDNIGHT):
+        if self.baseline is None:
             self.restart(unrealised, now)
+        self.roll_over(unrealised, now)
         if self.is_tripped or self.session_pnl(unrealised) > -self.limit:
             return False
         self.is_tripped = True
         return True
+
+    def roll_over(self, unrealised: Decimal, now: datetime) -> None:
+        """Begin a new session if the UTC day has changed and the rule wants it."""
+        if self.started_ts is None or self.reset_rule is not LossReset.UTC_MIDNIGHT:
+            return
+        if now.date() > self.started_ts.date():
+            self.restart(unrealised, now)
 
     def restart(self, unrealised: Decimal, now: datetime) -> None:
         """Begin a new session at this unrealised profit."""
@@ -251,8 +335,8 @@ class LossBreaker:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over a snapshot."""
-        self.is_tripped = bool(state["is_tripped"])
+        """Take over a snapshot. Without a limit there is nothing that could be tripped."""
+        self.is_tripped = bool(state["is_tripped"]) and self.limit is not None
         self.realised = Decimal(state["realised"])
         self.baseline = None if state["baseline"] is None else Decimal(state["baseline"])
         started = state["started_ts"]
@@ -327,11 +411,22 @@ class RetryHold:
 
 
 class RejectBreaker:
-    """Three refusals of one kind within five minutes stop that kind until reset by hand."""
+    """Three refusals of one kind within five minutes stop that kind.
+
+    A size of the leg that is confirmed later ends it, the first time at once, then after a rest
+    that grows when it comes back; `reset` ends it by hand.
+    """
 
     def __init__(self) -> None:
         self._times: deque[datetime] = deque(maxlen=REJECTS_UNTIL_TRIP)
-        self.is_tripped = False
+        self._rest = GrowingRest()
+        self.tripped_ts: datetime | None = None
+        self.ends_from: datetime | None = None
+
+    @property
+    def is_tripped(self) -> bool:
+        """Whether that kind of order is stopped."""
+        return self.tripped_ts is not None
 
     def add(self, now: datetime) -> bool:
         """Count one refusal; True when it trips here."""
@@ -339,10 +434,53 @@ class RejectBreaker:
         full = len(self._times) == REJECTS_UNTIL_TRIP
         if self.is_tripped or not full or now - self._times[0] > REJECT_WINDOW:
             return False
-        self.is_tripped = True
+        self.tripped_ts, self.ends_from = now, self._rest.begin(now)
         return True
+
+    def confirmed(self, ts: datetime) -> bool:
+        """Take in that the exchange confirmed the leg's size as of `ts`; True when it ends here."""
+        if self.tripped_ts is None or self.ends_from is None:
+            return False
+        if ts <= self.tripped_ts or ts < self.ends_from:
+            return False
+        self._end()
+        return True
+
+    def _end(self) -> None:
+        self._times.clear()
+        self.tripped_ts = self.ends_from = None
 
     def reset(self) -> None:
         """Start anew."""
-        self._times.clear()
-        self.is_tripped = False
+        self._end()
+        self._rest.reset()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state, ready for JSON."""
+        return {
+            "times": [ts.isoformat() for ts in self._times],
+            "tripped_ts": _iso(self.tripped_ts),
+            "ends_from": _iso(self.ends_from),
+            "rest": self._rest.snapshot(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take over a snapshot."""
+        self._times = deque(map(_known_moment, state["times"]), maxlen=REJECTS_UNTIL_TRIP)
+        self.tripped_ts, self.ends_from = _moment(state["tripped_ts"]), _moment(state["ends_from"])
+        self._rest.restore(state["rest"])
+
+
+def _iso(ts: datetime | None) -> str | None:
+    return None if ts is None else ts.isoformat()
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else _known_moment(text)
+
+
+def _known_moment(text: str) -> datetime:
+    ts = datetime.fromisoformat(text)
+    if ts.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return ts

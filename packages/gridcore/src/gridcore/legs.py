@@ -7,9 +7,11 @@ too much; so the size that guards use counts every fill once, whichever message 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from gridcore.events import ExecutionEvent, LegSnapshot
 from gridcore.pnl import calc_margin_ratio, calc_position_value, calc_unrealised_pnl
@@ -17,6 +19,7 @@ from gridcore.position import PositionState
 from gridcore.sides import DirectionType
 
 ZERO = Decimal(0)
+ONE_MOMENT = timedelta(seconds=1)  # after it a row that lists something of a moment lists all
 
 
 @dataclass(slots=True)
@@ -28,6 +31,33 @@ class _Unsettled:
     price: Decimal
     closing: bool
     ts: datetime
+
+
+class Moment(NamedTuple):
+    """When something happened to a leg: event time, and the exchange's number where it is told.
+
+    Two numbers of one symbol are in order whatever their times say.
+    """
+
+    ts: datetime
+    seq: int | None
+
+    def is_before(self, other: Moment) -> bool:
+        """Tell whether this happened first, for certain."""
+        if self.seq is not None and other.seq is not None:
+            return self.seq < other.seq
+        return self.ts < other.ts
+
+    def is_with(self, other: Moment) -> bool:
+        """Tell whether both are one moment, so that nobody knows which of them was first."""
+        if self.seq is not None and other.seq is not None:
+            return self.seq == other.seq
+        return self.ts == other.ts
+
+
+class _Fill(NamedTuple):
+    moment: Moment
+    change: Decimal
 
 
 class Leg:
@@ -46,16 +76,17 @@ class Leg:
         self.entry_price: Decimal | None = None
         self.liquidation_price: Decimal | None = None
         self.leverage = default_leverage
-        self.reported_ts: datetime | None = None
-        self._fills: list[tuple[datetime, Decimal]] = []  # counted, and not older than the report
-        self._base_ts: datetime | None = None  # of the first report: what it contains is not told
+        self.reported: Moment | None = None  # what the last report contains
+        self._fills: list[_Fill] = []  # counted, and not older than the report
+        self._newest_fill: Moment | None = None
+        self._base: Moment | None = None  # of the first report: what it contains is not told
         self._presumed = ZERO  # closed in the moment of the report, and taken to be in it
         self._unsettled: list[_Unsettled] = []
 
     @property
     def is_known(self) -> bool:
         """Whether the exchange has reported this leg at all."""
-        return self.reported_ts is not None
+        return self.reported is not None
 
     @property
     def unsettled_closing_qty(self) -> Decimal:
@@ -69,41 +100,67 @@ class Leg:
         """Value (USDT) of opening orders that filled, but that `size` may not contain yet."""
         return sum((i.qty * i.price for i in self._unsettled if not i.closing), ZERO)
 
-    def report(self, snapshot: LegSnapshot, ts: datetime) -> None:
-        """Take over what the exchange reports as of `ts`; an older report changes nothing.
+    def report(self, snapshot: LegSnapshot, ts: datetime) -> bool:
+        """Take over what the exchange reports as of `ts`; False when it is old news.
 
-        Fills that happened after `ts` stay counted on top of it.
+        What the report contains follows from when the leg changed last, not from when the answer
+        was made: an answer may carry a row that lags. One that is older than an earlier report
+        changes nothing. Fills that happened after it stay counted on top of it.
         """
-        if self.reported_ts is not None and ts < self.reported_ts:
-            return
-        surplus = snapshot.size - self.size
-        for fill_ts, change in self._fills:
-            if fill_ts > ts:
-                surplus += change
-        if surplus and self.reported_ts is not None:
-            if surplus > 0:
-                # of two fills in one moment the report may contain the first only: a closing fill
-                # that is already counted is not taken back
-                closed = sum((-c for fill_ts, c in self._fills if fill_ts == ts and c < 0), ZERO)
-                surplus = max(ZERO, surplus - closed)
+        now = Moment(ts if snapshot.updated_ts is None else snapshot.updated_ts, snapshot.seq)
+        before = self.reported
+        if before is not None and now.is_before(before):
+            return False
+        newest = self._newest_fill
+        is_stale = newest is not None and now.is_before(newest)
+        surplus = self._surplus(snapshot.size, now, ts)
+        if before is not None:
             self.unexplained += surplus
-        if surplus:
-            self.size += surplus
-        if self.reported_ts is None:
-            self._base_ts = ts
-        if ts != self.reported_ts:
+        else:
+            self._base = now
+        self.size += surplus
+        if before is None or not now.is_with(before):
             self._presumed = ZERO
-        self.reported_ts = ts
-        if snapshot.size:
-            self.entry_price = snapshot.entry_price
-        self.liquidation_price = snapshot.liquidation_price
+        self.reported = now
         if snapshot.leverage is not None:
             self.leverage = snapshot.leverage
+        if not is_stale or before is None:
+            self.entry_price = snapshot.entry_price if snapshot.size else self.entry_price
+            self.liquidation_price = snapshot.liquidation_price
         if self._fills:
-            self._fills = [fill for fill in self._fills if fill[0] >= ts]
+            self._fills = [fill for fill in self._fills if not fill.moment.is_before(now)]
         if self._unsettled:
-            # of two fills in one moment the report may lack the one that ended the order
-            self._unsettled = [item for item in self._unsettled if item.ts >= ts]
+            self._settle_reported(now, surplus)
+        return not is_stale
+
+    def _surplus(self, size: Decimal, now: Moment, ts: datetime) -> Decimal:
+        """Return what a report shows more (or, negative, less) than all that is known."""
+        surplus = size - self.size
+        for fill in self._fills:
+            if now.is_before(fill.moment):
+                surplus += fill.change
+        if surplus > 0 and self.reported is not None:
+            # of two fills in one moment the report may contain the first only: a closing fill
+            # that is already counted is not taken back, unless the answer is clearly later
+            closed = (
+                -fill.change
+                for fill in self._fills
+                if fill.change < 0 and fill.moment.is_with(now) and ts < fill.moment.ts + ONE_MOMENT
+            )
+            surplus = max(ZERO, surplus - sum(closed, ZERO))
+        return surplus
+
+    def _settle_reported(self, now: Moment, surplus: Decimal) -> None:
+        """Stop waiting for fills that a report contains."""
+        # of two fills in one moment the report may lack the one that ended the order
+        self._unsettled = [item for item in self._unsettled if item.ts >= now.ts]
+        for item in self._unsettled:
+            # what opened more than was known is what was waited for; counted once is enough
+            if not item.closing and surplus > 0:
+                seen = min(item.qty, surplus)
+                item.qty -= seen
+                surplus -= seen
+        self._unsettled = [item for item in self._unsettled if item.qty > 0]
 
     def is_repeated_by(self, snapshot: LegSnapshot) -> bool:
         """Tell whether a report says what is known anyway, and no fill is still to be counted."""
@@ -120,38 +177,60 @@ class Leg:
         """Count one execution of this leg, unless a report already contains it."""
         closing = event.closed_size > 0
         change = -event.qty if closing else event.qty
+        moment = Moment(event.exchange_ts, event.seq)
+        if self._newest_fill is None or self._newest_fill.is_before(moment):
+            self._newest_fill = moment
         if self._unsettled:
             self._settle(event.order_id, event.qty)
-        if self.reported_ts is not None and event.exchange_ts <= self.reported_ts:
-            is_older = event.exchange_ts < self.reported_ts
+        report = self.reported
+        if report is not None and not report.is_before(moment):
+            is_older = moment.is_before(report)
             if self.unexplained * change > 0 and abs(self.unexplained) >= event.qty:
                 self.unexplained -= change
                 if closing and not is_older:
                     self._presumed += event.qty
                 return
             if closing and is_older:
-                self._count_presumed(event)
+                self._count_presumed(moment, event.qty, report)
             # a report of the same moment may lack this fill; believing the smaller size is safe
             if not closing or is_older:
                 return
         if not closing:
             self.entry_price = self._average_entry(event)
-        self._fills.append((event.exchange_ts, change))
+        self._fills.append(_Fill(moment, change))
         self.size = max(ZERO, self.size + change)
 
-    def _count_presumed(self, event: ExecutionEvent) -> None:
+    def _count_presumed(self, moment: Moment, qty: Decimal, report: Moment) -> None:
         """Count what was taken to be in the report, now that an older fill turns out to be.
 
         The report contains what is older for certain. Where nothing of its change is left for
         that, a fill of its own moment was taken for the explanation, and is missing in it.
         """
-        if self.reported_ts is None or self._base_ts is None or event.exchange_ts <= self._base_ts:
+        if self._base is None or not self._base.is_before(moment):
             return
-        missing = min(event.qty, self._presumed)
+        missing = min(qty, self._presumed)
         if missing:
             self._presumed -= missing
-            self._fills.append((self.reported_ts, -missing))
+            self._fills.append(_Fill(report, -missing))
             self.size = max(ZERO, self.size - missing)
+
+    def forget(self) -> None:
+        """Ask for a report again; fills that are known stay counted."""
+        self.reported = None
+
+    def snapshot(self) -> dict[str, str | None]:
+        """Return size and entry price, ready for JSON."""
+        entry = self.entry_price
+        return {"size": str(self.size), "entry_price": None if entry is None else str(entry)}
+
+    def restore(self, state: Mapping[str, str | None]) -> None:
+        """Take over what an earlier process knew: not confirmed, but what fills since then change.
+
+        The profit of a close that nobody here saw follows from it.
+        """
+        size, entry = state["size"], state["entry_price"]
+        self.size = ZERO if size is None else Decimal(size)
+        self.entry_price = None if entry is None else Decimal(entry)
 
     def accept_unexplained(self) -> None:
         """Stop waiting for executions that would explain the last reported size."""
@@ -172,7 +251,7 @@ class Leg:
         Held back from the cover when it closes, added to the exposure at `price` (USDT) when it
         opens.
         """
-        if qty > 0 and (self.reported_ts is None or ts >= self.reported_ts):
+        if qty > 0 and (self.reported is None or ts >= self.reported.ts):
             self._unsettled.append(_Unsettled(order_id, qty, price, closing, ts))
 
     def _settle(self, order_id: str, qty: Decimal) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, assert_never
@@ -27,6 +27,7 @@ from gridcore.events import (
     PlaceResultEvent,
     RejectReason,
 )
+from gridcore.guards import FilledOrder
 from gridcore.instrument import floor_ceil_ticks
 from gridcore.intents import (
     CancelIntent,
@@ -46,6 +47,8 @@ _ACCEPTED: Final = PlaceOutcome.ACCEPTED
 # an order is judged missing only when it was confirmed this long before the list was made:
 # lists may lag behind the matching engine
 LIST_LAG = timedelta(seconds=5)
+# a request of a process that is gone is void 5 s after it was signed; the rest is for late lists
+ORPHAN_LAG = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +132,21 @@ class OrderDesk:
 
     def on_execution(self, event: ExecutionEvent) -> bool:
         """Take over a fill of an order; True when the order is, or was, one of ours."""
-        order = self.book.find(event.order_id, event.order_link_id, event.exchange_ts)
-        if order is None:
-            return extract_client_order_prefix(event.order_link_id) is not None
         ts, leaves_qty = event.exchange_ts, event.leaves_qty
+        order = self.book.find(event.order_id, event.order_link_id, ts)
+        identity = extract_client_order_prefix(event.order_link_id)
+        if order is not None:
+            identity, started = order.client_order_id, order.started_ts
+        else:
+            started = self.book.started_ts(event.order_id)
+        if identity is None:
+            return False
+        if not leaves_qty:
+            filled = FilledOrder(event.order_id, identity, started, ts)
+            self.admission.same_order.add(event.direction, filled)
+        if order is None:
+            return True
+        order.is_seen = True
         self.admission.retry.clear((order.direction, order.price_ticks))
         if order.confirmed_ts is None or order.confirmed_ts < ts:
             order.confirmed_ts = ts
@@ -153,6 +167,7 @@ class OrderDesk:
         if order is None:
             self._on_unknown_order(event)
         elif event.status.is_live:
+            order.is_seen = True
             self.admission.retry.clear((order.direction, order.price_ticks))
             self._check_price(order, event)
         else:
@@ -190,15 +205,15 @@ class OrderDesk:
             leg.await_fill(order.order_id, qty, order.price, ts, closing=order.reduce_only)
 
     def _on_unknown_order(self, event: OrderUpdateEvent) -> None:
-        ended = self.book.ended_ts(event.order_id)
-        if ended is not None and event.exchange_ts <= ended:
+        ended = self.book.ended(event.order_id)
+        if ended is not None and (ended.is_final or event.exchange_ts <= ended.ts):
             return  # old news of an order that has ended since
         if not event.status.is_live:
             self._drop_foreign(event.order_id)
             return
         low, high = floor_ceil_ticks(event.price, self.config.instrument.tick_size)
-        if low != high or not low:
-            return
+        if not high:
+            return  # a market order has no price
         self._adopt_or_report(
             LimitOrder(
                 order_id=event.order_id,
@@ -209,6 +224,7 @@ class OrderDesk:
                 qty=event.qty,
                 leaves_qty=event.leaves_qty,
                 age_rank=int(event.exchange_ts.timestamp() * 1000),
+                price=None if low == high else event.price,
             ),
             event.exchange_ts,
         )
@@ -235,6 +251,8 @@ class OrderDesk:
         if event.outcome is _ACCEPTED:
             if order is not None and event.order_id and not self.book.knows(event.order_id):
                 self.book.acknowledge(order, event.order_id, event.order_link_id, ts)
+            if order is not None:
+                self.admission.starvation.served(order.direction, closing=order.reduce_only)
             return
         if order is None:
             log.info(
@@ -242,6 +260,7 @@ class OrderDesk:
             )
             return
         rejected = event.outcome is PlaceOutcome.REJECTED
+        self.admission.last_rejection = event.message
         self.book.end(order, OrderStatus.REJECTED if rejected else OrderStatus.FAILED, ts)
         self.account.free_margin.release(order)
         self.admission.retry.add_failure((order.direction, order.price_ticks), ts)
@@ -272,14 +291,23 @@ class OrderDesk:
             case CancelOutcome.ACCEPTED:
                 order.cancel_accepted_ts = event.exchange_ts
                 self.admission.retry.clear(event.order_id)
+            case CancelOutcome.GONE if self._may_be_coming(order, event.exchange_ts):
+                # accepted is not yet on the book, and what is not on the book cannot be cancelled
+                order.cancel_in_flight = False
+                self.admission.retry.add_failure(event.order_id, event.exchange_ts)
             case CancelOutcome.GONE:
                 self.await_fills(order, order.leaves_qty, event.exchange_ts)
-                self.book.end(order, OrderStatus.CANCELLED, event.exchange_ts)
+                self.book.end(order, OrderStatus.CANCELLED, event.exchange_ts, is_final=False)
             case CancelOutcome.FAILED:
                 order.cancel_in_flight = False
                 self.admission.retry.add_failure(event.order_id, event.exchange_ts)
             case unknown:
                 assert_never(unknown)
+
+    @staticmethod
+    def _may_be_coming(order: TrackedOrder, ts: datetime) -> bool:
+        accepted = order.confirmed_ts
+        return not order.is_seen and accepted is not None and ts < accepted + LIST_LAG
 
     def _on_foreign_cancel_result(self, event: CancelResultEvent) -> None:
         if event.outcome is CancelOutcome.GONE:
@@ -287,12 +315,15 @@ class OrderDesk:
 
     # the exchange's list of open orders
 
-    def compare(self, orders: Iterable[LimitOrder], ts: datetime) -> OrdersReport:
+    def compare(
+        self, orders: Iterable[LimitOrder], ts: datetime, absent: frozenset[str] | None = None
+    ) -> OrdersReport:
         """Compare all open orders of the symbol, confirmed as of `ts`, with the tracked ones.
 
         Ours that are not tracked are adopted; tracked ones that were confirmed well before `ts`
-        and are missing are closed; orders in flight are left alone; all others are foreign.
-        From here on the open orders count as confirmed.
+        and are missing are closed, or, where it is given, those that `absent` names; orders in
+        flight are left alone; all others are foreign. From here on the open orders count as
+        confirmed.
         """
         listed = {order.order_id: order for order in orders}
         closed = []
@@ -301,7 +332,10 @@ class OrderDesk:
                 continue
             found = listed.get(order.order_id)
             settled = order.confirmed_ts + LIST_LAG <= ts
+            if absent is not None:
+                settled = order.order_id in absent
             if found is not None:
+                order.is_seen = True
                 self.await_fills(order, order.leaves_qty - found.leaves_qty, ts)
                 self.book.reduce(order, found.leaves_qty)
                 accepted = order.cancel_accepted_ts
@@ -309,7 +343,7 @@ class OrderDesk:
                     order.cancel_in_flight, order.cancel_accepted_ts = False, None
             elif settled:
                 self.await_fills(order, order.leaves_qty, ts)
-                self.book.end(order, OrderStatus.CANCELLED, ts)
+                self.book.end(order, OrderStatus.CANCELLED, ts, is_final=False)
                 closed.append(order.order_id)
         self.foreign_orders = {k: v for k, v in self.foreign_orders.items() if k in listed}
         self._foreign_cancels.clear()
@@ -317,19 +351,39 @@ class OrderDesk:
             order_id
             for order_id, order in listed.items()
             if self.book.get(order_id) is None
-            and self._is_news(order_id, ts)
+            and self._is_news(order, ts)
             and self._adopt_or_report(order, ts)
         ]
+        self._end_orphans(ts)
         self.account.orders_confirmed = True
+        self.admission.same_order.compared(
+            ts,
+            has_double=any(side.extras for side in self.book.sides.values()),
+            is_empty=not len(self.book),
+        )
         report = OrdersReport(tuple(adopted), tuple(closed), tuple(self.foreign_orders))
         if adopted or closed:
             log.info("%s: open orders compared: %s", self.config.strat_id, report)
         return report
 
-    def _is_news(self, order_id: str, ts: datetime) -> bool:
+    def _is_news(self, order: LimitOrder, ts: datetime) -> bool:
         """Tell whether a list made at `ts` may show an order that has ended here."""
-        ended = self.book.ended_ts(order_id)
-        return ended is None or ended + LIST_LAG < ts
+        ended = self.book.ended(order.order_id)
+        if ended is None or ended.is_final:
+            return ended is None
+        if order.updated_ts is not None and order.updated_ts > ended.ts:
+            return True
+        return ended.ts + LIST_LAG < ts
+
+    def _end_orphans(self, ts: datetime) -> None:
+        """Give up what an earlier process sent and no list shows, once one would have to."""
+        for order in self.book.orphans():
+            if order.orphan_since is None:
+                order.orphan_since = ts
+            elif order.orphan_since + ORPHAN_LAG <= ts:
+                log.info("%s: %s never arrived", self.config.strat_id, order.client_order_id)
+                self.book.end(order, OrderStatus.FAILED, ts)
+                self.account.free_margin.release(order)
 
     def _adopt_or_report(self, order: LimitOrder, ts: datetime) -> bool:
         if self.engine.is_own(order):
@@ -338,8 +392,7 @@ class OrderDesk:
             if waiting is not None:
                 self.book.acknowledge(waiting, order.order_id, order.order_link_id, ts)
             else:
-                price = self.config.instrument.to_price(order.price_ticks)
-                self.book.adopt(order, price, ts)
+                self._adopt(order, ts)
             return True
         if order.order_id not in self.foreign_orders:
             log.warning(
@@ -352,6 +405,17 @@ class OrderDesk:
             )
         self.foreign_orders[order.order_id] = order
         return False
+
+    def _adopt(self, order: LimitOrder, ts: datetime) -> None:
+        if order.price is None:
+            self.book.adopt(order, self.config.instrument.to_price(order.price_ticks), ts)
+            return
+        log.warning(
+            "%s: order %s rests at %s, between two ticks of %s; it is cancelled",
+            self.config.strat_id, order.order_id, order.price, self.config.instrument.tick_size,
+        )  # fmt: skip
+        off_grid = replace(order, price_ticks=self.book.off_grid_ticks())
+        self.book.adopt(off_grid, order.price, ts)
 
     def _drop_foreign(self, order_id: str) -> None:
         self.foreign_orders.pop(order_id, None)

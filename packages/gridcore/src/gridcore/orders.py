@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from itertools import islice
-from typing import Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from gridcore.errors import InvalidEventError
 from gridcore.instrument import price_to_ticks
@@ -23,6 +23,8 @@ from gridcore.sides import DirectionType, SideType, direction_of
 
 ZERO = Decimal(0)
 REMEMBERED_ENDED_ORDERS = 5_000  # a late word about an order comes within seconds
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 REMEMBERED_CHANGES = 32  # of a side; one more, and everything derived from it is derived anew
 
 
@@ -54,6 +56,8 @@ class RestingOrder(Protocol):
     @property
     def price_ticks(self) -> int: ...
     @property
+    def price(self) -> Decimal | None: ...
+    @property
     def is_partially_filled(self) -> bool: ...
     @property
     def age_rank(self) -> int: ...
@@ -61,7 +65,11 @@ class RestingOrder(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitOrder:
-    """One open limit order as the exchange reports it; price in whole ticks, qty in base coin."""
+    """One open limit order as the exchange reports it; price in whole ticks, qty in base coin.
+
+    `price` (USDT) is given for an order that rests between two ticks, as one does after the
+    contract's tick size changed; price_ticks is the tick below it then.
+    """
 
     order_id: str
     order_link_id: str
@@ -71,6 +79,9 @@ class LimitOrder:
     qty: Decimal
     leaves_qty: Decimal
     age_rank: int  # smaller is older; the creation time in ms where it is known
+    created_ts: datetime | None = None
+    updated_ts: datetime | None = None
+    price: Decimal | None = None
 
     @property
     def client_order_id(self) -> str:
@@ -152,7 +163,11 @@ class TrackedOrder:
     status: OrderStatus = _PENDING
     order_id: str | None = None
     order_link_id: str | None = None
-    confirmed_ts: datetime | None = None
+    confirmed_ts: datetime | None = None  # the newest word of the exchange that it lives
+    started_ts: datetime | None = None  # from when on it could fill, as far as is known
+    is_seen: bool = False  # on the exchange's book, which an answer to its placement does not show
+    is_orphan: bool = False  # sent by an earlier process, whose answer nobody gets
+    orphan_since: datetime | None = None  # of the first list that could show it
     cancel_in_flight: bool = False
     cancel_accepted_ts: datetime | None = None
 
@@ -165,6 +180,18 @@ class TrackedOrder:
     def notional(self) -> Decimal:
         """What stays open of it, in USDT at its limit price."""
         return self.leaves_qty * self.price
+
+
+class EndedOrder(NamedTuple):
+    """When an order ended and from when on it could fill.
+
+    `is_final` tells that the exchange itself said how it ended; an order that only could not be
+    found may turn up again.
+    """
+
+    ts: datetime
+    started_ts: datetime | None
+    is_final: bool
 
 
 class RestingSide:
@@ -246,8 +273,10 @@ class OrderBook:
         self.opening_notional = ZERO
         self._by_order_id: dict[str, TrackedOrder] = {}
         self._unacknowledged: dict[str, TrackedOrder] = {}
-        self._ended: OrderedDict[str, datetime] = OrderedDict()
+        self._ended: OrderedDict[str, EndedOrder] = OrderedDict()
+        self._earlier: dict[str, datetime | None] = {}  # orders of an earlier process: started
         self._next_rank = 0
+        self._next_off_grid = 0
 
     def __len__(self) -> int:
         return sum(len(side) for side in self.sides.values())
@@ -264,8 +293,8 @@ class OrderBook:
         """Tell whether this order is tracked or has ended here."""
         return order_id in self._by_order_id or order_id in self._ended
 
-    def ended_ts(self, order_id: str) -> datetime | None:
-        """Return when this order ended here, None when it did not."""
+    def ended(self, order_id: str) -> EndedOrder | None:
+        """Return how this order ended here, None when it did not."""
         return self._ended.get(order_id)
 
     def add_pending(
@@ -318,6 +347,8 @@ class OrderBook:
             order_id=found.order_id,
             order_link_id=found.order_link_id,
             confirmed_ts=ts,
+            started_ts=found.created_ts or ts,
+            is_seen=True,
         )
         self._by_order_id[found.order_id] = order
         self._ended.pop(found.order_id, None)
@@ -355,6 +386,8 @@ class OrderBook:
             del self._unacknowledged[order.client_order_id]
         self._by_order_id[order_id] = order
         order.order_id, order.confirmed_ts = order_id, ts
+        if order.started_ts is None:
+            order.started_ts = ts
         order.order_link_id = order_link_id or order.order_link_id
         if order.status is _PENDING:
             order.status = _PLACED
@@ -375,28 +408,115 @@ class OrderBook:
         order.price_ticks, order.price = price_ticks, price
         self._add_sums(order)
 
-    def end(self, order: TrackedOrder, status: OrderStatus, ts: datetime) -> None:
-        """Note the end of an order at `ts`; its identity and its price are free again."""
+    def end(
+        self, order: TrackedOrder, status: OrderStatus, ts: datetime, *, is_final: bool = True
+    ) -> None:
+        """Note the end of an order at `ts`; its identity and its price are free again.
+
+        Not final: nobody has seen it end, it is only nowhere to be found.
+        """
         if order.order_id is None:
             self._unacknowledged.pop(order.client_order_id, None)
         else:
             self._by_order_id.pop(order.order_id, None)
-            self._remember_ended(order.order_id, ts)
+            self._remember_ended(order.order_id, EndedOrder(ts, order.started_ts, is_final))
         self._subtract_sums(order, order.leaves_qty)
         self.sides[order.direction].remove(order)
         order.status = status
 
-    def restore_ended(self, ended: Mapping[str, datetime]) -> None:
-        """Take over ended orders (id -> when) from an earlier process."""
-        for order_id, ts in ended.items():
-            self._remember_ended(order_id, ts)
+    def sides_in_flight(self) -> set[tuple[DirectionType, bool]]:
+        """Return the legs, each with whether it closes, of which a placement has no answer yet."""
+        return {(one.direction, one.reduce_only) for one in self._unacknowledged.values()}
 
-    def newest_ended(self, count: int) -> dict[str, datetime]:
-        """Return the newest ended orders (id -> when), oldest first."""
-        return dict(list(self._ended.items())[-count:])
+    def orphans(self) -> list[TrackedOrder]:
+        """Return what an earlier process sent and nobody has confirmed."""
+        return [order for order in self._unacknowledged.values() if order.is_orphan]
 
-    def _remember_ended(self, order_id: str, ts: datetime) -> None:
-        self._ended[order_id] = ts
+    def started_ts(self, order_id: str) -> datetime | None:
+        """Return from when on an order could fill that is not tracked any more; None: unknown."""
+        ended = self._ended.get(order_id)
+        return self._earlier.get(order_id) if ended is None else ended.started_ts
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what a later process has to know of the live orders, ready for JSON.
+
+        What rests is found on the exchange again. What is on its way may not be listed there yet,
+        so it is kept whole.
+        """
+        return {
+            "resting": {
+                order_id: None if order.started_ts is None else _us(order.started_ts)
+                for order_id, order in self._by_order_id.items()
+            },
+            "in_flight": [
+                {
+                    "client_order_id": order.client_order_id,
+                    "direction": order.direction.value,
+                    "side": order.side.value,
+                    "price": str(order.price),
+                    "qty": str(order.qty),
+                    "reduce_only": order.reduce_only,
+                    "created_us": _us(order.created_ts),
+                }
+                for order in self._unacknowledged.values()
+            ],
+        }
+
+    def restore(self, state: Mapping[str, Any], tick_size: Decimal) -> None:
+        """Take over the live orders of an earlier process; tick_size in USDT."""
+        for order_id, started in state["resting"].items():
+            self._earlier[str(order_id)] = None if started is None else _of_us(started)
+        for kept in state["in_flight"]:
+            price = Decimal(kept["price"])
+            ticks, rest = divmod(price, tick_size)
+            order = self.add_pending(
+                client_order_id=str(kept["client_order_id"]),
+                direction=DirectionType(kept["direction"]),
+                side=SideType(kept["side"]),
+                price_ticks=self.off_grid_ticks() if rest else int(ticks),
+                price=price,
+                qty=Decimal(kept["qty"]),
+                reduce_only=bool(kept["reduce_only"]),
+                created_ts=_of_us(kept["created_us"]),
+            )
+            order.is_orphan = True
+
+    def off_grid_ticks(self) -> int:
+        """Return a place of its own for an order whose price no tick of today names.
+
+        Below every price, so that it is on no level and is cancelled like any order off the grid.
+        """
+        self._next_off_grid -= 1
+        return self._next_off_grid
+
+    def restore_ended(self, ended: Mapping[str, Any]) -> None:
+        """Take over what `newest_ended` gave in an earlier process."""
+        for order_id, kept in ended.items():
+            # an older version kept the time alone
+            end, started, is_final = (kept, None, True) if isinstance(kept, str) else kept
+            self._remember_ended(
+                order_id,
+                EndedOrder(
+                    datetime.fromisoformat(end),
+                    None if started is None else datetime.fromisoformat(started),
+                    bool(is_final),
+                ),
+            )
+
+    def newest_ended(self, count: int) -> dict[str, list[str | bool | None]]:
+        """Return the newest ended orders by id, oldest first, ready for JSON."""
+        newest = list(self._ended.items())[-count:]
+        return {
+            order_id: [
+                one.ts.isoformat(),
+                None if one.started_ts is None else one.started_ts.isoformat(),
+                one.is_final,
+            ]
+            for order_id, one in newest
+        }
+
+    def _remember_ended(self, order_id: str, ended: EndedOrder) -> None:
+        self._ended[order_id] = ended
         if len(self._ended) > REMEMBERED_ENDED_ORDERS:
             self._ended.popitem(last=False)
 
@@ -412,3 +532,11 @@ class OrderBook:
             self.closing_qty[order.direction] -= qty
         else:
             self.opening_notional -= qty * order.price
+
+
+def _us(ts: datetime) -> int:
+    return (ts - _EPOCH) // _MICROSECOND
+
+
+def _of_us(value: int) -> datetime:
+    return _EPOCH + int(value) * _MICROSECOND

@@ -8,48 +8,46 @@ doubled. Live bot, shadow mode, paper trading and backtest run this same object.
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from gridcore import strategy_state
 from gridcore.account import AccountMirror
-from gridcore.admission import Admission, Refusal
+from gridcore.admission import NOT_STARVING, Admission, Refusal
 from gridcore.engine import GridEngine, Want, WantCancel, WantPlace
-from gridcore.errors import GridError, InvalidEventError, SnapshotError
+from gridcore.errors import ConfigError, GridError, InvalidEventError, SnapshotError
 from gridcore.events import (
     AccountEvent,
     CancelResultEvent,
     Event,
     ExecutionEvent,
+    ExecutionKind,
     OpenOrdersEvent,
     OrderUpdateEvent,
     PlaceResultEvent,
     PublicTradeEvent,
     TickerEvent,
 )
+from gridcore.instrument import InstrumentInfo
 from gridcore.intents import CancelReason, Intent
 from gridcore.order_desk import OrderDesk, OrdersReport
 from gridcore.orders import LimitOrder, OrderBook
 from gridcore.position import Position
 from gridcore.quiet import QuietBand, QuietFinder
-from gridcore.sides import LONG, SHORT, DirectionType, SideType
+from gridcore.sides import LONG, SHORT, DirectionType
+from gridcore.starvation import Side
 from gridcore.strategy_config import StrategyConfig
+from gridcore.strategy_state import SeenExecutions
 
 log = logging.getLogger(__name__)
 
-SNAPSHOT_VERSION = 1
+ZERO = Decimal(0)
 NOT_COVERED: Final = Refusal.NOT_COVERED
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER = datetime.max.replace(tzinfo=UTC)
-# a comparison with the exchange reads again from a minute before the last one that succeeded, which
-# is hours ago where the exchange did not answer
-REMEMBERED_EXECUTIONS = 20_000
-STORED_IDS = 2_000
-# an order is judged missing only when it was confirmed this long before the list was made:
-# lists may lag behind the matching engine
-LIST_LAG = timedelta(seconds=5)
 
 
 class GridStrategy:
@@ -82,8 +80,8 @@ class GridStrategy:
             config.instrument, self.engine, self.account, self.admission, self.desk
         )
         self._symbol = config.symbol
-        self._executions: OrderedDict[str, None] = OrderedDict()
-        self._next_check = EPOCH
+        self.executions = SeenExecutions()
+        self.next_position_check = EPOCH  # event time from which the next ticker runs it
         self._now = EPOCH
         self._grid_error: str | None = None
         self._band: QuietBand | None = None
@@ -119,7 +117,7 @@ class GridStrategy:
             case CancelResultEvent():
                 self.desk.on_cancel_result(event)
             case OpenOrdersEvent():
-                self.adopt_orders(event.orders, event.exchange_ts)
+                self.adopt_orders(event.orders, event.exchange_ts, event.absent)
             case _:
                 raise InvalidEventError(f"{type(event).__name__} is no event of a strategy")
         return []
@@ -130,6 +128,10 @@ class GridStrategy:
             self._band = None
         if self.account.apply(event):
             self.admission.wallet_changed()
+        for leg in self.account.confirmed:
+            if self.admission.reduce_only[leg].is_tripped:
+                self.admission.size_confirmed(leg, event.exchange_ts)
+                self._band = None
 
     def pass_quiet(self, price: Decimal, now: datetime) -> bool:
         """Take a ticker (price in USDT) if it is quiet; False when it has to come as an event.
@@ -164,10 +166,11 @@ class GridStrategy:
         loss = self.admission.loss
         if loss.limit is not None and loss.check(self.account.unrealised_pnl(price), now):
             log.error("%s: session loss limit reached: %s", self.config.strat_id, self._loss_text())
-        if now >= self._next_check:
+        if now >= self.next_position_check:
             self._check_positions(price, now)
         if loss.is_tripped:
             self.engine.last_close = price
+            self.admission.starvation.forget()
             return self.cancel_all(CancelReason.LOSS_BREAKER)
         intents = self._decide(price, now)
         if not intents:
@@ -179,9 +182,11 @@ class GridStrategy:
         band = self._band
         if band is None or (band.until is not None and now >= band.until):
             return False
-        if now >= self._next_check and (self._check_positions(price, now) or band.check_matters):
+        if now >= self.next_position_check and (
+            self._check_positions(price, now) or band.check_matters
+        ):
             return False  # what it would change is known anew only after a whole look
-        self._band_until = min(band.until or NEVER, self._next_check)
+        self._band_until = min(band.until or NEVER, self.next_position_check)
         return True
 
     def _decide(self, price: Decimal, now: datetime) -> list[Intent]:
@@ -196,6 +201,7 @@ class GridStrategy:
         refused.clear()
         highest = _highest_closing(wants)
         uncovered: dict[DirectionType, bool] = {}  # asked when a leg wants to close
+        wanting: dict[Side, str] = {}
         for want in wants:
             if isinstance(want, WantCancel):
                 intent = self.desk.cancel(want, now)
@@ -212,10 +218,14 @@ class GridStrategy:
             verdict = self.admission.judge(want, now)
             if isinstance(verdict, Refusal):
                 refused[verdict] += 1
+                if verdict not in NOT_STARVING and (leg, want.closing) not in wanting:
+                    wanting[leg, want.closing] = self.admission.explain(verdict, leg, now)
             else:
                 intents.append(self.desk.place(want, verdict, now))
+                wanting.setdefault((leg, want.closing), self._told_last)
                 if want.closing:
                     del uncovered[leg]  # the next one may not be covered any more
+        self.admission.starvation.looked(now, wanting, self.book.sides_in_flight())
         if self.config.cancel_foreign_orders:
             intents.extend(self.desk.cancel_foreign())
         return intents
@@ -232,31 +242,33 @@ class GridStrategy:
         return list[Intent](intents)
 
     def _on_execution(self, event: ExecutionEvent) -> None:
-        if event.exec_id in self._executions:
+        if event.exec_id in self.executions:
             self.duplicate_executions += 1
             return
-        self._remember_execution(event.exec_id)
-        realised = self.account.fill(event)
-        self.admission.loss.add_realised(realised, event.fee)
-        if self.desk.on_execution(event):
-            self.admission.same_order.add(event)
+        self.executions.add(event.exec_id)
+        loss, close = self.admission.loss, self.engine.last_close
+        if loss.limit is not None and close is not None:
+            # what happened after midnight belongs to the new day, whichever message is first
+            loss.roll_over(self.account.unrealised_pnl(close), event.exchange_ts)
+        if event.kind is ExecutionKind.FUNDING:
+            loss.add_realised(ZERO, event.fee)
+            return
+        loss.add_realised(self.account.fill(event), event.fee)
+        if event.kind is ExecutionKind.TRADE and self.desk.on_execution(event):
             try:
                 self.engine.apply_fill(event.price)
             except GridError as error:
                 self._note_grid_error(error)
 
-    def _remember_execution(self, exec_id: str) -> None:
-        self._executions[exec_id] = None
-        if len(self._executions) > REMEMBERED_EXECUTIONS:
-            self._executions.popitem(last=False)
-
-    def adopt_orders(self, orders: Iterable[LimitOrder], ts: datetime) -> OrdersReport:
+    def adopt_orders(
+        self, orders: Iterable[LimitOrder], ts: datetime, absent: frozenset[str] | None = None
+    ) -> OrdersReport:
         """Compare the exchange's open orders of the symbol, as of `ts`, with the tracked ones.
 
         See `OrderDesk.compare`. From here on the open orders count as confirmed.
         """
         self._band = None
-        return self.desk.compare(orders, ts)
+        return self.desk.compare(orders, ts, absent)
 
     @property
     def foreign_orders(self) -> Mapping[str, LimitOrder]:
@@ -268,7 +280,7 @@ class GridStrategy:
     def _check_positions(self, price: Decimal, now: datetime) -> bool:
         """Set the multipliers anew; True when one changed."""
         interval = self.config.position_check_interval
-        self._next_check = EPOCH + ((now - EPOCH) // interval + 1) * interval
+        self.next_position_check = EPOCH + ((now - EPOCH) // interval + 1) * interval
         long, short = self.positions[LONG], self.positions[SHORT]
         before = long.get_amount_multiplier(), short.get_amount_multiplier()
         long.reset_amount_multiplier()
@@ -282,11 +294,6 @@ class GridStrategy:
             return False
         self.admission.forget_quantities()
         return True
-
-    @property
-    def next_position_check(self) -> datetime:
-        """Event time from which the next ticker runs the position check."""
-        return self._next_check
 
     # quiet
 
@@ -304,7 +311,7 @@ class GridStrategy:
             self._band = band
             self._band_low = tick_size * band.low_ticks
             self._band_high = tick_size * band.high_ticks
-            self._band_until = min(band.until or NEVER, self._next_check)
+            self._band_until = min(band.until or NEVER, self.next_position_check)
         return self._band
 
     # state as users see it
@@ -316,18 +323,47 @@ class GridStrategy:
         if not self.account.is_known:
             found["account_unknown"] = f"not confirmed: {', '.join(self.account.missing)}"
         if self.admission.same_order.is_set:
-            found["same_order_error"] = "two full fills in a row at one price and side"
+            found["same_order_error"] = (
+                "two orders of one leg, price and side were live at once and filled; it ends with a"
+                " list of open orders that shows no double, or with a clean fill of that leg"
+            )
         if self.admission.loss.is_tripped:
             found["loss_breaker"] = self._loss_text()
         for direction, breaker in self.admission.reduce_only.items():
             if breaker.is_tripped:
-                found[f"reduce_only_{direction}"] = "closing orders were refused three times"
+                found[f"reduce_only_{direction}"] = (
+                    f"closing orders of the {direction} leg were refused three times; the leg"
+                    " places nothing until the exchange confirms its size"
+                    f"{_from(breaker.ends_from, breaker.tripped_ts)}"
+                )
         if self._grid_error is not None:
             found["grid"] = self._grid_error
         for refusal, count in self.admission.refused.items():
             if refusal in (Refusal.NOTIONAL_CAP, Refusal.MAX_OPEN_ORDERS, Refusal.ORDER_RATE):
                 found[refusal.value] = f"{count} wanted orders wait"
+        if self.admission.starvation.is_total(self._now):
+            found["starved"] = "; ".join(self._starved().values())
         return found
+
+    @property
+    def limits(self) -> dict[str, str]:
+        """What keeps a part of the wanted orders away, by name, while others are placed."""
+        starvation = self.admission.starvation
+        return {} if starvation.is_total(self._now) else self._starved()
+
+    def _starved(self) -> dict[str, str]:
+        return {
+            f"no_{one.direction}_{'closing' if one.closing else 'opening'}": (
+                f"the {one.direction} leg {'closes' if one.closing else 'opens'} nothing since"
+                f" {one.since:%Y-%m-%d %H:%M:%S} UTC: {one.reason}"
+            )
+            for one in self.admission.starvation.starved(self._now)
+        }
+
+    @property
+    def _told_last(self) -> str:
+        told = self.admission.last_rejection
+        return f"the exchange takes none: {told}" if told else "the exchange has taken none yet"
 
     def _loss_text(self) -> str:
         loss = self.admission.loss
@@ -340,14 +376,17 @@ class GridStrategy:
             log.error("%s: %s", self.config.strat_id, error)
         self._grid_error = str(error)
 
-    def hold(self, name: str) -> None:
-        """Place nothing until `release(name)`; cancels go on."""
-        self.admission.holds[name] = None
+    def hold(self, name: str, *, keep: bool = False) -> None:
+        """Place nothing until `release(name)`; cancels go on.
+
+        `keep` puts the hold into the snapshot, so that a later process goes on with it.
+        """
+        self.admission.hold(name, keep=keep)
         self._band = None
 
     def release(self, name: str) -> None:
         """End one hold; others stay."""
-        self.admission.holds.pop(name, None)
+        self.admission.release(name)
         self._band = None
 
     def reset_same_order(self) -> None:
@@ -372,96 +411,63 @@ class GridStrategy:
         self.account.forget()
         self._band = None
 
+    def adopt_rules(self, instrument: InstrumentInfo) -> None:
+        """Go on with other rules of the contract. Raises ConfigError for another tick size."""
+        if instrument.symbol != self._symbol or instrument.tick_size != self.engine.tick_size:
+            raise ConfigError(
+                f"{self.config.strat_id}: the grid stands on {self.engine.tick_size} ticks of"
+                f" {self._symbol}, not on {instrument.tick_size} of {instrument.symbol}"
+            )
+        self.config = self.desk.config = replace(self.config, instrument=instrument)
+        self._quiet.instrument = instrument
+        self.admission.use_rules(self.config)
+        self._band = None
+
     # snapshot
 
     def snapshot(self) -> dict[str, Any]:
         """Return what a later process needs to go on as if nothing had happened, for JSON.
 
-        Orders, positions and wallet are not in it: they are confirmed from the exchange.
+        Resting orders, positions and wallet are not in it: they are confirmed from the exchange.
         """
-        config, engine = self.config, self.engine
-        anchor = engine.get_anchor_price()
-        return {
-            "version": SNAPSHOT_VERSION,
-            "strat_id": config.strat_id,
-            "symbol": config.symbol,
-            "tick_size": str(config.instrument.tick_size),
-            "grid_count": config.grid.grid_count,
-            "grid_step": str(config.grid.grid_step),
-            "anchor_price": _text(anchor),
-            "levels": engine.grid.snapshot(),
-            "last_close": _text(engine.last_close),
-            "last_filled_price": _text(engine.last_filled_price),
-            "next_check": self._next_check.isoformat(),
-            "multipliers": {
-                leg.value: {
-                    side.value: mult for side, mult in position.get_amount_multiplier().items()
-                }
-                for leg, position in self.positions.items()
-            },
-            "same_order": self.admission.same_order.snapshot(),
-            "loss": self.admission.loss.snapshot(),
-            "rate": self.admission.rate.snapshot(),
-            "executions": list(self._executions)[-STORED_IDS:],
-            "ended_orders": {
-                order_id: ts.isoformat()
-                for order_id, ts in self.book.newest_ended(STORED_IDS).items()
-            },
-        }
+        return strategy_state.snapshot(self)
+
+    def guards(self) -> dict[str, Any]:
+        """Return the part of the snapshot that stops trading, and what is on its way, for JSON."""
+        return strategy_state.guards_of(self)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over a snapshot, before the first event.
 
         Raises SnapshotError, with nothing changed, when it is of another version, strategy,
-        symbol, tick size, step or count: then the caller starts afresh.
+        symbol, tick size, step or count: then the caller starts afresh, with `restore_memory`.
         """
-        self._refuse_other(state)
+        self._take_over(state, strategy_state.restore)
+
+    def restore_memory(self, state: Mapping[str, Any]) -> None:
+        """Take over all of a snapshot but the grid. Raises SnapshotError, with nothing changed."""
+        self._take_over(state, strategy_state.restore_memory)
+
+    def restore_guards(self, state: Mapping[str, Any]) -> None:
+        """Take over what `guards` gave. Raises SnapshotError, with nothing changed."""
+        self._take_over(state, strategy_state.restore_guards)
+
+    def _take_over(
+        self,
+        state: Mapping[str, Any],
+        part: Callable[[GridStrategy, Mapping[str, Any]], None],
+    ) -> None:
         try:
             # on a strategy of no consequence first, so that a damaged state leaves this one alone
-            GridStrategy(self.config)._take_over(state)
-        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            part(GridStrategy(self.config), state)
+        except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+            if isinstance(error, SnapshotError):
+                raise
             raise SnapshotError(
                 f"{self.config.strat_id}: the snapshot is damaged: {error!r}"
             ) from error
-        self._take_over(state)
+        part(self, state)
         self._band = None
-
-    def _take_over(self, state: Mapping[str, Any]) -> None:
-        levels = state["levels"]
-        if levels:
-            self.engine.grid.restore(levels, _decimal(state["anchor_price"]))
-        self.engine.last_close = _decimal(state["last_close"])
-        self.engine.last_filled_price = _decimal(state["last_filled_price"])
-        self._next_check = datetime.fromisoformat(state["next_check"])
-        for leg, position in self.positions.items():
-            for side, mult in state["multipliers"][leg.value].items():
-                position.set_amount_multiplier(SideType(side), float(mult))
-        self.admission.same_order.restore(state["same_order"])
-        self.admission.loss.restore(state["loss"])
-        self.admission.rate.restore(state["rate"])
-        for exec_id in state["executions"]:
-            self._remember_execution(exec_id)
-        self.book.restore_ended(
-            {k: datetime.fromisoformat(ts) for k, ts in state["ended_orders"].items()}
-        )
-        self.admission.forget_quantities()
-
-    def _refuse_other(self, state: Mapping[str, Any]) -> None:
-        config = self.config
-        expected = {
-            "version": SNAPSHOT_VERSION,
-            "strat_id": config.strat_id,
-            "symbol": config.symbol,
-            "tick_size": str(config.instrument.tick_size),
-            "grid_count": config.grid.grid_count,
-            "grid_step": str(config.grid.grid_step),
-        }
-        for name, value in expected.items():
-            if state.get(name) != value:
-                raise SnapshotError(
-                    f"{config.strat_id}: the snapshot has {name} {state.get(name)!r},"
-                    f" the configuration {value!r}; start afresh"
-                )
 
 
 def _highest_closing(wants: Iterable[Want]) -> dict[DirectionType, int]:
@@ -478,9 +484,7 @@ def _highest_closing(wants: Iterable[Want]) -> dict[DirectionType, int]:
     return highest
 
 
-def _text(value: Decimal | None) -> str | None:
-    return None if value is None else str(value)
-
-
-def _decimal(value: str | None) -> Decimal | None:
-    return None if value is None else Decimal(value)
+def _from(moment: datetime | None, tripped: datetime | None) -> str:
+    if moment is None or tripped is None or moment <= tripped:
+        return ""
+    return f", not before {moment:%H:%M:%S} UTC"

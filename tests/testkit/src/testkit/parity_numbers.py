@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import product
@@ -20,6 +21,7 @@ from gridcore import (
     AmountKind,
     AmountSpec,
     DirectionType,
+    FilledOrder,
     InstrumentInfo,
     Position,
     PositionState,
@@ -27,9 +29,10 @@ from gridcore import (
     SameOrderDetector,
     SideType,
     calc_margin_ratio,
+    direction_of,
     order_qty,
 )
-from testkit.builders import execution
+from testkit.builders import START
 from testkit.parity_cases import Contract
 from testkit.parity_exact import exact, is_noise
 from testkit.parity_report import Deviation
@@ -444,24 +447,26 @@ def compare_searched_multipliers() -> Iterator[Verdict]:
 
 
 def compare_same_order(rng: random.Random, count: int) -> Iterator[Verdict]:
-    """Yield one verdict for each execution of a random sequence with many near-duplicates."""
+    """Yield one verdict for each execution of a random sequence with many near-duplicates.
+
+    Orders have a price of their own and fill at it or, crossing on arrival, at another; some are
+    placed beside a live one, some after it. The older bot sees fill prices alone.
+    """
     core, oracle = SameOrderDetector(), SameOrderGuard()
+    newest: dict[DirectionType, list[FilledOrder]] = {leg: [] for leg in DirectionType}
     for number in range(count):
         side, closing = rng.choice(list(SideType)), rng.random() < 0.5
-        price = rng.choice(("100", "100.0", "101"))
+        order_price = rng.choice(("100", "101"))
+        price = order_price if rng.random() < 0.8 else "100.0"
         order_id = f"o{rng.randint(1, 6)}"
+        ended = START + timedelta(seconds=number)
+        started = ended - timedelta(seconds=rng.choice((0, 1, 2, 5)))
+        leg = direction_of(side, closing=closing)
         leaves = "1" if rng.random() < 0.2 else "0"
-        core.add(
-            execution(
-                f"e{number}",
-                order_id=order_id,
-                side=side,
-                price=price,
-                qty="1",
-                closed="1" if closing else "0",
-                leaves=leaves,
-            )
-        )
+        if leaves == "0":
+            order = FilledOrder(order_id, f"{side} {order_price}", started, ended)
+            core.add(leg, order)
+            newest[leg] = [order, *newest[leg][:1]]
         expected = oracle.on_execution(
             OracleExecution(
                 order_id=order_id,
@@ -472,4 +477,16 @@ def compare_same_order(rng: random.Random, count: int) -> Iterator[Verdict]:
                 exec_type="Trade",
             )
         )
-        yield None if core.is_set == expected else f"execution {number}: {core.is_set}, {expected}"
+        at_once = any(_lived_at_once(*pair) for pair in newest.values() if len(pair) == 2)
+        if core.is_set != at_once:
+            yield f"execution {number}: {core.is_set}, but {at_once} of {newest}"
+        else:
+            yield None if core.is_set == expected else Deviation.SAME_ORDER_AT_ONCE
+
+
+def _lived_at_once(one: FilledOrder, other: FilledOrder) -> bool:
+    if one.order_id == other.order_id or one.identity != other.identity:
+        return False
+    if one.started is None or other.started is None:
+        return True
+    return not (one.ended <= other.started or other.ended <= one.started)

@@ -65,6 +65,10 @@ class Deviation(Enum):
         "short liquidation operator",
         "older notes compare with >, which leaves a short in danger alone (oracle switch)",
     )
+    SAME_ORDER_AT_ONCE = (
+        "the same-order error needs two orders that were live at once",
+        "the older bot takes equal fill prices for it: of two levels, or of one placed again",
+    )
     EMPTY_LEG = (
         "an empty leg",
         "a lone leg keeps its liquidation rules; the older bot skips all and doubles an empty long",

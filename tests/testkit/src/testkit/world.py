@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -57,11 +57,15 @@ class Faults:
     duplicate: float = 0.0
     lose: float = 0.0  # of stream messages; commands are always answered
     partial: float = 0.0
+    lag: float = 0.0  # of answers to questions: the row is as it was before the last changes
+    by_hand: float = 0.0  # per step: somebody trades on the account
     in_order: bool = False  # deliver messages as they were sent
 
 
 KIND = Faults(in_order=True)
 UNKIND = Faults(reject=0.03, fail=0.02, cancel_fail=0.03, duplicate=0.05, lose=0.03, partial=0.3)
+UNTRUE = replace(UNKIND, lag=0.4, by_hand=0.003)
+REMEMBERED_STATES = 6
 
 
 @dataclass
@@ -85,6 +89,27 @@ class ExchangeLeg:
 
     size: Decimal = ZERO
     cost: Decimal = ZERO  # size x average entry
+    updated: datetime = START
+    seq: int = 0
+    earlier: list[LegSnapshot] = field(default_factory=list)  # newest last
+
+    @property
+    def snapshot(self) -> LegSnapshot:
+        """The row as a list of positions shows it now."""
+        return LegSnapshot(
+            size=self.size,
+            entry_price=self.entry if self.size else None,
+            updated_ts=self.updated,
+            seq=self.seq,
+        )
+
+    def changed(self, now: datetime, seq: int) -> None:
+        """Note a change that has just been made."""
+        self.updated, self.seq = now, seq
+
+    def remember(self) -> None:
+        """Keep the present row, before a change."""
+        self.earlier = [*self.earlier, self.snapshot][-REMEMBERED_STATES:]
 
     @property
     def entry(self) -> Decimal:
@@ -114,6 +139,7 @@ class World:
     intents: list[Intent] = field(default_factory=list)
     events: int = 0
     _next_id: int = 0
+    _seq: int = 0
 
     def __post_init__(self) -> None:
         self.strategy = GridStrategy(self.config)
@@ -123,6 +149,8 @@ class World:
     def step(self) -> None:
         """Let one thing happen."""
         self.now += timedelta(milliseconds=self.rng.randint(1, 400))
+        if self.faults.by_hand and self.rng.random() < self.faults.by_hand:
+            self.trade_by_hand()
         choices = ["tick"]
         choices += ["command"] * (2 if self.commands else 0)
         choices += ["message"] * (3 if self.messages else 0)
@@ -169,6 +197,9 @@ class World:
             qty = step * self.rng.randint(1, int(order.leaves / step) - 1)
         order.leaves -= qty
         leg = self.legs[order.direction]
+        leg.remember()
+        self._seq += 1
+        leg.changed(self.now, self._seq)
         pnl = ZERO
         if order.reduce_only:
             move = order.price - leg.entry
@@ -194,16 +225,41 @@ class World:
             closed_pnl=pnl if order.reduce_only else None,
             closed_size=qty if order.reduce_only else ZERO,
             leaves_qty=order.leaves,
+            seq=self._seq,
         )
         self.executions.append(execution)
         if not order.leaves:
-            del self.orders[order.order_id]
+            self.orders.pop(order.order_id, None)
         status = (
             ExchangeOrderStatus.PARTIALLY_FILLED if order.leaves else ExchangeOrderStatus.FILLED
         )
         self.send(execution)
         self.send(self.update(order, status))
         self.send(self.account_report(order.direction))
+
+    def trade_by_hand(self) -> None:
+        """Let a person open a little of a leg at the market, while there is plenty of margin.
+
+        Nobody can know of a close by hand before it is told, so promises cannot hold meanwhile.
+        """
+        if self.available() < self.wallet / 2:
+            return
+        direction = self.rng.choice(list(DirectionType))
+        qty = self.config.instrument.qty_step
+        self._next_id += 1
+        self.fill(
+            ExchangeOrder(
+                order_id=f"hand{self._next_id}",
+                link_id="",
+                direction=direction,
+                side=direction.opening_side,
+                price=self.config.instrument.to_price(self.price_ticks),
+                qty=qty,
+                leaves=qty,
+                created=self.now,
+                reduce_only=False,
+            )
+        )
 
     def execute(self, intent: Intent) -> None:
         """Carry out one command at the exchange."""
@@ -311,14 +367,13 @@ class World:
             reduce_only=order.reduce_only,
         )
 
-    def account_report(self, *directions: DirectionType) -> AccountEvent:
-        """Return the present state of some legs, with the wallet."""
+    def account_report(self, *directions: DirectionType, lag: float = 0.0) -> AccountEvent:
+        """Return the state of some legs, with the wallet; what is asked for may lag."""
         legs = {}
         for direction in directions:
             leg = self.legs[direction]
-            legs[direction] = LegSnapshot(
-                size=leg.size, entry_price=leg.entry if leg.size else None
-            )
+            lags = lag and leg.earlier and self.rng.random() < lag
+            legs[direction] = self.rng.choice(leg.earlier) if lags else leg.snapshot
         return AccountEvent(
             symbol=self.config.symbol,
             exchange_ts=self.now,
@@ -344,6 +399,7 @@ class World:
                     qty=order.qty,
                     leaves_qty=order.leaves,
                     age_rank=int(order.created.timestamp() * 1000),
+                    created_ts=order.created,
                 )
                 for order in self.orders.values()
             ),
@@ -351,7 +407,7 @@ class World:
 
     def resync(self) -> None:
         """Confirm everything from the exchange, as a reconciler does after a lost connection."""
-        self.deliver(self.account_report(*DirectionType))
+        self.deliver(self.account_report(*DirectionType, lag=self.faults.lag))
         for execution in self.executions[-200:]:
             self.deliver(execution)
         self.lost.clear()
@@ -403,6 +459,11 @@ class World:
     def _placements(self) -> Iterator[PlaceLimitIntent]:
         return (i for i in self.commands if isinstance(i, PlaceLimitIntent))
 
+    def _closing_in_flight(self, direction: DirectionType) -> Decimal:
+        return sum(
+            (i.qty for i in self._placements() if i.direction is direction and i.reduce_only), ZERO
+        )
+
     def closing_qty(self, direction: DirectionType) -> Decimal:
         """Return the resting closing quantity (base coin) of a leg at the exchange."""
         return sum(
@@ -428,11 +489,7 @@ class World:
             doubled = sorted(key for key in set(keys) if keys.count(key) > 1)
             raise InvariantError(f"two orders at one price: {doubled}")
         for direction, leg in self.legs.items():
-            in_flight = sum(
-                (i.qty for i in self._placements() if i.direction is direction and i.reduce_only),
-                ZERO,
-            )
-            closing = self.closing_qty(direction) + in_flight
+            closing = self.closing_qty(direction) + self._closing_in_flight(direction)
             if closing and closing >= leg.size:
                 raise InvariantError(f"{direction}: {closing} closing orders for {leg.size} held")
         wanted = sum((i.qty * i.price for i in self._placements() if not i.reduce_only), ZERO)
