@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 SNAPSHOT_VERSION = 1
 NOT_COVERED: Final = Refusal.NOT_COVERED
+ZERO = Decimal(0)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER = datetime.max.replace(tzinfo=UTC)
 # a comparison with the exchange reads again from a minute before the last one that succeeded, which
@@ -237,7 +238,10 @@ class GridStrategy:
             return
         self._remember_execution(event.exec_id)
         realised = self.account.fill(event)
-        self.admission.loss.add_realised(realised, event.fee)
+        loss = self.admission.loss
+        if event.fee is None:
+            loss.assume_fee(event.price * event.qty)
+        loss.add_realised(realised, ZERO if event.fee is None else event.fee)
         if self.desk.on_execution(event):
             self.admission.same_order.add(event)
             try:
@@ -333,7 +337,13 @@ class GridStrategy:
         loss = self.admission.loss
         price = self.engine.last_close
         unrealised = self.account.unrealised_pnl(price) if price is not None else Decimal(0)
-        return f"session profit {loss.session_pnl(unrealised)} USDT, limit -{loss.limit} USDT"
+        text = f"session profit {loss.session_pnl(unrealised)} USDT, limit -{loss.limit} USDT"
+        if loss.assumed_fees:
+            text += (
+                f"; {loss.assumed_fees} USDT of it are taker's fees assumed for fills whose fee is"
+                " not known in USDT"
+            )
+        return text
 
     def _note_grid_error(self, error: GridError) -> None:
         if self._grid_error != str(error):
