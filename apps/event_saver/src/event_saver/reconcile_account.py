@@ -12,7 +12,6 @@ from bybit_adapter import (
     BybitAsyncClient,
     BybitError,
     Execution,
-    ExecutionKind,
     Listing,
     Order,
     OrderKey,
@@ -141,7 +140,7 @@ class AccountSource:
         profits = {entry.trade_id: entry.cash_flow for entry in entries if entry.trade_id}
         return [
             replace(one, closed_pnl=profits.get(one.exec_id))
-            if one.closed_size and one.closed_pnl is None and one.kind is ExecutionKind.TRADE
+            if one.closed_size and one.closed_pnl is None and one.kind.is_fill
             else one
             for one in executions
         ]
