@@ -47,6 +47,8 @@ class PrivateExecutionRow(Base):
     exchange_ts: Mapped[datetime] = mapped_column(UtcTimestamp)
     local_ts: Mapped[datetime] = mapped_column(UtcTimestamp)
     raw_json: Mapped[str | None] = mapped_column(Text)
+    # what exec_fee is in; NULL in rows of before the column, whose raw form names none: USDT
+    fee_currency: Mapped[str | None] = mapped_column(Symbol)
 
 
 class OrderRow(Base):
