@@ -10,11 +10,12 @@ import pytest
 
 from bybit_adapter.account_records import (
     Execution,
-    ExecutionKind,
+    Order,
     Wallet,
     account_event,
 )
 from bybit_adapter.errors import MalformedFrame
+from bybit_adapter.execution_kind import ExecutionKind
 from bybit_adapter.market_records import Tags, Ticker
 from bybit_adapter.normalizer import BybitNormalizer, StreamKind
 from gridcore import (
@@ -190,7 +191,12 @@ def test_an_opening_fill_has_an_empty_closed_size(execution_row: dict[str, Any])
         ("AdlTrade", ExecutionKind.ADL, True),
         ("BustTrade", ExecutionKind.LIQUIDATION, True),
         ("Settle", ExecutionKind.SETTLEMENT, True),
-        ("CorporateAction", ExecutionKind.OTHER, True),
+        ("Delivery", ExecutionKind.DELIVERY, True),
+        ("BlockTrade", ExecutionKind.BLOCK_TRADE, True),
+        ("MovePosition", ExecutionKind.MOVE_POSITION, True),
+        ("FutureSpread", ExecutionKind.FUTURE_SPREAD, True),
+        ("CorporateAction", ExecutionKind.CORPORATE_ACTION, True),
+        ("AWordOfTomorrow", ExecutionKind.OTHER, True),
     ],
 )
 def test_what_is_no_trade_is_kept_but_is_no_event(
@@ -207,6 +213,78 @@ def test_what_is_no_trade_is_kept_but_is_no_event(
     assert update.record.direction is DirectionType.SHORT
     assert update.record.order_type is None
     assert normalizer.executions(private("execution", execution_row), NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "in_usdt", "paid"),
+    [
+        ({"feeCurrency": "USDT", "execFee": "0.012"}, "0.012", None),
+        ({"feeCurrency": "", "execFee": "0.012"}, "0.012", None),  # of before the field was there
+        ({"feeCurrency": "MNT", "execFee": "0.01449275"}, None, "0.01449275"),
+        ({"feeCurrency": "MNT", "execFee": "-0.01449275"}, None, "-0.01449275"),
+        ({"feeCurrency": "MNT", "execFee": "0"}, "0", "0"),  # nothing is nothing in every coin
+    ],
+)
+def test_a_fee_is_money_of_the_coin_that_it_was_paid_in(
+    execution_row: dict[str, Any], fields: dict[str, str], in_usdt: str | None, paid: str | None
+) -> None:
+    (update,) = BybitNormalizer().normalize(private("execution", execution_row | fields), NOW)
+    record, event = update.record, update.event
+    assert isinstance(record, Execution)
+    assert isinstance(event, ExecutionEvent)
+    assert (record.fee, record.fee_currency) == (
+        Decimal(fields["execFee"]),
+        fields["feeCurrency"] or "USDT",
+    )
+    expected = None if in_usdt is None else Decimal(in_usdt)
+    assert record.fee_usdt == event.fee == expected
+    assert event.fee_currency == record.fee_currency
+    assert event.fee_amount == (None if paid is None else Decimal(paid))
+
+
+@pytest.mark.parametrize(
+    ("word", "forced"),
+    [
+        ("CreateByUser", False),
+        ("CreateByClosing", False),
+        ("CreateByStopOrder", False),
+        ("", False),
+        ("UNKNOWN", False),
+        ("CreateByLiq", True),
+        ("CreateByTakeOver_PassThrough", True),
+        ("CreateByAdl_PassThrough", True),
+        ("CreateBySettle", True),
+        ("CreateByMmRateClose", True),
+        ("CreateByAWordOfTomorrow", True),
+    ],
+)
+def test_who_made_the_order_tells_whether_a_trade_was_wanted(
+    execution_row: dict[str, Any], order_row: dict[str, Any], word: str, forced: bool
+) -> None:
+    normalizer = BybitNormalizer()
+    execution_row["createType"] = order_row["createType"] = word
+    (update,) = normalizer.normalize(private("execution", execution_row), NOW)
+    assert isinstance(update.record, Execution)
+    assert isinstance(update.event, ExecutionEvent)  # it fills all the same
+    assert update.record.kind.is_forced is forced
+    assert update.record.cause == (word if forced else "Trade")
+    (update,) = normalizer.normalize(private("order", order_row), NOW)
+    assert isinstance(update.record, Order)
+    assert update.record.is_forced is forced
+
+
+def test_fees_of_an_order_are_kept_by_coin(order_row: dict[str, Any]) -> None:
+    def fees(detail: dict[str, str]) -> dict[str, Decimal]:
+        (update,) = BybitNormalizer().normalize(
+            private("order", order_row | {"cumFeeDetail": detail}), NOW
+        )
+        assert isinstance(update.record, Order)
+        return dict(update.record.cum_fees)
+
+    paid = {"USDT": Decimal("0.01"), "MNT": Decimal("0.0145")}
+    assert fees({"USDT": "0.01", "MNT": "0.0145"}) == paid
+    assert fees({"USDT": "", "MNT": "0.0145"}) == {"MNT": Decimal("0.0145")}
+    assert fees({}) == {}
 
 
 def test_an_order(order_row: dict[str, Any]) -> None:

@@ -270,7 +270,7 @@ def test_open_orders_of_all_pages(
     listing = client.get_open_orders("ETHUSDT")
     assert [found.order_id for found in listing] == ["5cf98598", "2", "3"]
     assert (listing.as_of, listing.is_truncated, len(listing)) == (ANSWERED, False, 3)
-    assert listing.rows[0].cum_fee == Decimal("0.0192")
+    assert listing.rows[0].cum_fees == {"USDT": Decimal("0.0192")}
     limit_order = listing.rows[0].to_limit_order(Decimal("0.01"))
     assert (limit_order.price_ticks, limit_order.age_rank) == (160000, 1684738540559)
     first, second, third = exchange.calls

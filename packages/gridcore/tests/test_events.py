@@ -197,7 +197,9 @@ def test_events_are_ordered_by_exchange_time_then_local_time(
         (EventType.EXECUTION, "side", ["BUY", None]),
         (EventType.EXECUTION, "price", NOT_A_PRICE),
         (EventType.EXECUTION, "qty", NOT_A_PRICE),
-        (EventType.EXECUTION, "fee", [*NOT_A_NUMBER, None]),
+        (EventType.EXECUTION, "fee", NOT_A_NUMBER),
+        (EventType.EXECUTION, "fee_currency", ["", None]),
+        (EventType.EXECUTION, "fee_amount", NOT_A_NUMBER),
         (EventType.EXECUTION, "closed_pnl", NOT_A_NUMBER),
         (EventType.EXECUTION, "closed_size", NOT_AN_AMOUNT),
         (EventType.EXECUTION, "leaves_qty", NOT_AN_AMOUNT),
@@ -240,6 +242,7 @@ def test_wire_text_becomes_a_status_that_is_live_or_final(status: str, live: boo
 
 def test_values_that_are_facts_are_taken() -> None:
     assert make(EventType.EXECUTION, fee=Decimal("-0.1")).fee < 0  # a rebate
+    assert make(EventType.EXECUTION, fee=None, fee_currency="MNT").fee is None  # paid in that coin
     assert make(EventType.ORDER_UPDATE, price=Decimal(0)).price == 0  # a market order
     assert make(EventType.TICKER, funding_rate=Decimal("-0.0001")).funding_rate < 0
     assert make(EventType.PUBLIC_TRADE, side="Sell").side is SideType.SELL

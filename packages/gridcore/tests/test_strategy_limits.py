@@ -205,6 +205,27 @@ def test_session_loss_counts_fees_and_realised_losses() -> None:
     assert "loss_breaker" in strategy.trips
 
 
+def test_a_fee_that_is_not_known_in_usdt_counts_as_a_takers() -> None:
+    # 0.1 BTC at 59010.7: 98.93 USDT lost, and 3.2455885 USDT of fee make more than 100
+    def closed(fee: str | None) -> GridStrategy:
+        strategy = losing()
+        strategy.on_event(
+            execution(side=SideType.SELL, price="59010.7", qty="0.1", closed="0.1", fee=fee, ms=5)
+        )
+        strategy.on_event(ticker("60000", 10))
+        return strategy
+
+    assert "loss_breaker" not in closed("0").trips
+    strategy = closed(None)
+    assert "3.2455885 USDT of it are taker's fees assumed" in strategy.trips["loss_breaker"]
+    other = losing()
+    other.restore(strategy.snapshot())
+    assert other.admission.loss.assumed_fees == Decimal("3.2455885")
+    strategy.reset_loss_breaker()
+    strategy.on_event(ticker("60000", 20))
+    assert strategy.admission.loss.assumed_fees == 0
+
+
 def test_a_loss_from_before_the_session_does_not_count() -> None:
     strategy = known(
         full_account(long=leg("0.1", "65000")), **caps(session_loss_limit=Decimal(100))

@@ -253,7 +253,7 @@ def test_looking_at_the_schema_does_not_wait_for_a_writer(database: DatabaseFact
         PublicTradeRepository(session).bulk_insert([trade()])
         with ThreadPoolExecutor(1) as pool:
             looked = pool.submit(lambda: (database.check_schema(), migrate.status(database)))
-            assert "-> 0003" in looked.result(timeout=10)[1]
+            assert "-> 0006" in looked.result(timeout=10)[1]
 
 
 def test_one_factory_serves_several_threads(database: DatabaseFactory) -> None:

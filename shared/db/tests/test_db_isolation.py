@@ -7,21 +7,23 @@ answer alike, and nothing of the other tenant may change.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 
-from grid_db import DatabaseFactory, TenantScope
+from grid_db import DatabaseFactory, TenantScope, logins
 from grid_db.crypto import CredentialCipher, generate_key
 from grid_db.enums import AlertSeverity, Environment, GapStatus, RunStatus, RunType
 from grid_db.errors import GridDbError
 from grid_db.models import Base
 from grid_db.records import AlertRecord, GridSnapshotRecord
+from grid_db.testing import settings_for
 from testkit.tenants import NOW, Tenant
 
 LATER = NOW + timedelta(hours=1)
@@ -162,11 +164,12 @@ WRITES_INTO_ANOTHERS = (
 
 
 class World:
-    """Two tenants; the first has a row of everything."""
+    """Two tenants; the first has a row of everything. They ask by a trusted login or their own."""
 
     def __init__(self, database: DatabaseFactory) -> None:
         self.database = database
         self.alice, self.bob = Tenant(database, "alice"), Tenant(database, "bob")
+        self.asked_by = {one.user_id: database for one in (self.alice, self.bob)}
         self.alice.fill(database)
         with database.get_session() as session:
             TenantScope(session, self.alice.user_id).accounts.get_or_create(
@@ -179,10 +182,30 @@ class World:
         self.theirs = Ids(a, a.account.id, a.strategy.id, a.run.id, alert, gap)
         self.nobodys = Ids(a, NOBODY, NOBODY, NOBODY, 999_999, 999_999)
 
+    def give_logins(self) -> None:
+        """From now on each tenant asks by a login that serves nobody else."""
+        url = self.database.engine.url
+        for name, tenant in (("alice", self.alice), ("bob", self.bob)):
+            login = f"{name}_{url.database}"
+            with self.database.get_session() as session:
+                password = SecretStr("a password that nobody asks for")
+                logins.create(session, name, login, password, connections=5)
+            own = DatabaseFactory(settings_for(url.set(username=login)))
+            self.asked_by[tenant.user_id] = own
+
+    def take_logins(self) -> None:
+        """Drop what `give_logins` made."""
+        for own in self.asked_by.values():
+            if own is self.database:
+                continue
+            own.dispose()
+            with self.database.get_session() as session:
+                logins.drop(session, str(own.engine.url.username))
+
     def ask(self, user: Tenant, probe: Probe, ids: Ids) -> str:
         """Return the answer, or the refusal, as text in which no id shows."""
         try:
-            with self.database.get_session() as session:
+            with self.asked_by[user.user_id].get_session() as session:
                 answer = repr(probe(TenantScope(session, user.user_id), ids))
         except GridDbError as refusal:
             answer = f"{type(refusal).__name__}: {refusal}"
@@ -202,9 +225,15 @@ class World:
         return found
 
 
-@pytest.fixture
-def world(database: DatabaseFactory) -> World:
-    return World(database)
+@pytest.fixture(params=["trusted login", "own logins"])
+def world(request: pytest.FixtureRequest, database: DatabaseFactory) -> Iterator[World]:
+    made = World(database)
+    if request.param == "own logins":
+        if database.dialect == "sqlite":
+            pytest.skip("SQLite has no logins")
+        made.give_logins()
+    yield made
+    made.take_logins()
 
 
 def test_no_method_is_forgotten(world: World) -> None:

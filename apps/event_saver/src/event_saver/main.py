@@ -28,7 +28,13 @@ from event_saver.endpoint import EndpointError
 from event_saver.logs import configure_logs
 from event_saver.saver import EventSaver
 from event_saver.spool import SpoolError
-from grid_db import DatabaseFactory, DatabaseSettings, GridDbError, SchemaError
+from grid_db import (
+    DatabaseFactory,
+    DatabaseSettings,
+    GridDbError,
+    SchemaError,
+    require_shared_writer,
+)
 
 __all__ = ["AccountContext", "EventSaver", "EventSaverConfig", "main"]
 
@@ -112,12 +118,21 @@ async def _run(
 
 
 def open_database(settings: EventSaverConfig) -> DatabaseFactory:
-    """Return the database with its tables, made if it has none. Raises GridDbError."""
+    """Return the database with its tables, made if it has none.
+
+    Raises GridDbError, also for a login that serves one user and may not write market data.
+    """
     database = DatabaseFactory(DatabaseSettings(database_url=settings.database_url))
     try:
-        database.check_schema()
-    except SchemaError:
-        database.create_tables()
+        try:
+            database.check_schema()
+        except SchemaError:
+            database.create_tables()
+        with database.get_session() as session:
+            require_shared_writer(session, "market data")
+    except GridDbError:
+        database.dispose()
+        raise
     return database
 
 

@@ -6,17 +6,18 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import TypeVar
 
 from bybit_adapter import (
     BybitAsyncClient,
     BybitError,
     Execution,
-    ExecutionKind,
     Listing,
     Order,
     OrderKey,
     StreamKind,
+    TransactionLogEntry,
 )
 from bybit_adapter.normalizer import Record
 from event_saver.background import in_thread
@@ -72,6 +73,19 @@ class _Look:
 
     at: datetime
     open_orders: frozenset[OrderName]
+
+
+def profits_by_trade(entries: Iterable[TransactionLogEntry]) -> dict[str, Decimal | None]:
+    """Return the realised profit of each trade in the ledger, USDT, by its execution's id.
+
+    A fee that is paid in another coin may have an entry of its own for the same trade, which has
+    no profit.
+    """
+    return {
+        entry.trade_id: entry.cash_flow
+        for entry in entries
+        if entry.trade_id and entry.currency == "USDT"
+    }
 
 
 class AccountSource:
@@ -138,10 +152,10 @@ class AccountSource:
             )
         except BybitError:
             return executions  # a figure that reports can do without
-        profits = {entry.trade_id: entry.cash_flow for entry in entries if entry.trade_id}
+        profits = profits_by_trade(entries)
         return [
             replace(one, closed_pnl=profits.get(one.exec_id))
-            if one.closed_size and one.closed_pnl is None and one.kind is ExecutionKind.TRADE
+            if one.closed_size and one.closed_pnl is None and one.kind.is_fill
             else one
             for one in executions
         ]

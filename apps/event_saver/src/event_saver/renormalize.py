@@ -108,6 +108,9 @@ def _merged(row: Any, fresh: Any) -> Any:
     for name in _KEPT_IF_ABSENT:
         if name in values and values[name] is None:
             values[name] = getattr(row, name)
+    # no coin, in rows of before it was kept, says USDT as well
+    if values.get("fee_currency") == "USDT" and row.fee_currency is None:
+        values["fee_currency"] = None
     return type(row)(**values)
 
 

@@ -5,8 +5,9 @@ The functions here are the only place where captured rows meet the database.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -66,7 +67,19 @@ def _store_tickers(session: Session, user_id: str | None, records: Sequence[Any]
 
 
 def _store_executions(session: Session, user_id: str | None, records: Sequence[Any]) -> int:
-    return TenantScope(session, str(user_id)).executions.bulk_insert(records)
+    # a spool of a version that did not know the coin of a fee has it in the raw form only
+    known = [one if one.fee_currency else with_fee_currency(one) for one in records]
+    return TenantScope(session, str(user_id)).executions.bulk_insert(known)
+
+
+def with_fee_currency(record: PrivateExecutionRecord) -> PrivateExecutionRecord:
+    """Return an execution with the coin of its fee as its raw JSON tells it; "" there is USDT."""
+    try:
+        raw = json.loads(record.raw_json or "")
+    except ValueError:
+        return record
+    told = raw.get("feeCurrency") if isinstance(raw, dict) else None
+    return replace(record, fee_currency=told) if told and isinstance(told, str) else record
 
 
 def _store_orders(session: Session, user_id: str | None, records: Sequence[Any]) -> int:

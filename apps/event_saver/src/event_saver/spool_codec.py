@@ -2,7 +2,9 @@
 
     1f2e3d4c {"kind":"trades","user":null,"rows":[[...],...]}
 
-Decimals and times are text, so nothing loses a digit.
+Decimals and times are text, so nothing loses a digit. The values of a row stand in the order of the
+record's fields, which is the format: a new field goes to the end and has a default, so that what an
+older version left behind is read with that default.
 """
 
 from __future__ import annotations
@@ -57,11 +59,13 @@ def decode(line: bytes) -> Batch:
         kind = KINDS[content["kind"]]
         record_type = kind.record_type
         _, (names, readers) = _LAYOUTS[kind.name]
+        if any(len(row) > len(names) for row in content["rows"]):
+            raise ValueError("a newer version wrote more than this one knows")
         records = [
             record_type(
                 **{
                     name: None if value is None else read(value)
-                    for name, read, value in zip(names, readers, row, strict=True)
+                    for name, read, value in zip(names, readers, row, strict=False)
                 }
             )
             for row in content["rows"]

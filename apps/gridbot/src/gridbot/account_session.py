@@ -305,19 +305,19 @@ class AccountSession:
 
     def _on_execution(self, runner: StrategyRunner, execution: Execution) -> None:
         if not execution.kind.is_forced:
-            if execution.kind.value == "Funding" and execution.fee is not None:
-                runner.tally.funding += execution.fee
+            if execution.kind.value == "Funding" and execution.fee_usdt is not None:
+                runner.tally.funding += execution.fee_usdt
             return
         self._alerts.alert(
             AlertKey.LIQUIDATION_OR_ADL,
-            f"{runner.strat_id}: {execution.exec_type} of {execution.qty} {runner.symbol} at"
+            f"{runner.strat_id}: {execution.cause} of {execution.qty} {runner.symbol} at"
             f" {execution.price}",
             about=runner.strat_id,
         )
         runner.doubt_sizes(
-            f"the exchange closed {execution.qty} by {execution.exec_type}", execution.time
+            f"the exchange closed {execution.qty} by {execution.cause}", execution.time
         )
-        self.reconciler.request(runner, f"the exchange did a {execution.exec_type}")
+        self.reconciler.request(runner, f"the exchange did a {execution.cause}")
 
     # troubles of the executors
 

@@ -28,6 +28,7 @@ from grid_db import (
     SnapshotSource,
     TenantScope,
     UserRepository,
+    require_shared_writer,
 )
 from gridbot.alert_throttle import Alert
 from gridbot.alerts import AlertKey, Alerts
@@ -75,6 +76,8 @@ class Recorder:
         try:
             with database.get_session() as session:
                 self.user_id = str(UserRepository(session).get_or_create(user).id)
+                if save_market:
+                    require_shared_writer(session, "market data (save_events)")
         except GridDbError:
             self._spool.close()
             raise

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -101,13 +101,26 @@ class Confirmation:
 
 @dataclass(slots=True)
 class Tally:
-    """What a strategy brought since the start of the run, USDT."""
+    """What a strategy brought since the start of the run, USDT.
+
+    other_fees are those that were paid in other coins and have no known price in USDT: coin to
+    amount of that coin. They are in no other figure.
+    """
 
     realised: Decimal = ZERO
     fees: Decimal = ZERO
     funding: Decimal = ZERO
     fills: int = 0
     rejected: int = 0
+    other_fees: dict[str, Decimal] = field(default_factory=dict)
+
+    def add_fee(self, fill: ExecutionEvent) -> None:
+        """Count the fee of one fill in the coin that it was paid in."""
+        if fill.fee is not None:
+            self.fees += fill.fee
+            return
+        coin, paid = fill.fee_currency, fill.fee_amount or ZERO
+        self.other_fees[coin] = self.other_fees.get(coin, ZERO) + paid
 
 
 Message = Event | Confirmation | Callable[[], None]
@@ -378,7 +391,7 @@ class StrategyRunner:
         if self.last_execution_at is None or event.exchange_ts > self.last_execution_at:
             self.last_execution_at = event.exchange_ts
         self.tally.fills += 1
-        self.tally.fees += event.fee
+        self.tally.add_fee(event)
         if event.closed_pnl is not None:
             self.tally.realised += event.closed_pnl
         elif event.closed_size and entry is not None:

@@ -9,7 +9,6 @@ from bybit_adapter.account_records import (
     AccountInfo,
     CoinBalance,
     Execution,
-    ExecutionKind,
     Order,
     Position,
     TransactionLogEntry,
@@ -41,6 +40,7 @@ from bybit_adapter.errors import (
     TradingPaused,
 )
 from bybit_adapter.event_queue import EventQueue, ticker_symbol
+from bybit_adapter.execution_kind import ExecutionKind, is_created_by_exchange
 from bybit_adapter.link_id import client_order_id_of, make_order_link_id, placed_at
 from bybit_adapter.market_records import (
     FundingRate,
@@ -123,6 +123,7 @@ __all__ = [
     "Wallet",
     "account_event",
     "client_order_id_of",
+    "is_created_by_exchange",
     "make_order_link_id",
     "open_orders_event",
     "placed_at",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
-from enum import StrEnum
 
+from bybit_adapter.execution_kind import ExecutionKind, is_created_by_exchange
 from bybit_adapter.market_records import NO_TAGS, Tags
 from bybit_adapter.row import ms_of_time
 from gridcore import (
@@ -26,34 +26,17 @@ from gridcore import (
 from gridcore.instrument import price_to_ticks
 
 ZERO = Decimal(0)
+USDT = "USDT"
 _SMALLEST_UNIT = Decimal("1E-8")  # USDT; balances have no finer one
-
-
-class ExecutionKind(StrEnum):
-    """What an execution is, Bybit's execType. Only TRADE is an event for a strategy."""
-
-    TRADE = "Trade"
-    FUNDING = "Funding"
-    ADL = "AdlTrade"
-    LIQUIDATION = "BustTrade"
-    SETTLEMENT = "Settle"
-    DELIVERY = "Delivery"
-    BLOCK_TRADE = "BlockTrade"
-    MOVE_POSITION = "MovePosition"
-    OTHER = "other"  # a word that is new to us; exec_type keeps it
-
-    @property
-    def is_forced(self) -> bool:
-        """Whether it changed a position without an order of ours: somebody must be told."""
-        return self not in (ExecutionKind.TRADE, ExecutionKind.FUNDING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
     """One execution: a fill, a funding payment, or something that the exchange did to a leg.
 
-    fee is paid when positive, a rebate (or funding received) when negative. closed_size is what
-    it took off its leg. closed_pnl is realised profit before fees, which only the stream tells.
+    fee is in fee_currency, paid when positive, a rebate (or funding received) when negative.
+    closed_size is what it took off its leg. closed_pnl is realised profit before fees, which only
+    the stream tells.
     """
 
     symbol: str
@@ -67,6 +50,7 @@ class Execution:
     price: Decimal
     qty: Decimal
     fee: Decimal | None
+    fee_currency: str
     fee_rate: Decimal | None
     closed_size: Decimal | None
     closed_pnl: Decimal | None
@@ -77,7 +61,19 @@ class Execution:
     is_maker: bool | None
     mark_price: Decimal | None
     seq: int | None
+    create_type: str | None  # who made the order, the exchange's word
     raw_json: str = field(repr=False)
+
+    @property
+    def cause(self) -> str:
+        """The exchange's word that tells best why it happened."""
+        is_forced_trade = self.kind is ExecutionKind.FORCED_TRADE
+        return (self.create_type or self.exec_type) if is_forced_trade else self.exec_type
+
+    @property
+    def fee_usdt(self) -> Decimal | None:
+        """The fee in USDT; None when it is not known, as for one paid in another coin."""
+        return self.fee if self.fee_currency == USDT or self.fee == 0 else None
 
     @property
     def direction(self) -> DirectionType | None:
@@ -89,11 +85,11 @@ class Execution:
         return direction_of(self.side, closing=bool(self.closed_size))
 
     def to_event(self, local_ts: datetime, tags: Tags = NO_TAGS) -> ExecutionEvent | None:
-        """Return the strategy's event; None for anything but a trade.
+        """Return the strategy's event; None for anything but a fill on the book.
 
-        Raises InvalidEventError for a trade without order, side, fee or leaves quantity.
+        Raises InvalidEventError for a trade without order, side or leaves quantity.
         """
-        if self.kind is not ExecutionKind.TRADE:
+        if not self.kind.is_fill:
             return None
         return ExecutionEvent(
             symbol=self.symbol,
@@ -108,7 +104,9 @@ class Execution:
             side=self.side,  # type: ignore[arg-type]  # the event refuses None
             price=self.price,
             qty=self.qty,
-            fee=self.fee,  # type: ignore[arg-type]  # the event refuses None
+            fee=self.fee_usdt,
+            fee_currency=self.fee_currency,
+            fee_amount=None if self.fee_currency == USDT else self.fee,
             closed_pnl=self.closed_pnl,
             # Bybit leaves closedSize empty for a fill that opens.
             closed_size=ZERO if self.closed_size is None else self.closed_size,
@@ -138,7 +136,7 @@ class Order:
     cum_exec_qty: Decimal | None
     cum_exec_value: Decimal | None
     avg_price: Decimal | None
-    cum_fee: Decimal | None  # USDT; None when another coin paid it
+    cum_fees: Mapping[str, Decimal]  # coin -> what was paid in it; empty before the first fill
     reduce_only: bool
     trigger_price: Decimal | None
     stop_order_type: str | None
@@ -149,6 +147,11 @@ class Order:
     created: datetime | None
     updated: datetime
     raw_json: str = field(repr=False)
+
+    @property
+    def is_forced(self) -> bool:
+        """Whether the exchange made it: a liquidation, an ADL, a settlement."""
+        return is_created_by_exchange(self.create_type)
 
     @property
     def is_open(self) -> bool:
@@ -303,7 +306,7 @@ class Wallet:
     coins: tuple[CoinBalance, ...]
     raw_json: str = field(repr=False)
 
-    def coin(self, name: str = "USDT") -> CoinBalance | None:
+    def coin(self, name: str = USDT) -> CoinBalance | None:
         """Return the balance of one coin, None when the frame does not list it."""
         return next((coin for coin in self.coins if coin.coin == name), None)
 
@@ -358,7 +361,8 @@ class AccountInfo:
 class TransactionLogEntry:
     """One change of the wallet. funding is received when positive, fee paid when positive.
 
-    change = cash_flow + funding - fee; size is what the leg held afterwards, negative for short.
+    All amounts are in `currency`. change = cash_flow + funding - fee; size is what the leg held
+    afterwards, negative for short.
     """
 
     entry_id: str

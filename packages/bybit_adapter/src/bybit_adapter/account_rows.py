@@ -6,15 +6,16 @@ from datetime import datetime
 from decimal import Decimal
 
 from bybit_adapter.account_records import (
+    USDT,
     AccountInfo,
     CoinBalance,
     Execution,
-    ExecutionKind,
     Order,
     Position,
     TransactionLogEntry,
     Wallet,
 )
+from bybit_adapter.execution_kind import kind_of
 from bybit_adapter.row import Row
 from gridcore import DirectionType
 
@@ -23,12 +24,9 @@ _LEGS = {0: None, 1: DirectionType.LONG, 2: DirectionType.SHORT}
 
 def parse_execution(row: Row) -> Execution:
     """Parse one execution. A trade without its order or closed size does not fit."""
-    exec_type = row.text("execType")
-    try:
-        kind = ExecutionKind(exec_type)
-    except ValueError:
-        kind = ExecutionKind.OTHER
-    is_trade = kind is ExecutionKind.TRADE
+    exec_type, create_type = row.text("execType"), row.opt_text("createType", "UNKNOWN")
+    kind = kind_of(exec_type, create_type)
+    is_trade = kind.is_fill
     if is_trade and not row.has("closedSize"):
         # Without it an opening fill cannot be told from one that closes the other leg.
         raise row.bad("closedSize", "it is missing")
@@ -44,6 +42,7 @@ def parse_execution(row: Row) -> Execution:
         price=row.price("execPrice") if is_trade else row.size("execPrice"),
         qty=row.price("execQty") if is_trade else row.size("execQty"),
         fee=row.number("execFee") if is_trade else row.opt_number("execFee"),
+        fee_currency=row.opt_text("feeCurrency") or USDT,  # "" is the coin of the contract
         fee_rate=row.opt_number("feeRate"),
         closed_size=row.opt_size("closedSize"),
         closed_pnl=row.opt_number("execPnl"),
@@ -54,6 +53,7 @@ def parse_execution(row: Row) -> Execution:
         is_maker=row.opt_flag("isMaker"),
         mark_price=row.opt_price("markPrice"),
         seq=row.opt_integer("seq"),
+        create_type=create_type,
         raw_json=row.raw_json(),
     )
 
@@ -77,11 +77,11 @@ def parse_order(row: Row) -> Order:
         cum_exec_qty=row.opt_size("cumExecQty"),
         cum_exec_value=row.opt_size("cumExecValue"),
         avg_price=row.opt_price("avgPrice"),
-        cum_fee=_usdt_fee(row),
+        cum_fees=_fees_by_coin(row),
         reduce_only=row.flag("reduceOnly"),
         trigger_price=row.opt_price("triggerPrice"),
         stop_order_type=row.opt_text("stopOrderType", "UNKNOWN"),
-        create_type=row.opt_text("createType"),
+        create_type=row.opt_text("createType", "UNKNOWN"),
         cancel_type=row.opt_text("cancelType", "UNKNOWN"),
         reject_reason=row.opt_text("rejectReason", "EC_NoError"),
         closed_pnl=row.opt_number("closedPnl"),
@@ -91,8 +91,12 @@ def parse_order(row: Row) -> Order:
     )
 
 
-def _usdt_fee(row: Row) -> Decimal | None:
-    return row.child("cumFeeDetail").opt_number("USDT") if row.has("cumFeeDetail") else None
+def _fees_by_coin(row: Row) -> dict[str, Decimal]:
+    if not row.has("cumFeeDetail"):
+        return {}
+    detail = row.child("cumFeeDetail")
+    paid = {coin: detail.opt_number(coin) for coin in detail.fields()}
+    return {coin: fee for coin, fee in paid.items() if fee is not None}
 
 
 def _leg(row: Row) -> DirectionType | None:

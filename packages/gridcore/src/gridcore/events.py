@@ -241,10 +241,12 @@ _TRADE: Final = ExecutionKind.TRADE
 class ExecutionEvent(Event):
     """One fill of one of the account's orders, or what the exchange did to a leg by itself.
 
-    fee is paid when positive, a rebate when negative; of funding it is the funding itself.
-    closed_size is what the execution took off its leg, 0 for an opening fill. closed_pnl is the
-    realised profit before fees, None when the exchange did not say. leaves_qty is what stays open
-    of the order. seq orders the executions and positions of a symbol where the exchange tells it.
+    fee is USDT, paid when positive, a rebate when negative; of funding it is the funding itself.
+    It is None when it is not known in USDT, as for one that was paid in another coin: then
+    fee_currency and fee_amount say what was paid. closed_size is what the execution took off its
+    leg, 0 for an opening fill. closed_pnl is the realised profit before fees, None when the
+    exchange did not say. leaves_qty is what stays open of the order. seq orders the executions and
+    positions of a symbol where the exchange tells it.
     """
 
     event_type: InitVar[EventType] = _EXECUTION
@@ -254,12 +256,14 @@ class ExecutionEvent(Event):
     side: SideType
     price: Decimal
     qty: Decimal
-    fee: Decimal
+    fee: Decimal | None
     closed_pnl: Decimal | None
     closed_size: Decimal
     leaves_qty: Decimal
     kind: ExecutionKind = _TRADE
     seq: int | None = None
+    fee_currency: str = "USDT"
+    fee_amount: Decimal | None = None  # in fee_currency; None when it is USDT, or not told
 
     def __post_init__(self, event_type: EventType) -> None:
         _check_base(self, event_type, _EXECUTION)
@@ -271,7 +275,11 @@ class ExecutionEvent(Event):
             _member(self, "side", SideType)
         _above_zero(self, "price", self.price)
         _above_zero(self, "qty", self.qty)
-        _number(self, "fee", self.fee)
+        if self.fee is not None:
+            _number(self, "fee", self.fee)
+        _text(self, "fee_currency", self.fee_currency)
+        if self.fee_amount is not None:
+            _number(self, "fee_amount", self.fee_amount)
         if self.closed_pnl is not None:
             _number(self, "closed_pnl", self.closed_pnl)
         _not_negative(self, "closed_size", self.closed_size)

@@ -16,6 +16,7 @@ from typing import Any
 
 from gridcore.errors import ConfigError
 from gridcore.orders import TrackedOrder
+from gridcore.pnl import TAKER_FEE_RATE
 from gridcore.sides import DirectionType
 
 log = logging.getLogger(__name__)
@@ -282,12 +283,23 @@ class LossBreaker:
         self.reset_rule = reset
         self.is_tripped = False
         self.realised = ZERO
+        self.assumed_fees = ZERO  # USDT, contained in realised
         self.baseline: Decimal | None = None
         self.started_ts: datetime | None = None
 
     def add_realised(self, pnl: Decimal, fee: Decimal) -> None:
         """Count a realised profit before fees and the fee paid, both USDT."""
         self.realised += pnl - fee
+
+    def assume_fee(self, notional: Decimal) -> None:
+        """Count a taker's fee, in USDT, for a fill whose fee is not known in USDT.
+
+        A maker pays less, and whoever pays in another coin gets a discount: the limit is reached
+        too early rather than too late.
+        """
+        fee = notional * TAKER_FEE_RATE
+        self.realised -= fee
+        self.assumed_fees += fee
 
     def session_pnl(self, unrealised: Decimal) -> Decimal:
         """Return the session's profit in USDT at this unrealised profit."""
@@ -315,6 +327,7 @@ class LossBreaker:
     def restart(self, unrealised: Decimal, now: datetime) -> None:
         """Begin a new session at this unrealised profit."""
         self.realised, self.baseline, self.started_ts = ZERO, unrealised, now
+        self.assumed_fees = ZERO
         self.is_tripped = False
 
     @property
@@ -327,7 +340,8 @@ class LossBreaker:
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state, ready for JSON."""
-        return {
+        assumed = {"assumed_fees": str(self.assumed_fees)} if self.assumed_fees else {}
+        return assumed | {
             "is_tripped": self.is_tripped,
             "realised": str(self.realised),
             "baseline": None if self.baseline is None else str(self.baseline),
@@ -338,6 +352,7 @@ class LossBreaker:
         """Take over a snapshot. Without a limit there is nothing that could be tripped."""
         self.is_tripped = bool(state["is_tripped"]) and self.limit is not None
         self.realised = Decimal(state["realised"])
+        self.assumed_fees = Decimal(state.get("assumed_fees", "0"))
         self.baseline = None if state["baseline"] is None else Decimal(state["baseline"])
         started = state["started_ts"]
         self.started_ts = None if started is None else datetime.fromisoformat(started)

@@ -251,9 +251,12 @@ class GridStrategy:
             # what happened after midnight belongs to the new day, whichever message is first
             loss.roll_over(self.account.unrealised_pnl(close), event.exchange_ts)
         if event.kind is ExecutionKind.FUNDING:
-            loss.add_realised(ZERO, event.fee)
+            loss.add_realised(ZERO, ZERO if event.fee is None else event.fee)
             return
-        loss.add_realised(self.account.fill(event), event.fee)
+        realised = self.account.fill(event)
+        if event.fee is None:
+            loss.assume_fee(event.price * event.qty)
+        loss.add_realised(realised, ZERO if event.fee is None else event.fee)
         if event.kind is ExecutionKind.TRADE and self.desk.on_execution(event):
             try:
                 self.engine.apply_fill(event.price)
@@ -369,7 +372,13 @@ class GridStrategy:
         loss = self.admission.loss
         price = self.engine.last_close
         unrealised = self.account.unrealised_pnl(price) if price is not None else Decimal(0)
-        return f"session profit {loss.session_pnl(unrealised)} USDT, limit -{loss.limit} USDT"
+        text = f"session profit {loss.session_pnl(unrealised)} USDT, limit -{loss.limit} USDT"
+        if loss.assumed_fees:
+            text += (
+                f"; {loss.assumed_fees} USDT of it are taker's fees assumed for fills whose fee is"
+                " not known in USDT"
+            )
+        return text
 
     def _note_grid_error(self, error: GridError) -> None:
         if self._grid_error != str(error):

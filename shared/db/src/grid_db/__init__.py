@@ -69,6 +69,7 @@ from grid_db.repositories import (
     WalletSnapshotRepository,
 )
 from grid_db.settings import DatabaseSettings, DatabaseType
+from grid_db.tenancy import require_shared_writer
 from grid_db.urls import redact_db_url
 
 __all__ = [
@@ -138,6 +139,7 @@ __all__ = [
     "account_id_for",
     "generate_key",
     "redact_db_url",
+    "require_shared_writer",
     "strategy_id_for",
     "user_id_for",
 ]

@@ -127,6 +127,10 @@ class DatabaseFactory:
         Harmless on a database that has them. Raises SchemaError when the tables are of another
         revision (run the migrations) or not this library's. Two processes at once are safe.
         """
+        with self.looking() as connection:
+            found = schema.found(connection)
+        if found is not None:  # without the lock, which anybody who may connect can hold
+            return found
         with self.transaction() as connection:
             return schema.create(connection)
 

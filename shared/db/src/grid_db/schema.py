@@ -23,6 +23,11 @@ VERSION_TABLE = "alembic_version"
 _SCHEMA_LOCK = 0x6F1D3A52
 
 
+def is_of_models(_item: object, name: str | None, *_: object) -> bool:
+    """Tell whether a thing in the database is one that the models describe."""
+    return name != rls.LOGINS_TABLE
+
+
 @dataclass(frozen=True, slots=True)
 class Created:
     """What `create` found and did."""
@@ -63,11 +68,9 @@ def our_tables(connection: Connection) -> list[str]:
 def create(connection: Connection) -> Created:
     """Create what `DatabaseFactory.create_tables` says, inside the caller's transaction."""
     head = head_revision()
-    found = our_tables(connection)
-    total = len(Base.metadata.tables)
-    if found:
-        check(connection)
-        return Created(tables=(), revision=head, total=total)
+    there = found(connection)
+    if there is not None:
+        return there
     Base.metadata.create_all(connection)
     MigrationContext.configure(connection).stamp(
         ScriptDirectory.from_config(alembic_config(connection)), head
@@ -75,7 +78,16 @@ def create(connection: Connection) -> Created:
     if connection.dialect.name == "postgresql":
         for statement in row_level_security():
             connection.execute(text(statement))
-    return Created(tables=tuple(our_tables(connection)), revision=head, total=total)
+    made = tuple(our_tables(connection))
+    return Created(tables=made, revision=head, total=len(Base.metadata.tables))
+
+
+def found(connection: Connection) -> Created | None:
+    """Return what there is; None without tables. Raises SchemaError like `check`."""
+    if not our_tables(connection):
+        return None
+    check(connection)
+    return Created(tables=(), revision=head_revision(), total=len(Base.metadata.tables))
 
 
 def check(connection: Connection) -> None:
@@ -99,18 +111,25 @@ def check(connection: Connection) -> None:
 def row_level_security() -> Iterator[str]:
     """Yield the statements that protect all tables at the newest revision."""
     yield from rls.create_roles()
+    yield rls.create_tenant_role()
+    yield from rls.know_logins()
     shared = [VERSION_TABLE]
     for table in Base.metadata.sorted_tables:
         if table.name == "users":
             yield from rls.protect_table("users", "id")
-        elif "user_id" in table.columns:
-            yield from rls.protect_table(table.name, "user_id")
-        else:
+            yield from rls.know_user()
+        elif "user_id" not in table.columns:
             shared.append(table.name)
+        else:
+            yield from rls.protect_table(table.name, "user_id")
+            names = table.columns.keys()
+            numbered = table.columns.id.identity is not None
+            yield from rls.give_to_logins(table.name, names, numbered=numbered)
     yield from rls.share_tables(shared)
+    yield from rls.show_to_logins(shared)
     yield from rls.read_only(["users", VERSION_TABLE])
     yield rls.share_unowned("capture_gaps", "user_id")
-    yield rls.share_sequences()
+    yield rls.show_unowned("capture_gaps")
 
 
 @contextmanager

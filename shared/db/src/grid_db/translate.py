@@ -69,6 +69,8 @@ def _postgresql(error: psycopg.Error, url: URL, shown: str) -> GridDbError:
         return _constraint(shown, text)
     if state in ("42P01", "42703", "3F000"):
         return _schema(shown, text)
+    if state == "P0001":  # raised by a statement of ours, with what to do
+        return DatabaseConfigError(f"{shown}: {text}")
     if state == "42501":
         return DatabaseConfigError(
             f"{shown}: {text}; work through a TenantScope, or log in as a member of"

@@ -109,6 +109,7 @@ def execution_record(
         exchange_ts=execution.time,
         local_ts=local_ts,
         raw_json=execution.raw_json,
+        fee_currency=execution.fee_currency,
     )
 
 

@@ -20,7 +20,7 @@ class BulkTable:
     """Writes records of `record_type` into the table of `row_type`.
 
     `key` names the unique columns that tell a duplicate. With `owned`, the column user_id is
-    written from the scope and never from the record.
+    written from the scope and never from the record, and is the first of the key.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class BulkTable:
         table = row_type.__table__
         assert isinstance(table, Table)  # noqa: S101 - narrows the declared type for the checker
         self.name = table.name
-        self.key = tuple(key)
+        self.key = (("user_id",) if owned else ()) + tuple(key)
         self.owned = owned
         # the database numbers the rows
         self.fields = tuple(f.name for f in fields(record_type) if f.name != "id")

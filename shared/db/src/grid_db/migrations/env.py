@@ -7,6 +7,7 @@ from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Enum
 
 from grid_db.models import Base
+from grid_db.schema import is_of_models
 from grid_db.types import ExactDecimal, UtcTimestamp
 
 
@@ -28,6 +29,7 @@ context.configure(
     render_item=_render,
     render_as_batch=True,
     compare_type=True,
+    include_object=is_of_models,
 )
 # the caller's transaction covers all revisions at once, see schema.whole_transaction
 context.run_migrations()

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from grid_db.database import DatabaseFactory
 from grid_db.errors import SchemaError
 from grid_db.models import Base
-from grid_db.schema import alembic_config, current_revision, our_tables
+from grid_db.schema import alembic_config, current_revision, is_of_models, our_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,8 @@ def downgrade(database: DatabaseFactory, target: str) -> list[Revision]:
 def differences(database: DatabaseFactory) -> list[str]:
     """Return where the tables depart from this program's models, a line each."""
     with database.looking() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        options = {"compare_type": True, "include_object": is_of_models}
+        context = MigrationContext.configure(connection, opts=options)
         return [repr(change) for change in compare_metadata(context, Base.metadata)]
 
 

@@ -1,6 +1,11 @@
-"""What all tables share: names of constraints, and the foreign keys that keep tenants apart."""
+"""What all tables share: names of constraints, and the keys that keep tenants apart.
 
-from sqlalchemy import ForeignKeyConstraint, MetaData, String
+Every key and every index of private rows begins with user_id. A key that is taken at another user
+is free for this one, so no refusal tells that it exists; and a search under row-level security
+visits rows of its own user only, so neither its time nor its plan tells how many others there are.
+"""
+
+from sqlalchemy import ForeignKeyConstraint, Identity, MetaData, PrimaryKeyConstraint, String
 from sqlalchemy.orm import DeclarativeBase
 
 Uuid = String(36)
@@ -20,6 +25,16 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
+
+
+def by_user_and_id() -> PrimaryKeyConstraint:
+    """Return the primary key of a row that a user names: another user may have the same id."""
+    return PrimaryKeyConstraint("user_id", "id")
+
+
+def numbered() -> Identity:
+    """Return how PostgreSQL numbers rows: no right on a sequence is needed to insert one."""
+    return Identity()
 
 
 def _owned(table: str, column: str) -> ForeignKeyConstraint:

@@ -15,7 +15,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from grid_db.enums import AlertSeverity, CaptureStream, GapStatus
-from grid_db.models.base import Base, Symbol, Uuid, of_account, of_run, of_strategy
+from grid_db.models.base import Base, Symbol, Uuid, numbered, of_account, of_run, of_strategy
 from grid_db.types import RowId, UtcTimestamp, enum_column
 
 
@@ -31,6 +31,7 @@ class CaptureGapRow(Base):
         CheckConstraint("gap_end >= gap_start", name="ends_after_start"),
         Index(
             "uq_capture_gaps_private",
+            "user_id",
             "account_id",
             "stream",
             "symbol",
@@ -48,10 +49,10 @@ class CaptureGapRow(Base):
             sqlite_where=text("account_id IS NULL"),
             postgresql_where=text("account_id IS NULL"),
         ),
-        Index(None, "status", "gap_start"),
+        Index(None, "user_id", "status", "gap_start"),
     )
 
-    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    id: Mapped[int] = mapped_column(RowId, numbered(), primary_key=True)
     user_id: Mapped[str | None] = mapped_column(Uuid)
     account_id: Mapped[str | None] = mapped_column(Uuid)
     stream: Mapped[CaptureStream] = mapped_column(enum_column(CaptureStream, "stream"))
@@ -72,11 +73,11 @@ class GridSnapshotRow(Base):
     __table_args__ = (
         of_strategy(),
         of_run(),
-        UniqueConstraint("strategy_id", "exchange_ts"),
-        Index(None, "run_id"),
+        UniqueConstraint("user_id", "strategy_id", "exchange_ts"),
+        Index(None, "user_id", "run_id"),
     )
 
-    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    id: Mapped[int] = mapped_column(RowId, numbered(), primary_key=True)
     user_id: Mapped[str] = mapped_column(Uuid)
     strategy_id: Mapped[str] = mapped_column(Uuid)
     run_id: Mapped[str | None] = mapped_column(Uuid)
@@ -93,12 +94,12 @@ class AlertRow(Base):
         of_strategy(),
         of_run(),
         Index(None, "user_id", "raised_at"),
-        Index(None, "account_id"),
-        Index(None, "strategy_id"),
-        Index(None, "run_id"),
+        Index(None, "user_id", "account_id"),
+        Index(None, "user_id", "strategy_id"),
+        Index(None, "user_id", "run_id"),
     )
 
-    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    id: Mapped[int] = mapped_column(RowId, numbered(), primary_key=True)
     user_id: Mapped[str] = mapped_column(Uuid, ForeignKey("users.id", ondelete="CASCADE"))
     account_id: Mapped[str | None] = mapped_column(Uuid)
     strategy_id: Mapped[str | None] = mapped_column(Uuid)

@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from grid_db.enums import PriceKind
-from grid_db.models.base import Base, ExchangeId, Symbol
+from grid_db.models.base import Base, ExchangeId, Symbol, numbered
 from grid_db.types import ExactDecimal, RowId, UtcTimestamp, enum_column
 from gridcore import SideType
 
@@ -21,7 +21,7 @@ class PublicTradeRow(Base):
         Index(None, "symbol", "exchange_ts"),
     )
 
-    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    id: Mapped[int] = mapped_column(RowId, numbered(), primary_key=True)
     symbol: Mapped[str] = mapped_column(Symbol)
     trade_id: Mapped[str] = mapped_column(ExchangeId)
     exchange_ts: Mapped[datetime] = mapped_column(UtcTimestamp)
@@ -37,7 +37,7 @@ class TickerSnapshotRow(Base):
     __tablename__ = "ticker_snapshots"
     __table_args__ = (UniqueConstraint("symbol", "exchange_ts"),)
 
-    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    id: Mapped[int] = mapped_column(RowId, numbered(), primary_key=True)
     symbol: Mapped[str] = mapped_column(Symbol)
     exchange_ts: Mapped[datetime] = mapped_column(UtcTimestamp)
     local_ts: Mapped[datetime | None] = mapped_column(UtcTimestamp)
@@ -78,7 +78,7 @@ class RiskLimitTierRow(Base):
     __tablename__ = "risk_limit_tiers"
     __table_args__ = (UniqueConstraint("symbol", "risk_id"),)
 
-    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    id: Mapped[int] = mapped_column(RowId, numbered(), primary_key=True)
     symbol: Mapped[str] = mapped_column(Symbol)
     risk_id: Mapped[int] = mapped_column(BigInteger)
     risk_limit_value: Mapped[Decimal] = mapped_column(ExactDecimal)
@@ -95,7 +95,7 @@ class FundingRateRow(Base):
     __tablename__ = "funding_rates"
     __table_args__ = (UniqueConstraint("symbol", "funding_ts"),)
 
-    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    id: Mapped[int] = mapped_column(RowId, numbered(), primary_key=True)
     symbol: Mapped[str] = mapped_column(Symbol)
     funding_ts: Mapped[datetime] = mapped_column(UtcTimestamp)
     funding_rate: Mapped[Decimal] = mapped_column(ExactDecimal)
@@ -107,7 +107,7 @@ class KlineRow(Base):
     __tablename__ = "klines"
     __table_args__ = (UniqueConstraint("symbol", "price_kind", "interval_s", "open_ts"),)
 
-    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    id: Mapped[int] = mapped_column(RowId, numbered(), primary_key=True)
     symbol: Mapped[str] = mapped_column(Symbol)
     price_kind: Mapped[PriceKind] = mapped_column(enum_column(PriceKind, "price_kind"))
     interval_s: Mapped[int] = mapped_column(BigInteger)

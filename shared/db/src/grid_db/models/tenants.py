@@ -6,7 +6,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueC
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from grid_db.enums import Environment, RunStatus, RunType
-from grid_db.models.base import Base, Symbol, Uuid, of_account, of_strategy
+from grid_db.models.base import Base, Symbol, Uuid, by_user_and_id, of_account, of_strategy
 from grid_db.types import UtcTimestamp, enum_column
 from grid_db.values import utc_now
 
@@ -34,12 +34,12 @@ class BybitAccountRow(Base):
 
     __tablename__ = "bybit_accounts"
     __table_args__ = (
+        by_user_and_id(),
         UniqueConstraint("user_id", "name"),
-        UniqueConstraint("id", "user_id"),
         CheckConstraint("name <> ''", name="has_name"),
     )
 
-    id: Mapped[str] = mapped_column(Uuid, primary_key=True)
+    id: Mapped[str] = mapped_column(Uuid)
     user_id: Mapped[str] = mapped_column(Uuid, ForeignKey("users.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(String(100))
     environment: Mapped[Environment] = mapped_column(enum_column(Environment, "environment"))
@@ -50,9 +50,9 @@ class ApiCredentialRow(Base):
     """The key pair of one account, as one encrypted token."""
 
     __tablename__ = "api_credentials"
-    __table_args__ = (of_account(), UniqueConstraint("account_id"))
+    __table_args__ = (of_account(), by_user_and_id(), UniqueConstraint("user_id", "account_id"))
 
-    id: Mapped[str] = mapped_column(Uuid, primary_key=True)
+    id: Mapped[str] = mapped_column(Uuid)
     user_id: Mapped[str] = mapped_column(Uuid)
     account_id: Mapped[str] = mapped_column(Uuid)
     token: Mapped[str] = mapped_column(Text)
@@ -66,11 +66,11 @@ class StrategyRow(Base):
     __tablename__ = "strategies"
     __table_args__ = (
         of_account(),
-        UniqueConstraint("account_id", "name"),
-        UniqueConstraint("id", "user_id"),
+        by_user_and_id(),
+        UniqueConstraint("user_id", "account_id", "name"),
     )
 
-    id: Mapped[str] = mapped_column(Uuid, primary_key=True)
+    id: Mapped[str] = mapped_column(Uuid)
     user_id: Mapped[str] = mapped_column(Uuid)
     account_id: Mapped[str] = mapped_column(Uuid)
     name: Mapped[str] = mapped_column(String(100))
@@ -87,14 +87,14 @@ class RunRow(Base):
     __table_args__ = (
         of_account(),
         of_strategy(),
-        UniqueConstraint("id", "user_id"),
+        by_user_and_id(),
         CheckConstraint("(status = 'running') = (ended_at IS NULL)", name="running_has_no_end"),
         Index(None, "user_id", "run_type", "started_at"),
-        Index(None, "account_id"),
-        Index(None, "strategy_id"),
+        Index(None, "user_id", "account_id"),
+        Index(None, "user_id", "strategy_id"),
     )
 
-    id: Mapped[str] = mapped_column(Uuid, primary_key=True)
+    id: Mapped[str] = mapped_column(Uuid)
     user_id: Mapped[str] = mapped_column(Uuid, ForeignKey("users.id", ondelete="CASCADE"))
     account_id: Mapped[str | None] = mapped_column(Uuid)
     strategy_id: Mapped[str | None] = mapped_column(Uuid)

@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from grid_db.enums import SnapshotSource
-from grid_db.models.base import Base, ExchangeId, Symbol, Uuid, of_account, of_run
+from grid_db.models.base import Base, ExchangeId, Symbol, Uuid, numbered, of_account, of_run
 from grid_db.types import ExactDecimal, RowId, UtcTimestamp, enum_column
 from gridcore import DirectionType, SideType
 
@@ -19,12 +19,12 @@ class PrivateExecutionRow(Base):
     __table_args__ = (
         of_account(),
         of_run(),
-        UniqueConstraint("account_id", "exec_id"),
-        Index(None, "account_id", "symbol", "exchange_ts"),
-        Index(None, "run_id", "exchange_ts"),
+        UniqueConstraint("user_id", "account_id", "exec_id"),
+        Index(None, "user_id", "account_id", "symbol", "exchange_ts"),
+        Index(None, "user_id", "run_id", "exchange_ts"),
     )
 
-    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    id: Mapped[int] = mapped_column(RowId, numbered(), primary_key=True)
     user_id: Mapped[str] = mapped_column(Uuid)
     account_id: Mapped[str] = mapped_column(Uuid)
     run_id: Mapped[str] = mapped_column(Uuid)
@@ -47,6 +47,8 @@ class PrivateExecutionRow(Base):
     exchange_ts: Mapped[datetime] = mapped_column(UtcTimestamp)
     local_ts: Mapped[datetime] = mapped_column(UtcTimestamp)
     raw_json: Mapped[str | None] = mapped_column(Text)
+    # what exec_fee is in; NULL in rows of before the column, whose raw form names none: USDT
+    fee_currency: Mapped[str | None] = mapped_column(Symbol)
 
 
 class OrderRow(Base):
@@ -56,12 +58,12 @@ class OrderRow(Base):
     __table_args__ = (
         of_account(),
         of_run(),
-        UniqueConstraint("account_id", "order_id", "exchange_ts"),
-        Index(None, "account_id", "symbol", "exchange_ts"),
-        Index(None, "run_id", "exchange_ts"),
+        UniqueConstraint("user_id", "account_id", "order_id", "exchange_ts"),
+        Index(None, "user_id", "account_id", "symbol", "exchange_ts"),
+        Index(None, "user_id", "run_id", "exchange_ts"),
     )
 
-    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    id: Mapped[int] = mapped_column(RowId, numbered(), primary_key=True)
     user_id: Mapped[str] = mapped_column(Uuid)
     account_id: Mapped[str] = mapped_column(Uuid)
     run_id: Mapped[str] = mapped_column(Uuid)
@@ -94,11 +96,18 @@ class PositionSnapshotRow(Base):
     __table_args__ = (
         of_account(),
         of_run(),
-        UniqueConstraint("account_id", "symbol", "direction", "exchange_ts"),
-        Index(None, "run_id"),
+        UniqueConstraint(
+            "user_id",
+            "account_id",
+            "symbol",
+            "direction",
+            "exchange_ts",
+            name="uq_position_snapshots_leg_and_moment",  # PostgreSQL takes 63 characters
+        ),
+        Index(None, "user_id", "run_id"),
     )
 
-    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    id: Mapped[int] = mapped_column(RowId, numbered(), primary_key=True)
     user_id: Mapped[str] = mapped_column(Uuid)
     account_id: Mapped[str] = mapped_column(Uuid)
     run_id: Mapped[str | None] = mapped_column(Uuid)
@@ -129,12 +138,12 @@ class WalletSnapshotRow(Base):
     __table_args__ = (
         of_account(),
         of_run(),
-        UniqueConstraint("account_id", "coin", "exchange_ts"),
-        Index(None, "account_id", "exchange_ts"),
-        Index(None, "run_id"),
+        UniqueConstraint("user_id", "account_id", "coin", "exchange_ts"),
+        Index(None, "user_id", "account_id", "exchange_ts"),
+        Index(None, "user_id", "run_id"),
     )
 
-    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    id: Mapped[int] = mapped_column(RowId, numbered(), primary_key=True)
     user_id: Mapped[str] = mapped_column(Uuid)
     account_id: Mapped[str] = mapped_column(Uuid)
     run_id: Mapped[str | None] = mapped_column(Uuid)

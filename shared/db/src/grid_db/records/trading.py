@@ -12,9 +12,10 @@ from gridcore import DirectionType, SideType
 class PrivateExecutionRecord:
     """One execution (Bybit `execution` object).
 
-    exec_fee is paid when positive, a rebate when negative. closed_pnl is realised profit before
-    fees. closed_size is what it took off its leg, 0 for an opening fill. direction is the leg,
-    None where it is not known.
+    exec_fee is in fee_currency, paid when positive, a rebate when negative; closed_pnl is realised
+    profit before fees. closed_size is what it took off its leg, 0 for an opening fill. direction
+    is the leg, None where it is not known. fee_currency is None in rows stored before it was kept,
+    whose raw form names no coin: that was USDT.
     """
 
     account_id: str
@@ -38,6 +39,13 @@ class PrivateExecutionRecord:
     exchange_ts: datetime
     local_ts: datetime
     raw_json: str | None = None
+    fee_currency: str | None = None
+
+    @property
+    def fee_usdt(self) -> Decimal | None:
+        """The fee in USDT; None when it is not known, as for one paid in another coin."""
+        is_usdt = self.fee_currency in (None, "USDT") or self.exec_fee == 0
+        return self.exec_fee if is_usdt else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

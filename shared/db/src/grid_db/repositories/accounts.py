@@ -33,7 +33,7 @@ class BybitAccountRepository(TenantRepository[BybitAccountRecord]):
                 "name": name,
                 "environment": environment,
             },
-            ["id"],
+            ["user_id", "id"],
         )
         account = self.get_by_name(name)
         if account is None:

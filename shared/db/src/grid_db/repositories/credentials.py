@@ -42,7 +42,7 @@ class ApiCredentialRepository:
         )
         self._session.execute(
             statement.on_conflict_do_update(
-                index_elements=["account_id"],
+                index_elements=["user_id", "account_id"],
                 set_={"token": token, "updated_at": utc_now()},
                 where=ApiCredentialRow.user_id == self._user_id,
             )

@@ -104,7 +104,7 @@ class CaptureGapRepository:
         self._ownership = Ownership(session, self._user_id)
         self._gaps = _Gaps(
             rows,
-            ["account_id", "stream", "symbol", "gap_start"],
+            ["user_id", "account_id", "stream", "symbol", "gap_start"],
             rows.columns.user_id == self._user_id,
         )
 

@@ -84,6 +84,7 @@ class OrderRepository(TenantRepository[OrderRecord]):
         superseded = (
             select(later.c.id)
             .where(
+                later.c.user_id == columns.user_id,
                 later.c.account_id == columns.account_id,
                 later.c.order_id == columns.order_id,
                 later.c.exchange_ts > columns.exchange_ts,

@@ -41,7 +41,7 @@ class StrategyRepository(TenantRepository[StrategyRecord]):
                 "name": name,
                 **content,
             },
-            ["id"],
+            ["user_id", "id"],
         )
         if not new:
             mine = self._rows.columns.id == strategy_id
