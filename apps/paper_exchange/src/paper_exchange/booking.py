@@ -146,7 +146,7 @@ class Booking:
         record = book.legs[direction]
         record.realised -= paid
         record.realised_ever -= paid
-        record.seq = seq
+        record.updated_ms, record.seq = ts_ms, seq
         execution = Execution(
             number=self._ids.number(),
             exec_id=self._ids.uuid(),

@@ -6,6 +6,7 @@ Time is what `advance` and the feed say. The same calls make the same exchange, 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from decimal import Decimal
 from functools import partial
 
@@ -21,6 +22,7 @@ from paper_exchange.market import FeedEvent, FeedTrade, Market
 from paper_exchange.order_desk import OrderDesk
 from paper_exchange.order_request import AmendRequest, OrderRequest
 from paper_exchange.orders import PaperOrder
+from paper_exchange.past import Past
 from paper_exchange.ret_codes import RefusalError, RetCode, parameter_error
 from paper_exchange.schedule import Action, Schedule
 from paper_exchange.settings import MatchingSettings
@@ -64,6 +66,7 @@ class PaperExchange:
         self.take_over = TakeOver(
             self.markets, self.desk, self._clock, self.ids, self.booking, self.outbox
         )
+        self._past: Past | None = None
         for market in self.markets.values():
             self._plan_funding(market)
 
@@ -99,14 +102,60 @@ class PaperExchange:
         """Let time pass; what falls due until then happens in its order."""
         while (due := self.schedule.pop_due(now_ms)) is not None:
             due_ms, action = due
-            self.now_ms = max(self.now_ms, due_ms)
+            self._let_pass(due_ms)
             action()
             self.outbox.flush()
-        self.now_ms = max(self.now_ms, now_ms)
+        self._let_pass(now_ms)
+
+    def _let_pass(self, until_ms: int) -> None:
+        if until_ms > self.now_ms:
+            if self._past is not None:
+                self._past.time_passes()
+            self.now_ms = until_ms
 
     def after(self, delay_ms: int, action: Action) -> None:
         """Plan an action."""
         self.schedule.at(self.now_ms + delay_ms, action)
+
+    # the past
+
+    def remember(self, keep_ms: int) -> None:
+        """Keep how everything was, at least `keep_ms` back, from now on."""
+        if self._past is None:
+            self._past = Past(
+                self.markets, self.accounts, self._clock, lambda: self.ids.last, keep_ms
+            )
+            self.listen(self._past)
+        self._past.keep_ms = max(self._past.keep_ms, keep_ms)
+
+    def forget(self) -> None:
+        """Keep nothing of the past any more."""
+        if self._past is not None:
+            self.outbox.listeners.remove(self._past)
+            self._past = None
+
+    def touch(self, account: PaperAccount) -> None:
+        """Take note that something of an account changes that no listener is told."""
+        if self._past is not None:
+            self._past.touch(account)
+
+    def as_of(
+        self, ago_ms: int, account: PaperAccount | None
+    ) -> tuple[PaperExchange, PaperAccount | None]:
+        """Return the exchange and an account of it as they were, for lists to be read from.
+
+        Further back than what is remembered it is the oldest known state. Its clock is now's.
+        """
+        past = self._past
+        if past is None or ago_ms <= 0:
+            return self, account
+        moment = self.now_ms - ago_ms
+        shown = copy(self)
+        shown.markets = past.markets_at(moment)
+        if account is not None:
+            account = past.account_at(account, moment, shown.markets)
+            shown.accounts = {account.name: account}
+        return shown, account
 
     # the market
 
@@ -185,6 +234,7 @@ class PaperExchange:
         market = self.market(request.symbol)
         book = account.book(market.listing)
         book.pair.mark_price = market.mark
+        self.touch(account)
         return self.desk.place(account, market, request)
 
     def cancel(self, account: PaperAccount, symbol: str, order_id: str, link_id: str) -> PaperOrder:
@@ -259,6 +309,7 @@ class PaperExchange:
                 RetCode.INSUFFICIENT_BALANCE, "ab not enough for the margin of this leverage"
             )
         for direction in LEGS:
+            book.legs[direction].updated_ms = self.now_ms
             self.outbox.position(account, symbol, direction)
         self.outbox.wallet(account)
         self.outbox.flush()
@@ -293,6 +344,7 @@ class PaperExchange:
                 )
         for book in changing:
             book.hedge_mode = hedge
+        self.touch(account)
 
     # what only the exchange can do
 

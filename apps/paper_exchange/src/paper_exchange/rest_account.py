@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from paper_exchange.calls import Answer, Call, Route
-from paper_exchange.cursors import page
 from paper_exchange.ret_codes import parameter_error
 from paper_exchange.rows import closed_pnl_row, ledger_row, position_rows, wallet_row
 from paper_exchange.wire import Row, plain
@@ -28,8 +27,8 @@ def positions(call: Call) -> Answer:
         for leg, row in enumerate(position_rows(account, market)):
             if named or row["size"] != "0":
                 numbered.append((number * 2 + leg, row))
-    found, cursor = page(numbered, limit, after)
-    return Answer({"category": CATEGORY, "list": found, "nextPageCursor": cursor})
+    rows, cursor = call.listed(numbered, lambda row: row, limit, after)
+    return Answer({"category": CATEGORY, "list": rows, "nextPageCursor": cursor})
 
 
 def set_leverage(call: Call) -> Answer:
@@ -61,16 +60,16 @@ def closed_pnl(call: Call) -> Answer:
     limit, after = call.limit(50, 100), call.after()
     start, end = call.time_range()
     symbols = set(call.symbols(required=False))
-    found, cursor = page(
+    rows, cursor = call.listed(
         (
             (one.number, one)
             for one in reversed(call.account.closed_pnl.values())
             if one.symbol in symbols and start <= one.created_ms <= end
         ),
+        lambda one: closed_pnl_row(one, call.exchange.market(one.symbol).listing),
         limit,
         after,
     )
-    rows = [closed_pnl_row(one, call.exchange.market(one.symbol).listing) for one in found]
     return Answer({"category": CATEGORY, "list": rows, "nextPageCursor": cursor})
 
 
@@ -83,7 +82,8 @@ def wallet_balance(call: Call) -> Answer:
     coins = [coin for coin in call.text("coin").upper().split(",") if coin]
     if coins:
         row["coin"] = [one for one in row["coin"] if one["coin"] in coins]
-    return Answer({"list": [row]})
+    shown = [] if call.hides is not None and call.hides(row) else [row]
+    return Answer({"list": shown})
 
 
 def account_info(call: Call) -> Answer:
@@ -128,7 +128,7 @@ def transaction_log(call: Call) -> Answer:
     if currency not in ("", "USDT"):
         return Answer({"list": [], "nextPageCursor": ""})
     account = call.account
-    found, cursor = page(
+    rows, cursor = call.listed(
         (
             (one.number, one)
             for one in reversed(account.ledger)
@@ -136,10 +136,10 @@ def transaction_log(call: Call) -> Answer:
             and (not kind or one.kind == kind)
             and (not base or one.symbol.removesuffix("USDT") == base)
         ),
+        lambda one: ledger_row(one, account.uid),
         limit,
         after,
     )
-    rows = [ledger_row(one, account.uid) for one in found]
     return Answer({"list": rows, "nextPageCursor": cursor})
 
 

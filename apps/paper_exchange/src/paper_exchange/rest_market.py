@@ -46,7 +46,7 @@ def instruments_info(call: Call) -> Answer:
         row = market.listing.row
         if (not status or row["status"] == status) and (not base or row["baseCoin"] == base):
             rows.append((number, row))
-    found, cursor = page(rows, call.limit(500, 1000), call.after())
+    found, cursor = call.listed(rows, lambda row: row, call.limit(500, 1000), call.after())
     return Answer({"category": CATEGORY, "list": found, "nextPageCursor": cursor})
 
 
@@ -143,7 +143,12 @@ def risk_limit(call: Call) -> Answer:
     symbols = call.symbols(required=False)
     numbered = list(enumerate(symbols, 1))
     found, cursor = page(numbered, 15, call.after())
-    rows = [row for symbol in found for row in call.exchange.market(symbol).listing.risk_rows]
+    rows = [
+        row
+        for symbol in found
+        for row in call.exchange.market(symbol).listing.risk_rows
+        if call.hides is None or not call.hides(row)
+    ]
     return Answer({"category": CATEGORY, "list": rows, "nextPageCursor": cursor})
 
 

@@ -50,7 +50,7 @@ class RetCode(IntEnum):
 class RefusalError(Exception):
     """The exchange says no. Becomes the envelope of the answer, never a traceback."""
 
-    def __init__(self, code: RetCode, message: str) -> None:
+    def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
         self.message = message

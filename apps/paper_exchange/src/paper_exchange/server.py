@@ -230,8 +230,13 @@ class PaperServer:
             text = f"the body is larger than {MOST_BODY} bytes"
             return _response(RestReply(413, _envelope(RetCode.PARAMETER_ERROR, text, self.driver)))
         rule = self.faults.rest(request.path)
+        late_s = 0.0
         if rule is not None and rule.kind is FaultKind.LATENCY:
-            await asyncio.sleep(rule.delay_ms / 1000)
+            # the client may have gone meanwhile; what it asked for happens all the same
+            if rule.executed:
+                late_s = rule.delay_ms / 1000
+            else:
+                await asyncio.sleep(rule.delay_ms / 1000)
             rule = None
         self.driver.catch_up()
         if rule is not None and not rule.executed:
@@ -256,6 +261,8 @@ class PaperServer:
         self.driver.catch_up()
         if rule is not None:
             return await self._fail(request, rule.kind, rule.status, rule.code, rule.message)
+        if late_s:
+            await asyncio.sleep(late_s)
         return _response(reply)
 
     async def _fail(
@@ -263,6 +270,8 @@ class PaperServer:
     ) -> web.StreamResponse:
         if kind is FaultKind.HTTP_ERROR:
             return web.Response(status=status, text="<html><body>error</body></html>")
+        if kind is FaultKind.RESET:
+            return _cut(request)
         if kind is FaultKind.TIMEOUT:
             await asyncio.sleep(HANG_S)
             return _cut(request)

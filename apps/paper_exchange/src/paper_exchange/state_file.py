@@ -9,15 +9,13 @@ from __future__ import annotations
 import logging
 from collections import deque
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import ConfigDict, PlainSerializer, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from backtest.column_folder import write_atomically
-from gridcore import DirectionType
-from paper_exchange.account import KEPT_RECORDS, LEGS, LegRecord, PaperAccount
+from paper_exchange.account import KEPT_RECORDS, PaperAccount
+from paper_exchange.book_state import BookState, Text, restore_book, saved_book
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.orders import ClosedPnl, Execution, LedgerEntry, PaperOrder, Status
 
@@ -25,33 +23,9 @@ log = logging.getLogger(__name__)
 VERSION = 1
 KEPT = 10_000  # records of each kind that outlive a start
 
-Text = Annotated[Decimal, PlainSerializer(str, return_type=str)]
-
 
 class StateFileError(Exception):
     """A state file that cannot be used. The text names the file."""
-
-
-@with_config(ConfigDict(extra="forbid"))
-@dataclass(slots=True, kw_only=True)
-class LegState:
-    """One leg: what it holds and what the exchange remembers of it."""
-
-    size: Text
-    cost: Text
-    entry_price: Text
-    realised_pnl: Text
-    leverage: Text
-    record: LegRecord
-
-
-@with_config(ConfigDict(extra="forbid"))
-@dataclass(slots=True, kw_only=True)
-class BookState:
-    """One symbol of an account."""
-
-    hedge_mode: bool
-    legs: dict[DirectionType, LegState]
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -139,23 +113,7 @@ def _saved(account: PaperAccount) -> AccountState:
         insured=account.insured,
         moves_price=account.moves_price,
         dcp_window_s=account.dcp_window_s,
-        books={
-            symbol: BookState(
-                hedge_mode=book.hedge_mode,
-                legs={
-                    direction: LegState(
-                        size=book.pair.leg(direction).size,
-                        cost=book.pair.leg(direction).cost,
-                        entry_price=book.pair.leg(direction).entry_price,
-                        realised_pnl=book.pair.leg(direction).realised_pnl,
-                        leverage=book.pair.leg(direction).leverage,
-                        record=book.legs[direction],
-                    )
-                    for direction in LEGS
-                },
-            )
-            for symbol, book in account.books.items()
-        },
+        books={symbol: saved_book(book) for symbol, book in account.books.items()},
         open_orders=list(account.open_orders.values()),
         closed_orders=list(account.closed_orders)[-KEPT:],
         executions=list(account.executions)[-KEPT:],
@@ -200,15 +158,7 @@ def _restore_account(exchange: PaperExchange, account: PaperAccount, saved: Acco
                     " again or move the state file away"
                 )
             continue
-        book = account.book(market.listing)
-        book.hedge_mode = book_state.hedge_mode
-        for direction, leg_state in book_state.legs.items():
-            leg = book.pair.leg(direction)
-            leg.size, leg.cost = leg_state.size, leg_state.cost
-            leg.entry_price, leg.realised_pnl = leg_state.entry_price, leg_state.realised_pnl
-            leg.leverage = leg_state.leverage
-            book.legs[direction] = leg_state.record
-        book.pair.changed()
+        restore_book(account.book(market.listing), book_state)
     funds.version += 1
     account.executions = deque(saved.executions, maxlen=KEPT_RECORDS)
     account.ledger = deque(saved.ledger, maxlen=KEPT_RECORDS)
