@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from paper_exchange.feeds import SyntheticSettings
-from paper_exchange.server import is_loopback
+from paper_exchange.loopback import is_loopback
 from paper_exchange.settings import FillModelName, TakerModel
 
 Positive = Annotated[Decimal, Field(gt=0, allow_inf_nan=False)]

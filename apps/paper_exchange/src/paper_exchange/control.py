@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from backtest.yaml_config import load_yaml_config
 from gridcore import SideType
 from paper_exchange.account import PaperAccount
+from paper_exchange.control_guard import why_forbidden
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.faults import FaultDesk, FaultRule
 from paper_exchange.market import FeedTrade
@@ -264,8 +265,10 @@ class Control:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Serve /control/...: POST action, GET status, GET faults."""
         server = self._server()
-        if not server.is_local(request):
-            return _json({"error": "the control endpoint is for loopback addresses"}, 403)
+        refused = why_forbidden(request, server.port)
+        if refused is not None:
+            status, text = refused
+            return _json({"error": text}, status)
         path = request.path.removeprefix("/control/").strip("/")
         server.driver.catch_up()
         if request.method == "GET" and path == "status":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -213,11 +212,6 @@ class PaperServer:
             if session.account is account and conn_id in self.connections:
                 self.connections[conn_id].close()
 
-    @staticmethod
-    def is_local(request: web.Request) -> bool:
-        """Tell whether a request comes from this machine."""
-        return is_loopback(request.remote or "")
-
     # REST
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
@@ -338,16 +332,6 @@ def as_text_frame(text: bytes) -> bytes:
     if length < 1 << 16:
         return b"\x81\x7e" + length.to_bytes(2, "big") + text
     return b"\x81\x7f" + length.to_bytes(8, "big") + text
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _in_url(host: str) -> str:
