@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Protocol, TypeVar
 
@@ -117,11 +117,13 @@ class Past:
 
     def _take(self, account: PaperAccount) -> None:
         money = account.money
+        settings = copy(account)
+        settings.mnt = replace(account.mnt)
         self._add(
             self._accounts_then.setdefault(account.name, deque()),
             _AccountThen(
                 ts_ms=self._clock(),
-                settings=copy(account),
+                settings=settings,
                 deposits=money.deposits,
                 wallet=money.wallet,
                 realised_pnl=money.realised_pnl,

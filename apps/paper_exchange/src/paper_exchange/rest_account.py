@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from paper_exchange.account import MarginMode
 from paper_exchange.calls import Answer, Call, Route
 from paper_exchange.ret_codes import parameter_error
 from paper_exchange.rows import closed_pnl_row, ledger_row, position_rows, wallet_row
@@ -92,15 +93,27 @@ def account_info(call: Call) -> Answer:
     return Answer(
         {
             "unifiedMarginStatus": 5,
-            "marginMode": "REGULAR_MARGIN",
+            "marginMode": call.account.margin_mode.value,
             "isMasterTrader": False,
             "spotHedgingStatus": "OFF",
-            "updatedTime": "1697078946000",
+            "updatedTime": str(call.account.margin_mode_ms),
             "dcpStatus": "OFF" if dcp is None else "ON",
             "timeWindow": dcp or 10,
             "smpGroup": 0,
         }
     )
+
+
+def set_margin_mode(call: Call) -> Answer:
+    """POST /v5/account/set-margin-mode: cross or isolated."""
+    text = call.text("setMarginMode")
+    mode = next((one for one in MarginMode if one.value == text), None)
+    if mode is None:
+        raise parameter_error(
+            f"setMarginMode {text[:30]!r} is not supported; it is {' or '.join(MarginMode)}"
+        )
+    call.exchange.options.set_margin_mode(call.account, mode)
+    return Answer({"reasons": []})
 
 
 def fee_rate(call: Call) -> Answer:
@@ -125,8 +138,6 @@ def transaction_log(call: Call) -> Answer:
     limit, after = call.limit(20, 50), call.after()
     kind, currency, base = call.text("type"), call.text("currency"), call.text("baseCoin")
     start, end = call.time_range(DAY_MS)
-    if currency not in ("", "USDT"):
-        return Answer({"list": [], "nextPageCursor": ""})
     account = call.account
     rows, cursor = call.listed(
         (
@@ -134,6 +145,7 @@ def transaction_log(call: Call) -> Answer:
             for one in reversed(account.ledger)
             if start <= one.ts_ms <= end
             and (not kind or one.kind == kind)
+            and currency in ("", one.currency)
             and (not base or one.symbol.removesuffix("USDT") == base)
         ),
         lambda one: ledger_row(one, account.uid),
@@ -245,6 +257,7 @@ def routes() -> list[Route]:
         Route("GET", "/v5/position/closed-pnl", closed_pnl),
         Route("GET", "/v5/account/wallet-balance", wallet_balance),
         Route("GET", "/v5/account/info", account_info),
+        Route("POST", "/v5/account/set-margin-mode", set_margin_mode, limit=5, writes=True),
         Route("GET", "/v5/account/fee-rate", fee_rate, limit=5),
         Route("GET", "/v5/account/transaction-log", transaction_log, limit=25),
         Route(

@@ -19,7 +19,7 @@ from paper_exchange.auth import Credentials, signature
 from paper_exchange.control import Control
 from paper_exchange.depth import Depth
 from paper_exchange.driver import wall_ms
-from paper_exchange.listing import Listing, listing_of_rules
+from paper_exchange.listing import ContractStatus, Listing, listing_of_rules
 from paper_exchange.market import FeedEvent, FeedQuote, FeedTrade, Market
 from paper_exchange.rate_limits import RateLimits
 from paper_exchange.rest import RestReply, RestRequest
@@ -42,9 +42,12 @@ def paper_listing(symbol: str = "BTCUSDT") -> Listing:
     return listing_of_rules(rules)
 
 
-def paper_market(symbol: str = "BTCUSDT", *, funding_rate: str = "0.0001") -> Market:
-    """Return a market without a price."""
-    return Market(paper_listing(symbol), Depth(Decimal(20_000), 7), Decimal(funding_rate))
+def paper_market(
+    symbol: str = "BTCUSDT", *, funding_rate: str = "0.0001", status: str = "Trading"
+) -> Market:
+    """Return a market without a price; `status` PreLaunch waits for the action list_contract."""
+    listing = paper_listing(symbol).with_status(ContractStatus(status))
+    return Market(listing, Depth(Decimal(20_000), 7), Decimal(funding_rate))
 
 
 def paper_account(
