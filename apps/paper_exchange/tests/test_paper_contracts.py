@@ -232,9 +232,13 @@ def test_a_settlement_in_progress_refuses_with_its_own_code(world: PaperWorld) -
     world.trade("50000")
     assert world.order(order_id)["orderStatus"] == "New"
     assert world.exchange.market("BTCUSDT").mark == 50_000
-    refused(world, "is Delivering", do="halt", symbol="BTCUSDT")
     refused(world, "is Delivering", do="settle", symbol="BTCUSDT")
+    refused(world, "is Delivering", do="halt", symbol="BTCUSDT", halted=False)
+    run(world, do="halt", symbol="BTCUSDT", code=110066)
+    assert code(world) == 110066
     run(world, do="deliver", symbol="BTCUSDT")
+    refused(world, "is Delivering", do="deliver", symbol="BTCUSDT")
+    refused(world, "is Delivering", do="halt", symbol="BTCUSDT")
     assert world.position(1)["size"] == "0"
     assert code(world) == 110074
     execution = world.get("/v5/execution/list", execType="Settle")["list"][0]

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from gridcore import SideType
 from paper_exchange.control import ACTION
 from paper_exchange.faults import FaultKind, FaultRule
+from paper_exchange.rule_change import RuleChange
 from paper_exchange.settings import FillModelName, MatchingSettings, TakerModel
 from paper_exchange.streams import Channel
 from testkit.paper import (
@@ -212,6 +213,15 @@ def step(world: PaperWorld, chance: Random, prices: dict[str, Decimal]) -> None:
         body = {"category": "linear", "symbol": symbol, "buyLeverage": leverage,
                 "sellLeverage": leverage}  # fmt: skip
         world.reply("POST", "/v5/position/set-leverage", body)
+    elif kind < 0.92:
+        mode = chance.choice(["ISOLATED_MARGIN", "REGULAR_MARGIN"])
+        world.reply("POST", "/v5/account/set-margin-mode", {"setMarginMode": mode})
+    elif kind < 0.93:
+        change = RuleChange(min_notional=Decimal(chance.randrange(5, 50)))
+        world.exchange.change_rules(symbol, change)
+    elif kind < 0.94:
+        world.exchange.deposit(world.account, Decimal(5), "MNT")
+        world.exchange.pay_fees_in(world.account, chance.choice(["MNT", "USDT"]), None)
     elif kind < 0.95:
         world.exchange.deposit(world.account, Decimal(chance.randrange(-50, 50)))
     elif kind < 0.98:

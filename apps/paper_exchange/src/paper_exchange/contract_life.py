@@ -62,7 +62,8 @@ class ContractLife:
 
     def halt(self, market: Market, code: RetCode, *, tickers: bool) -> None:
         """Stop trading: new orders get `code`; with `tickers` prices of the feed still move."""
-        self._require(market, ContractStatus.TRADING, "halted")
+        if market.status != ContractStatus.DELIVERING or market.is_delivered:
+            self._require(market, ContractStatus.TRADING, "halted")
         market.pause = Pause(code, "trading is halted in this symbol", prices_move=tickers)
         self._tell(market)
 
@@ -112,7 +113,7 @@ class ContractLife:
 
     def deliver(self, market: Market, price: Decimal | None, plan: DeliveryPlan) -> None:
         """Cancel all orders and close all legs at `price` (USDT; None: the mark price)."""
-        if not market.is_settling:
+        if market.status != ContractStatus.DELIVERING or market.is_delivered:
             self._require(market, ContractStatus.TRADING, "delivered")
         price = price or market.mark
         held = [

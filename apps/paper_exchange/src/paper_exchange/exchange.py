@@ -146,7 +146,8 @@ class PaperExchange:
     def forget(self) -> None:
         """Keep nothing of the past any more."""
         if self._past is not None:
-            self.outbox.listeners.remove(self._past)
+            # a new list: this may happen while the old one is gone through
+            self.outbox.listeners = [one for one in self.outbox.listeners if one is not self._past]
             self._past = None
 
     def touch(self, account: PaperAccount) -> None:

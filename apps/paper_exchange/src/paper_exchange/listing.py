@@ -45,8 +45,9 @@ class Listing:
     price_ratio_y: Decimal
     row: Row
     risk_rows: tuple[Row, ...]
-    price_places: int  # of the finest tick so far: what was placed with it keeps its digits
+    price_places: int  # of the finest tick so far
     qty_places: int
+    keeps_digits: bool = False  # there was a finer tick or step: what was placed with it shows it
 
     @property
     def symbol(self) -> str:
@@ -56,12 +57,25 @@ class Listing:
     def price_text(self, price: Decimal) -> str:
         """Return a price in USDT with the places of the tick size, or of a finer one it had."""
         tick = self.instrument.tick_size
-        return stepped(price, ONE.scaleb(-self.price_places) if price % tick else tick)
+        if self.keeps_digits and price % tick:
+            return stepped(price, ONE.scaleb(-self.price_places))
+        return stepped(price, tick)
 
     def qty_text(self, qty: Decimal) -> str:
         """Return a quantity in base coin with the places of the quantity step, as prices."""
         step = self.instrument.qty_step
-        return stepped(qty, ONE.scaleb(-self.qty_places) if qty % step else step)
+        if self.keeps_digits and qty % step:
+            return stepped(qty, ONE.scaleb(-self.qty_places))
+        return stepped(qty, step)
+
+    def with_places(self, price_places: int, qty_places: int) -> Listing:
+        """Return the contract after one that was written with so many places."""
+        return replace(
+            self,
+            price_places=max(price_places, self.price_places),
+            qty_places=max(qty_places, self.qty_places),
+            keeps_digits=price_places > self.price_places or qty_places > self.qty_places,
+        )
 
     @property
     def status(self) -> str:

@@ -133,7 +133,14 @@ class Market:
     @property
     def is_settling(self) -> bool:
         """Whether the settlement is in progress."""
-        return self.pause is not None and self.status == ContractStatus.DELIVERING
+        if self.pause is None or self.is_delivered:
+            return False
+        return self.status == ContractStatus.DELIVERING
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether the contract has ended."""
+        return self.closes_ms is not None or self.status == ContractStatus.CLOSED
 
     @property
     def is_open(self) -> bool:

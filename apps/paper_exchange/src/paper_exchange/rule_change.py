@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any
 
@@ -55,11 +55,7 @@ class RuleChange:
                 f" {one.min_qty} on; change it with it"
             )
         # what is on the book keeps its digits
-        return replace(
-            changed,
-            price_places=max(listing.price_places, changed.price_places),
-            qty_places=max(listing.qty_places, changed.qty_places),
-        )
+        return changed.with_places(listing.price_places, listing.qty_places)
 
     def _row(self, listing: Listing) -> Row:
         row = dict(listing.row)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -221,7 +221,7 @@ def restore(exchange: PaperExchange, state: ExchangeState) -> None:
 def _restore_market(exchange: PaperExchange, market: Market, saved: MarketState) -> None:
     if saved.row is not None:
         listing = listing_of_rows(saved.row, saved.risk_rows or [])
-        market.use(replace(listing, price_places=saved.price_places, qty_places=saved.qty_places))
+        market.use(listing.with_places(saved.price_places, saved.qty_places))
         exchange.rules_changed(market)
     if saved.pause_code is not None:
         market.pause = Pause(RetCode(saved.pause_code), saved.pause_why, saved.prices_move)
