@@ -238,6 +238,7 @@ def open_orders(host: PaperHost) -> int:
 
 
 CREATE = "/v5/order/create"
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.mark.parametrize("executed", [True, False])
@@ -329,7 +330,7 @@ def test_the_control_endpoint_tells_and_refuses(host: PaperHost) -> None:
     assert [one["number"] for one in faults["rules"]] == [number]
     assert faults["seed"] == 1
     for body in ("{", '{"do": "dance"}', '{"do": "liquidate", "account": "nobody"}'):
-        reply = requests.post(f"{host.base_url}/control/action", data=body, timeout=5)
+        reply = requests.post(f"{host.base_url}/control/action", data=body, headers=JSON, timeout=5)
         assert reply.status_code == 400
         assert reply.json()["error"]
     assert requests.get(f"{host.base_url}/control/other", timeout=5).status_code == 404

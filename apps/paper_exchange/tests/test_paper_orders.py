@@ -484,15 +484,3 @@ def test_the_position_mode_switches_when_nothing_is_open() -> None:
     world.trade("58000")
     assert world.code("POST", path, one_way) == 110024
     assert world.code("POST", path, {**hedge, "mode": 7}) == 10001
-
-
-def test_a_new_tick_size_cancels_what_falls_between_two_ticks(world: PaperWorld) -> None:
-    stays = world.place(price="59000.0")
-    goes = world.place(price="58000.3")
-    world.exchange.change_tick_size("BTCUSDT", Decimal("0.50"))
-    assert world.order(goes)["cancelType"] == "CancelByAdmin"
-    row = world.get("/v5/market/instruments-info", symbol="BTCUSDT")["list"][0]
-    assert row["priceFilter"]["tickSize"] == "0.50"
-    assert refused(world, price="58000.3")[0] == 10001
-    world.trade("58999.5")
-    assert world.order(stays)["orderStatus"] == "Filled"

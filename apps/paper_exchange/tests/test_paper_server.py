@@ -12,7 +12,8 @@ import pytest
 import requests
 from websocket import WebSocket, WebSocketException, create_connection
 
-from paper_exchange.server import PortInUseError, is_loopback
+from paper_exchange.loopback import is_loopback
+from paper_exchange.server import PortInUseError
 from testkit.paper import PaperHost
 
 

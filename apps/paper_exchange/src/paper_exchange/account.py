@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
+from enum import StrEnum
 
 from backtest.order_manager import BacktestOrderManager, SimulatedOrder
 from backtest.simulated_account import FeeRates, SimulatedAccount, SimulatedPair
@@ -17,6 +18,7 @@ from paper_exchange.listing import Listing
 from paper_exchange.orders import ClosedPnl, Execution, LedgerEntry, PaperOrder
 
 ZERO = Decimal(0)
+MNT_STEP = Decimal("1E-8")
 KEPT_RECORDS = 100_000
 LINK_RESERVED_MS = 2 * 3_600_000
 LEGS = (DirectionType.LONG, DirectionType.SHORT)
@@ -32,6 +34,49 @@ class ApiKey:
     ips: tuple[str, ...] = ()  # none: from anywhere
     expires_ms: int | None = None
     revoked: bool = False
+
+
+class MarginMode(StrEnum):
+    """`marginMode` of account/info. Isolated changes what is told, not how margin is computed."""
+
+    CROSS = "REGULAR_MARGIN"
+    ISOLATED = "ISOLATED_MARGIN"
+
+
+@dataclass(slots=True, kw_only=True)
+class MntWallet:
+    """MNT of an account, of which fees of fills are paid when `pays_fees`. `price` is in USDT.
+
+    balance = deposits - fees_paid.
+    """
+
+    deposits: Decimal = ZERO
+    fees_paid: Decimal = ZERO
+    price: Decimal = Decimal(1)
+    pays_fees: bool = False
+
+    @property
+    def balance(self) -> Decimal:
+        """How much there is."""
+        return self.deposits - self.fees_paid
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the wallet has the coin at all."""
+        return self.pays_fees or bool(self.balance)
+
+    def pay(self, fee_usdt: Decimal) -> Decimal | None:
+        """Pay a fee; return how much MNT it was, None when it is a matter of USDT.
+
+        That is a rebate, and a fee for which there is not enough MNT.
+        """
+        if not self.pays_fees or fee_usdt <= 0:
+            return None
+        fee = (fee_usdt / self.price).quantize(MNT_STEP, ROUND_UP)
+        if fee > self.balance:
+            return None
+        self.fees_paid += fee
+        return fee
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,6 +151,7 @@ class PaperAccount:
         keys: tuple[ApiKey, ...] = (),
         *,
         hedge_mode: bool = True,
+        mnt: MntWallet | None = None,
     ) -> None:
         self.name = name
         self.uid = uid
@@ -124,7 +170,9 @@ class PaperAccount:
         self.insured = ZERO  # USDT of loss that the insurance fund took over
         self.moves_price = True  # a limit price beyond the price limit is moved to it
         self.dcp_window_s: int | None = None
-        self.frozen = False
+        self.margin_mode = MarginMode.CROSS
+        self.margin_mode_ms = 1_697_078_946_000  # when it was chosen
+        self.mnt = mnt or MntWallet()
 
     def __repr__(self) -> str:
         return f"PaperAccount({self.name!r}, uid={self.uid})"

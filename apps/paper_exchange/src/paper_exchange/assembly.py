@@ -44,6 +44,7 @@ def assemble(
     hub = StreamHub(exchange, rest, ack_delay_ms)
     faults = FaultDesk(exchange, seed)
     hub.deliver = faults.deliver
+    rest.meddler = faults
     return Assembly(exchange, rest, hub, faults)
 
 

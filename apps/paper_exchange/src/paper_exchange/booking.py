@@ -23,11 +23,16 @@ LEDGER_KINDS = {
     ExecType.FUNDING: "SETTLEMENT",
     ExecType.ADL: "ADL",
     ExecType.BUST: "LIQUIDATION",
+    ExecType.SETTLE: "DELIVERY",
+    ExecType.DELIVERY: "DELIVERY",
 }
 
 
 class Booking:
-    """Keeps wallet = deposits + realised profit - fees - funding, with a record of each change."""
+    """Keeps wallet = deposits + realised profit - fees - funding, with a record of each change.
+
+    Fees that are paid in MNT leave it alone: MNT = deposits - fees.
+    """
 
     def __init__(self, ids: Ids) -> None:
         self._ids = ids
@@ -55,12 +60,19 @@ class Booking:
         if exec_type is not ExecType.TRADE:
             rate = ZERO
         held_before = book.pair.leg(direction).size
+        mnt = account.mnt.pay(qty * price * rate)
         pnl, fee = account.money.fill(
-            book.pair, direction, qty, price, closing=closing, fee_rate=rate
+            book.pair,
+            direction,
+            qty,
+            price,
+            closing=closing,
+            fee_rate=rate if mnt is None else ZERO,
         )
         order.filled_qty += qty
         order.filled_value += qty * price
         order.fee += fee
+        order.fee_mnt += mnt or ZERO
         order.updated_ms = ts_ms
         full = order.filled_qty >= order.qty
         order.status = Status.FILLED if full else Status.PARTIALLY_FILLED
@@ -78,7 +90,8 @@ class Booking:
             direction=direction,
             price=price,
             qty=qty,
-            fee=fee,
+            fee=fee if mnt is None else mnt,
+            fee_coin="USDT" if mnt is None else "MNT",
             fee_rate=rate,
             is_maker=is_maker,
             closed_size=qty if closing else ZERO,
@@ -95,8 +108,10 @@ class Booking:
         )
         account.executions.append(execution)
         self._enter(account, book, execution, cash_flow=pnl, funding=None)
+        if mnt is not None:
+            self._enter_mnt_fee(account, execution)
         if closing:
-            self._closed(account, book, order, execution, open_share)
+            self._closed(account, book, order, execution, open_share, fee)
         return execution
 
     @staticmethod
@@ -146,7 +161,7 @@ class Booking:
         record = book.legs[direction]
         record.realised -= paid
         record.realised_ever -= paid
-        record.seq = seq
+        record.updated_ms, record.seq = ts_ms, seq
         execution = Execution(
             number=self._ids.number(),
             exec_id=self._ids.uuid(),
@@ -177,10 +192,18 @@ class Booking:
         return execution
 
     def transfer(
-        self, account: PaperAccount, amount: Decimal, ts_ms: int, kind: str | None = None
+        self,
+        account: PaperAccount,
+        amount: Decimal,
+        ts_ms: int,
+        kind: str | None = None,
+        coin: str = "USDT",
     ) -> None:
-        """Put USDT into the wallet, or take it out when negative."""
-        account.money.deposit(amount)
+        """Put USDT or MNT into the wallet, or take it out when negative."""
+        if coin == "MNT":
+            account.mnt.deposits += amount
+        else:
+            account.money.deposit(amount)
         account.ledger.append(
             LedgerEntry(
                 number=self._ids.number(),
@@ -196,7 +219,33 @@ class Booking:
                 funding=None,
                 fee=ZERO,
                 fee_rate=None,
-                balance=account.money.wallet,
+                balance=account.mnt.balance if coin == "MNT" else account.money.wallet,
+                currency=coin,
+            )
+        )
+
+    def _enter_mnt_fee(self, account: PaperAccount, execution: Execution) -> None:
+        """Record a fee paid in MNT: an entry of its own beside that of the trade."""
+        account.ledger.append(
+            LedgerEntry(
+                number=self._ids.number(),
+                entry_id=self._ids.uuid(),
+                kind=LEDGER_KINDS[execution.exec_type],
+                ts_ms=execution.ts_ms,
+                symbol=execution.symbol,
+                side=execution.side.value,
+                qty=ZERO,
+                size=ZERO,
+                price=None,
+                cash_flow=ZERO,
+                funding=None,
+                fee=execution.fee,
+                fee_rate=execution.fee_rate,
+                balance=account.mnt.balance,
+                trade_id=execution.exec_id,
+                order_id=execution.order_id,
+                link_id=execution.link_id,
+                currency=execution.fee_coin,
             )
         )
 
@@ -223,7 +272,7 @@ class Booking:
                 price=execution.price,
                 cash_flow=cash_flow,
                 funding=funding,
-                fee=execution.fee if funding is None else ZERO,
+                fee=execution.fee if funding is None and execution.fee_coin == "USDT" else ZERO,
                 fee_rate=execution.fee_rate,
                 balance=account.money.wallet,
                 trade_id=execution.exec_id,
@@ -239,6 +288,7 @@ class Booking:
         order: PaperOrder,
         execution: Execution,
         open_share: Decimal,
+        fee: Decimal,
     ) -> None:
         row = account.closed_pnl.get(order.order_id)
         if row is None:
@@ -265,7 +315,7 @@ class Booking:
         row.exit_value += value
         row.entry_value += entry
         row.open_fee += open_share
-        row.close_fee += execution.fee
+        row.close_fee += fee
         row.pnl += execution.pnl
         row.fills += 1
         row.updated_ms = execution.ts_ms

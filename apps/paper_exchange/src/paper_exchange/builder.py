@@ -12,7 +12,7 @@ from backtest.instrument_info import FoundRules, RulesSource, default_rules, def
 from backtest.market_rules import parse_instrument, read_answer
 from backtest.simulated_account import FeeRates
 from grid_db import DatabaseFactory
-from paper_exchange.account import ApiKey, PaperAccount
+from paper_exchange.account import ApiKey, MntWallet, PaperAccount
 from paper_exchange.assembly import Assembly, assemble
 from paper_exchange.config import (
     AccountSettings,
@@ -26,7 +26,7 @@ from paper_exchange.config import (
 )
 from paper_exchange.depth import Depth
 from paper_exchange.feeds import ArchiveFeed, DatabaseFeed, Feed, SyntheticFeed, merged
-from paper_exchange.listing import Listing, listing_of_rows, listing_of_rules
+from paper_exchange.listing import ContractStatus, Listing, listing_of_rows, listing_of_rules
 from paper_exchange.market import FeedEvent, Market
 from paper_exchange.rate_limits import RateLimits
 from paper_exchange.settings import MatchingSettings
@@ -72,6 +72,8 @@ def _listing(
     else:
         assert defaults is not None  # noqa: S101 - one of the two is there, see above
         listing = listing_of_rules(defaults, number)
+    if one.status != ContractStatus.TRADING.value:
+        listing = listing.with_status(ContractStatus.PRE_LAUNCH)
     return listing if one.tick_size is None else listing.with_tick_size(one.tick_size)
 
 
@@ -126,6 +128,9 @@ def _account(one: AccountSettings, uid: int) -> PaperAccount:
         one.leverage,
         keys,
         hedge_mode=one.hedge_mode,
+        mnt=MntWallet(
+            deposits=one.mnt_deposit, price=one.mnt_price, pays_fees=one.fee_coin == "MNT"
+        ),
     )
 
 

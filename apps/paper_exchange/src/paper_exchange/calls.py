@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from paper_exchange.account import ApiKey, PaperAccount
-from paper_exchange.cursors import parse_cursor
+from paper_exchange.cursors import page, parse_cursor
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.market import Market
 from paper_exchange.order_request import parse_flag, parse_number
@@ -17,6 +17,17 @@ from paper_exchange.wire import Row
 
 WEEK_MS = 7 * 86_400_000
 LONGEST_TIME = 16
+Item = TypeVar("Item")
+
+# lists whose rows a fault may hide, and lists that may be old (see `faults`)
+HIDING_PATHS = frozenset(
+    {
+        "/v5/position/list", "/v5/position/closed-pnl", "/v5/order/realtime", "/v5/order/history",
+        "/v5/execution/list", "/v5/account/wallet-balance", "/v5/account/transaction-log",
+        "/v5/market/instruments-info", "/v5/market/risk-limit",
+    }
+)  # fmt: skip
+LAGGING_PATHS = HIDING_PATHS | {"/v5/account/info"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,7 @@ class Call:
     caller: PaperAccount | None = None
     key: ApiKey | None = None
     server_ms: int = 0  # what signatures are checked against; market time may be another
+    hides: Callable[[Row], bool] | None = None  # which rows a list leaves out
 
     @property
     def account(self) -> PaperAccount:
@@ -87,6 +99,20 @@ class Call:
     def after(self) -> int | None:
         """Return what the cursor names. Raises RefusalError."""
         return parse_cursor(self.text("cursor"))
+
+    def listed(
+        self,
+        numbered: Iterable[tuple[int, Item]],
+        to_row: Callable[[Item], Row],
+        limit: int,
+        after: int | None,
+    ) -> tuple[list[Row], str]:
+        """Return a page of rows and the cursor to go on with; what is hidden takes no place."""
+        hides = self.hides
+        if hides is not None:
+            numbered = ((number, one) for number, one in numbered if not hides(to_row(one)))
+        found, cursor = page(numbered, limit, after)
+        return [to_row(one) for one in found], cursor
 
     def require_linear(self) -> None:
         """Raise RefusalError unless the category is linear."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -92,6 +92,13 @@ class CandleSeries:
             close = last.close
             last = Candle(last.start_ms + MINUTE_MS, close, close, close, close, zero, zero)
             self._minutes.append(last)
+
+    def convert(self, ticks_of: Callable[[int], int]) -> None:
+        """Express all prices in other ticks."""
+        for one in self._minutes:
+            one.open, one.close = ticks_of(one.open), ticks_of(one.close)
+            one.high, one.low = ticks_of(one.high), ticks_of(one.low)
+        self._day_of = (0, 0)
 
     def newest_first(self, interval: str) -> Iterator[Candle]:
         """Yield candles of an interval, the unfinished one first."""

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from paper_exchange.feeds import SyntheticSettings
-from paper_exchange.server import is_loopback
+from paper_exchange.loopback import is_loopback
 from paper_exchange.settings import FillModelName, TakerModel
 
 Positive = Annotated[Decimal, Field(gt=0, allow_inf_nan=False)]
@@ -104,6 +104,9 @@ class SymbolSettings(Settings):
     symbol: Annotated[str, Field(pattern=SYMBOL)]
     feed: FeedSettings = SyntheticFeedSettings()
     tick_size: Positive | None = Field(default=None, description="USDT; the contract's own")
+    status: Literal["Trading", "PreLaunch"] = Field(
+        default="Trading", description="PreLaunch: waits for the action list_contract"
+    )
     level_usdt: Positive = Field(
         default=Decimal(20_000), description="visible size of a level of the book, USDT"
     )
@@ -131,6 +134,13 @@ class AccountSettings(Settings):
     hedge_mode: bool = Field(default=True, description="no: begins in one-way mode")
     maker_fee: Fee = Decimal("0.0002")
     taker_fee: Fee = Decimal("0.00055")
+    fee_coin: Literal["USDT", "MNT"] = Field(
+        default="USDT", description="MNT: fees of fills are paid of it, as far as it goes"
+    )
+    mnt_price: Positive = Field(default=Decimal("0.8"), description="USDT of one MNT")
+    mnt_deposit: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=Decimal(0), description="MNT"
+    )
     keys: tuple[KeySettings, ...] = Field(
         default=(), description="without any: <name>-key with the secret <name>-secret"
     )

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from paper_exchange.config import PaperConfig
 from paper_exchange.exchange import PaperExchange
-from paper_exchange.server import PaperServer, is_loopback
+from paper_exchange.loopback import is_loopback
+from paper_exchange.server import PaperServer
 
 
 def print_start(console: Console, server: PaperServer, config: PaperConfig) -> None:
@@ -20,7 +21,7 @@ def print_start(console: Console, server: PaperServer, config: PaperConfig) -> N
     reach = "this machine only" if is_loopback(config.host) else "EVERY machine that finds it"
     console.print(f"reachable from {reach}; seed {config.seed}, speed {config.speed:g}")
     if config.control:
-        console.print(f"faults and actions: POST {server.base_url}/control/action")
+        console.print(f"faults and actions: POST {server.base_url}/control/action (as JSON)")
     markets = Table(title="markets", title_justify="left")
     for name in ("symbol", "feed", "tick size", "qty step", "fills"):
         markets.add_column(name)

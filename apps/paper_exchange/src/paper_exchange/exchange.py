@@ -6,28 +6,33 @@ Time is what `advance` and the feed say. The same calls make the same exchange, 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from decimal import Decimal
 from functools import partial
 
 from backtest.fill_simulator import MarketTrade
 from backtest.ticks import BUY, SELL
-from gridcore import SideType
+from gridcore import DirectionType, SideType
 from paper_exchange.account import LEGS, ApiKey, PaperAccount
+from paper_exchange.account_options import AccountOptions
 from paper_exchange.booking import Booking
+from paper_exchange.contract_life import ContractLife
 from paper_exchange.fill_models import fill_model_of
 from paper_exchange.ids import Ids
 from paper_exchange.listeners import Listener, Outbox
-from paper_exchange.market import FeedEvent, FeedTrade, Market
+from paper_exchange.listing import ContractStatus
+from paper_exchange.market import FeedEvent, FeedQuote, FeedTrade, Market
+from paper_exchange.order_checks import check_trading
 from paper_exchange.order_desk import OrderDesk
 from paper_exchange.order_request import AmendRequest, OrderRequest
 from paper_exchange.orders import PaperOrder
+from paper_exchange.past import Past
 from paper_exchange.ret_codes import RefusalError, RetCode, parameter_error
+from paper_exchange.rule_change import RuleChange
 from paper_exchange.schedule import Action, Schedule
 from paper_exchange.settings import MatchingSettings
 from paper_exchange.takeover import TakeOver
 from paper_exchange.wire import plain
-
-ZERO = Decimal(0)
 
 
 class PaperExchange:
@@ -64,6 +69,12 @@ class PaperExchange:
         self.take_over = TakeOver(
             self.markets, self.desk, self._clock, self.ids, self.booking, self.outbox
         )
+        self.options = AccountOptions(self._clock, self.outbox)
+        self.life = ContractLife(
+            self.markets, self.accounts, self.desk, self.take_over, self.schedule, self._clock,
+            self.outbox,
+        )  # fmt: skip
+        self._past: Past | None = None
         for market in self.markets.values():
             self._plan_funding(market)
 
@@ -83,6 +94,13 @@ class PaperExchange:
             raise parameter_error(f"symbol invalid {symbol[:30]!r}")
         return market
 
+    def account(self, name: str) -> PaperAccount:
+        """Return an account. Raises RefusalError for one that is not there."""
+        account = self.accounts.get(name)
+        if account is None:
+            raise parameter_error(f"there is no account {name[:50]!r}")
+        return account
+
     def key(self, key: str) -> tuple[PaperAccount, ApiKey] | None:
         """Return the account of an API key, None for an unknown key."""
         account = self._keys.get(key)
@@ -99,23 +117,77 @@ class PaperExchange:
         """Let time pass; what falls due until then happens in its order."""
         while (due := self.schedule.pop_due(now_ms)) is not None:
             due_ms, action = due
-            self.now_ms = max(self.now_ms, due_ms)
+            self._let_pass(due_ms)
             action()
             self.outbox.flush()
-        self.now_ms = max(self.now_ms, now_ms)
+        self._let_pass(now_ms)
+
+    def _let_pass(self, until_ms: int) -> None:
+        if until_ms > self.now_ms:
+            if self._past is not None:
+                self._past.time_passes()
+            self.now_ms = until_ms
 
     def after(self, delay_ms: int, action: Action) -> None:
         """Plan an action."""
         self.schedule.at(self.now_ms + delay_ms, action)
+
+    # the past
+
+    def remember(self, keep_ms: int) -> None:
+        """Keep how everything was, at least `keep_ms` back, from now on."""
+        if self._past is None:
+            self._past = Past(
+                self.markets, self.accounts, self._clock, lambda: self.ids.last, keep_ms
+            )
+            self.listen(self._past)
+        self._past.keep_ms = max(self._past.keep_ms, keep_ms)
+
+    def forget(self) -> None:
+        """Keep nothing of the past any more."""
+        if self._past is not None:
+            # a new list: this may happen while the old one is gone through
+            self.outbox.listeners = [one for one in self.outbox.listeners if one is not self._past]
+            self._past = None
+
+    def touch(self, account: PaperAccount) -> None:
+        """Take note that something of an account changes that no listener is told."""
+        if self._past is not None:
+            self._past.touch(account)
+
+    def as_of(
+        self, ago_ms: int, account: PaperAccount | None
+    ) -> tuple[PaperExchange, PaperAccount | None]:
+        """Return the exchange and an account of it as they were, for lists to be read from.
+
+        Further back than what is remembered it is the oldest known state. Its clock is now's.
+        """
+        past = self._past
+        if past is None or ago_ms <= 0:
+            return self, account
+        moment = self.now_ms - ago_ms
+        shown = copy(self)
+        shown.markets = past.markets_at(moment)
+        if account is not None:
+            account = past.account_at(account, moment, shown.markets)
+            shown.accounts = {account.name: account}
+        return shown, account
 
     # the market
 
     def feed(self, event: FeedEvent) -> None:
         """Let a market move, and everything that follows from it. Unknown symbols are ignored."""
         market = self.markets.get(event.symbol)
-        if market is None or market.halted:
+        if market is None:
             return
         self.advance(event.ts_ms)
+        stopped = market.stopped
+        if stopped is not None:
+            if not stopped.prices_move:
+                return
+            if isinstance(event, FeedTrade):
+                # nobody trades, but there is a price
+                event = FeedQuote(symbol=event.symbol, ts_ms=event.ts_ms, last_price=event.price)
         if isinstance(event, FeedTrade):
             trade = market.apply_trade(event)
             self.outbox.trade(market, trade)
@@ -151,11 +223,16 @@ class PaperExchange:
                 self.take_over.liquidate(account)
 
     def _plan_funding(self, market: Market) -> None:
+        if market.status in (ContractStatus.DELIVERING, ContractStatus.CLOSED):
+            return
         market.set_next_funding(self.now_ms)
         if self.settings.funding and market.next_funding_ms is not None:
             self.schedule.at(market.next_funding_ms, partial(self._settle_funding, market))
 
     def _settle_funding(self, market: Market) -> None:
+        if market.status != ContractStatus.TRADING:
+            self._plan_funding(market)
+            return
         market.settled.append((self.now_ms, plain(market.funding_rate)))
         if market.mark is not None and market.funding_rate:
             for account in self.accounts.values():
@@ -185,6 +262,7 @@ class PaperExchange:
         market = self.market(request.symbol)
         book = account.book(market.listing)
         book.pair.mark_price = market.mark
+        self.touch(account)
         return self.desk.place(account, market, request)
 
     def cancel(self, account: PaperAccount, symbol: str, order_id: str, link_id: str) -> PaperOrder:
@@ -230,94 +308,108 @@ class PaperExchange:
 
     def set_leverage(self, account: PaperAccount, symbol: str, leverage: Decimal) -> None:
         """Set the leverage of both legs. Raises RefusalError."""
-        market = self.market(symbol)
-        listing = market.listing
-        book = account.book(listing)
-        if not 1 <= leverage <= listing.max_leverage:
-            raise RefusalError(
-                RetCode.CANNOT_SET_LEVERAGE,
-                f"cannot set leverage gt maxLeverage by risk limit: {listing.max_leverage}",
-            )
-        if leverage % listing.leverage_step:
-            raise parameter_error(f"leverage {leverage} is no multiple of {listing.leverage_step}")
-        pair = book.pair
-        before = pair.long.leverage
-        if leverage == before:
-            raise RefusalError(RetCode.LEVERAGE_NOT_MODIFIED, "leverage not modified")
-        mark = market.mark or ZERO
-        value = (pair.long.size + pair.short.size) * mark
-        if leverage * listing.tiers.for_value(value).initial_rate > 1:
-            raise RefusalError(
-                RetCode.CANNOT_SET_LEVERAGE,
-                f"cannot set leverage {leverage} with a position of {value:.0f} USDT",
-            )
-        pair.mark_price = market.mark
-        self._use_leverage(account, symbol, leverage)
-        if leverage < before and account.money.available() < 0:
-            self._use_leverage(account, symbol, before)
-            raise RefusalError(
-                RetCode.INSUFFICIENT_BALANCE, "ab not enough for the margin of this leverage"
-            )
-        for direction in LEGS:
-            self.outbox.position(account, symbol, direction)
-        self.outbox.wallet(account)
-        self.outbox.flush()
-
-    @staticmethod
-    def _use_leverage(account: PaperAccount, symbol: str, leverage: Decimal) -> None:
-        book = account.books[symbol]
-        for direction in LEGS:
-            book.pair.leg(direction).leverage = leverage
-        book.pair.changed()
-        account.money.version += 1
-        for order in book.orders.orders.values():
-            if not order.reduce_only:
-                held = book.orders.margin_of(order.direction, order.leaves_qty, order.price)
-                book.pair.order_margin += held - order.margin
-                order.margin = held
+        self.options.set_leverage(account, self.market(symbol), leverage)
 
     def switch_mode(self, account: PaperAccount, symbols: Iterable[str], *, hedge: bool) -> None:
         """Set the position mode of symbols. Raises RefusalError; then nothing has changed."""
-        books = [account.book(self.market(symbol).listing) for symbol in symbols]
-        changing = [book for book in books if book.hedge_mode is not hedge]
-        if not changing:
-            raise RefusalError(RetCode.MODE_NOT_MODIFIED, "Position mode is not modified")
-        for book in changing:
-            if book.pair.is_open:
-                raise RefusalError(
-                    RetCode.POSITION_EXISTS, "You have an existing position, cannot switch"
-                )
-            if len(book.orders) or book.arriving:
-                raise RefusalError(
-                    RetCode.ORDERS_EXIST, "You have existing open orders, cannot switch"
-                )
-        for book in changing:
-            book.hedge_mode = hedge
+        markets = [self.market(symbol) for symbol in symbols]
+        self.options.switch_mode(account, markets, hedge=hedge)
+        self.touch(account)
+
+    def close_by_hand(
+        self, account: PaperAccount, symbol: str, direction: DirectionType, qty: Decimal | None
+    ) -> PaperOrder:
+        """Close a leg, or `qty` (base coin) of it, as a person does. Raises RefusalError."""
+        market = self.market(symbol)
+        check_trading(market)
+        size = account.book(market.listing).pair.leg(direction).size
+        wanted = size if qty is None else qty
+        if not size or wanted > size:
+            raise parameter_error(f"the {direction} leg of {symbol} holds {size}, not {wanted}")
+        if wanted != size and wanted % market.listing.instrument.qty_step:
+            step = market.listing.instrument.qty_step
+            raise parameter_error(f"qty {wanted} is no multiple of the qty step {step}")
+        order = self.take_over.close_by_hand(account, market, direction, wanted)
+        self.outbox.flush()
+        return order
 
     # what only the exchange can do
 
-    def deposit(self, account: PaperAccount, amount: Decimal) -> None:
-        """Put USDT into a wallet, or take it out when negative."""
-        self.booking.transfer(account, amount, self.now_ms)
+    def deposit(self, account: PaperAccount, amount: Decimal, coin: str = "USDT") -> None:
+        """Put USDT or MNT into a wallet, or take it out when negative. Raises RefusalError."""
+        if coin == "MNT" and account.mnt.balance + amount < 0:
+            raise parameter_error(f"there are {account.mnt.balance} MNT, not {-amount}")
+        self.booking.transfer(account, amount, self.now_ms, coin=coin)
         self.outbox.wallet(account)
         self.outbox.flush()
 
-    def change_tick_size(self, symbol: str, tick_size: Decimal) -> None:
-        """Change a contract's tick size; orders between two new ticks are cancelled."""
+    def pay_fees_in(self, account: PaperAccount, coin: str, price: Decimal | None) -> None:
+        """Let fees be paid in USDT, or in MNT at a price in USDT (None: as before)."""
+        account.mnt.pays_fees = coin == "MNT"
+        account.mnt.price = price or account.mnt.price
+        self.outbox.wallet(account)
+        self.outbox.flush()
+
+    def change_rules(self, symbol: str, change: RuleChange) -> None:
+        """Change rules of a contract; orders on the book stay as they are. Raises RefusalError."""
         market = self.market(symbol)
-        market.retick(tick_size)
-        self.desk.retick(tuple(self.accounts.values()), market)
+        tick_size = market.listing.instrument.tick_size
+        market.use(change.applied_to(market.listing))
+        self.rules_changed(market)
+        if market.listing.instrument.tick_size != tick_size:
+            self.desk.retick(tuple(self.accounts.values()), market)
         self.outbox.market(market)
         self.outbox.flush()
 
+    def rules_changed(self, market: Market) -> None:
+        """Bring up what is made of the rules of a contract: fill model, tiers of the legs."""
+        self._models[market.symbol] = fill_model_of(self.settings.fill_model, market)
+        for account in self.accounts.values():
+            book = account.books.get(market.symbol)
+            if book is not None:
+                book.pair.tiers = market.listing.tiers
+                book.pair.changed()
+                account.money.version += 1
+
+    def change_tick_size(self, symbol: str, tick_size: Decimal) -> None:
+        """Change a contract's tick size. Raises RefusalError."""
+        self.change_rules(symbol, RuleChange(tick_size=tick_size))
+
     def halt(self, symbol: str, *, halted: bool) -> None:
-        """Stop trading in a symbol, or let it go on."""
-        self.market(symbol).halted = halted
+        """Stop trading in a symbol, or let it go on. Raises RefusalError."""
+        market = self.market(symbol)
+        if halted:
+            self.life.halt(market, RetCode.TRADING_NOT_ALLOWED, tickers=False)
+        else:
+            self.life.resume(market)
 
     def liquidate(self, account: PaperAccount) -> None:
         """Liquidate an account that need not be."""
         self.take_over.liquidate(account)
         self.outbox.flush()
+
+    def reduce_by_liquidation(
+        self, account: PaperAccount, ratio: Decimal, symbol: str = "", direction: str = ""
+    ) -> Decimal:
+        """Reduce legs as a liquidation begins: all, or those of a symbol, of a direction.
+
+        Returns what was closed in base coin. Raises RefusalError when they hold nothing.
+        """
+        chosen = [self.market(symbol)] if symbol else list(self.markets.values())
+        legs = [
+            (market.symbol, leg)
+            for market in chosen
+            if market.symbol in account.books
+            for leg in LEGS
+            if direction in ("", leg.value)
+            and account.books[market.symbol].pair.leg(leg).size
+            and self.take_over.quote(market, leg)
+        ]
+        if not legs:
+            raise parameter_error(f"{account.name} holds nothing that could be reduced")
+        closed = self.take_over.reduce(account, legs, ratio)
+        self.outbox.flush()
+        return closed
 
     def deleverage(
         self, account: PaperAccount, symbol: str, direction: str, qty: Decimal

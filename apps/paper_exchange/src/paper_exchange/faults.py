@@ -9,12 +9,17 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from paper_exchange.calls import HIDING_PATHS, LAGGING_PATHS
 from paper_exchange.exchange import PaperExchange
+from paper_exchange.rest_orders import BATCHES, BatchSpoiler
+from paper_exchange.ret_codes import RefusalError
 from paper_exchange.streams import Channel, StreamSession, send_if_open
+from paper_exchange.wire import Row
 
 REORDER_WAIT_MS = 200
 
@@ -26,7 +31,11 @@ class FaultKind(StrEnum):
     TIMEOUT = "timeout"  # REST: no answer
     RET_CODE = "ret_code"  # REST: an answer that says no
     RATE_LIMIT = "rate_limit"  # REST: 10006
-    LATENCY = "latency"  # REST: a late answer
+    RESET = "reset"  # REST: the connection is cut instead of an answer
+    LATENCY = "latency"  # REST: a late call, or a late answer
+    LAG = "lag"  # REST: a list shows an older state
+    HIDE = "hide"  # REST: a list leaves rows out
+    BATCH_ITEMS = "batch_items"  # some items of a batch fail
     REFUSE = "refuse"  # connections are cut before they say anything
     SILENCE = "silence"  # connected, and nothing comes, not even a pong
     DELAY = "delay"  # frames come late, in order
@@ -38,10 +47,13 @@ class FaultKind(StrEnum):
 REST_KINDS = frozenset(
     {
         FaultKind.HTTP_ERROR, FaultKind.TIMEOUT, FaultKind.RET_CODE, FaultKind.RATE_LIMIT,
-        FaultKind.LATENCY,
+        FaultKind.RESET, FaultKind.LATENCY,
     }
 )  # fmt: skip
 FRAME_KINDS = frozenset({FaultKind.DELAY, FaultKind.REORDER, FaultKind.DUPLICATE, FaultKind.LOSE})
+LIST_KINDS = {FaultKind.LAG: LAGGING_PATHS, FaultKind.HIDE: HIDING_PATHS}
+BATCH_PATHS = frozenset(f"/v5/order/{name}" for name in BATCHES)
+WITH_ROWS = FRAME_KINDS | {FaultKind.HIDE}
 REST = "rest"
 
 
@@ -63,14 +75,58 @@ class FaultRule(BaseModel):
     )
     count: int | None = Field(default=None, ge=1, description="Ends after so many times.")
     duration_s: float | None = Field(default=None, gt=0, description="Ends after so long.")
-    delay_ms: int = Field(default=1000, ge=0, le=600_000, description="Of latency and delay.")
+    delay_ms: int = Field(
+        default=1000, ge=0, le=600_000, description="Of latency and delay; how old a lag shows."
+    )
     status: int = Field(default=503, ge=400, le=599, description="Of http_error.")
-    code: int = Field(default=10016, description="Of ret_code.")
-    message: str = Field(default="Server error.", description="Of ret_code.")
+    code: int = Field(default=10016, description="Of ret_code and batch_items.")
+    message: str = Field(default="Server error.", description="Of ret_code and batch_items.")
     executed: bool = Field(
         default=False,
-        description="http_error, timeout, ret_code: the call is carried out before it fails.",
+        description="The call, or the item of a batch, is carried out although it fails; with"
+        " latency it is carried out at once and its answer is late.",
     )
+    every: int = Field(default=2, ge=1, description="batch_items: which items fail.")
+    where: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Of hide and of faults of frames: fields of a row with the values that fit.",
+    )
+
+    @field_validator("where", mode="before")
+    @classmethod
+    def _one_value(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {name: (one,) if isinstance(one, str) else one for name, one in value.items()}
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        paths = BATCH_PATHS if self.kind is FaultKind.BATCH_ITEMS else LIST_KINDS.get(self.kind)
+        if paths is not None and not any(self.match in path for path in paths):
+            raise ValueError(
+                f"{self.kind} meets no call with {self.match!r} in its path; it meets"
+                f" {', '.join(sorted(path.removeprefix('/v5/') for path in paths))}"
+            )
+        if self.kind in LIST_KINDS and self.channel not in ("*", REST):
+            raise ValueError(f"{self.kind} is a fault of rest, not of {self.channel}")
+        if self.kind is FaultKind.LAG and not self.delay_ms:
+            raise ValueError("lag needs a delay_ms above 0: how old the lists are that it shows")
+        if self.where and self.kind not in WITH_ROWS:
+            raise ValueError(f"{self.kind} has no where; {', '.join(sorted(WITH_ROWS))} have")
+        if not all(self.where.values()):
+            raise ValueError("where has a field without a value that fits")
+        return self
+
+    def fits(self, row: Row) -> bool:
+        """Tell whether `where` names a row; without one it names all."""
+        return all(_text(row.get(name)) in values for name, values in self.where.items())
+
+
+def _text(value: object) -> str:
+    """Return a value as JSON has it, a text without quotes; "" for a field that is not there."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
 
 
 class _Active:
@@ -99,12 +155,24 @@ class FaultDesk:
         """Put a rule into force; return its number."""
         self._numbers += 1
         self._active[self._numbers] = _Active(self._numbers, rule, self._exchange.now_ms)
+        if rule.kind is FaultKind.LAG:
+            self._exchange.remember(rule.delay_ms)
         return self._numbers
 
     def remove(self, number: int | None = None) -> int:
         """Take one rule, or all of them, out of force; return how many there were."""
         gone = list(self._active) if number is None else [number]
-        return sum(self._active.pop(one, None) is not None for one in gone)
+        return sum(self._end(one) for one in gone)
+
+    def _end(self, number: int) -> bool:
+        ended = self._active.pop(number, None)
+        if ended is None:
+            return False
+        if ended.rule.kind is FaultKind.LAG and not any(
+            one.rule.kind is FaultKind.LAG for one in self._active.values()
+        ):
+            self._exchange.forget()
+        return True
 
     def rules(self) -> list[tuple[int, FaultRule, int]]:
         """Return (number, rule, times it struck) of the rules in force."""
@@ -115,10 +183,19 @@ class FaultDesk:
         now = self._exchange.now_ms
         for one in tuple(self._active.values()):
             if one.left == 0 or (one.until_ms is not None and now >= one.until_ms):
-                del self._active[one.number]
+                self._end(one.number)
 
-    def strikes(self, kinds: frozenset[FaultKind], channel: str, text: str) -> FaultRule | None:
-        """Return the first rule that strikes now, None when nothing goes wrong."""
+    def strikes(
+        self,
+        kinds: frozenset[FaultKind],
+        channel: str,
+        text: str,
+        rows: Callable[[], list[Row]] = list,
+    ) -> FaultRule | None:
+        """Return the first rule that strikes now, None when nothing goes wrong.
+
+        `rows` is asked for what a frame holds when a rule wants to know.
+        """
         if not self._active:
             return None
         self._expire()
@@ -127,6 +204,8 @@ class FaultDesk:
             if rule.kind not in kinds or rule.channel not in ("*", channel):
                 continue
             if rule.match not in text:
+                continue
+            if rule.where and rule.kind in FRAME_KINDS and not any(map(rule.fits, rows())):
                 continue
             if rule.probability < 1 and self._random.random() >= rule.probability:
                 continue
@@ -139,6 +218,23 @@ class FaultDesk:
     def rest(self, path: str) -> FaultRule | None:
         """Return what goes wrong with a REST call."""
         return self.strikes(REST_KINDS, REST, path)
+
+    def lag_ms(self, path: str) -> int:
+        """Return how old the list is that a REST call shows; 0 for the present."""
+        rule = self.strikes(frozenset({FaultKind.LAG}), REST, path)
+        return 0 if rule is None else rule.delay_ms
+
+    def hides(self, path: str) -> Callable[[Row], bool] | None:
+        """Return what tells the rows that a list leaves out, None when it shows all."""
+        rule = self.strikes(frozenset({FaultKind.HIDE}), REST, path)
+        return None if rule is None else rule.fits
+
+    def spoils(self, path: str) -> BatchSpoiler | None:
+        """Return which items of a batch fail, None when all go their way."""
+        rule = self.strikes(frozenset({FaultKind.BATCH_ITEMS}), REST, path)
+        if rule is None:
+            return None
+        return BatchSpoiler(rule.every, RefusalError(rule.code, rule.message), rule.executed)
 
     def refuses(self, channel: str) -> bool:
         """Tell whether a connection is to be cut before it says anything."""
@@ -160,10 +256,17 @@ class FaultDesk:
         if self.is_silent(session.channel):
             return
         topic = _topic(frame)
-        rule = self.strikes(FRAME_KINDS, session.channel.value, topic) if topic else None
+        rule = None
+        if topic:
+            rule = self.strikes(
+                FRAME_KINDS, session.channel.value, topic, lambda: _rows(orjson.loads(frame))
+            )
         kind = None if rule is None else rule.kind
-        if kind is FaultKind.LOSE:
-            return
+        if rule is not None and kind is FaultKind.LOSE:
+            left = _without(frame, rule)
+            if left is None:
+                return
+            frame = left
         if kind is FaultKind.REORDER and session.conn_id not in self._held:
             self._held[session.conn_id] = frame
             self._exchange.after(REORDER_WAIT_MS, lambda: self._release(session))
@@ -194,6 +297,21 @@ class FaultDesk:
         if waiting > 1:
             self._late[session.conn_id] = due, waiting - 1
         send_if_open(session, frame)
+
+
+def _rows(frame: Row) -> list[Row]:
+    """Return the rows of a frame; a ticker and a book have one."""
+    data = frame["data"]
+    return data if isinstance(data, list) else [data]
+
+
+def _without(frame: bytes, rule: FaultRule) -> bytes | None:
+    """Return a frame without the rows that a rule names, None when none is left."""
+    if not rule.where:
+        return None
+    content = orjson.loads(frame)
+    left = [row for row in _rows(content) if not rule.fits(row)]
+    return orjson.dumps({**content, "data": left}) if left else None
 
 
 def _topic(frame: bytes) -> str:

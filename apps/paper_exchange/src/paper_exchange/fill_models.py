@@ -14,8 +14,11 @@ from backtest.fill_simulator import (
     TradeThroughFillSimulator,
 )
 from backtest.order_manager import BacktestOrderManager, SimulatedOrder
+from gridcore import InstrumentInfo, SideType
 from paper_exchange.market import Market
 from paper_exchange.settings import FillModelName
+
+ENDLESS = Decimal("Infinity")
 
 
 class VisibleQueue:
@@ -38,6 +41,30 @@ class VisibleQueue:
     def fills(self, orders: BacktestOrderManager, trade: MarketTrade) -> Iterator[Fill]:
         """Yield what a trade fills."""
         return self._queue.fills(orders, trade)
+
+
+def resting_place(
+    model: FillModel, instrument: InstrumentInfo, side: SideType, price: Decimal
+) -> tuple[int, Decimal | None]:
+    """Return at which tick a model keeps an order, and what is ahead of it if nothing may reach it.
+
+    A limit between two ticks (the tick size changed under it) fills as soon as the market trades
+    beyond it. `touch` reaches it at the tick beyond; the other models fill beyond the tick at which
+    an order is, so it is kept at the one before, where no volume gets to it.
+    """
+    down, rest = divmod(price, instrument.tick_size)
+    if not rest:
+        return int(down), None
+    beyond, before = int(down), int(down) + 1
+    if side is SideType.SELL:
+        beyond, before = before, beyond
+    return (beyond, None) if model.name == TouchFillSimulator.name else (before, ENDLESS)
+
+
+def taking_ticks(instrument: InstrumentInfo, side: SideType, price: Decimal) -> int:
+    """Return the worst tick at which a limit may take."""
+    tick = instrument.tick_size
+    return int(price // tick) if side is SideType.BUY else -int(-price // tick)
 
 
 def fill_model_of(name: FillModelName, market: Market) -> FillModel:

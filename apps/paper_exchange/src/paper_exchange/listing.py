@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from backtest.instrument_info import FoundRules
@@ -16,6 +17,15 @@ from paper_exchange.wire import Row, money, plain, stepped
 
 ONE = Decimal(1)
 QUOTE = "USDT"
+
+
+class ContractStatus(StrEnum):
+    """`status` of instruments-info."""
+
+    PRE_LAUNCH = "PreLaunch"
+    TRADING = "Trading"
+    DELIVERING = "Delivering"
+    CLOSED = "Closed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +45,9 @@ class Listing:
     price_ratio_y: Decimal
     row: Row
     risk_rows: tuple[Row, ...]
+    price_places: int  # of the finest tick so far
+    qty_places: int
+    keeps_digits: bool = False  # there was a finer tick or step: what was placed with it shows it
 
     @property
     def symbol(self) -> str:
@@ -42,22 +55,54 @@ class Listing:
         return self.instrument.symbol
 
     def price_text(self, price: Decimal) -> str:
-        """Return a price in USDT with the places of the tick size."""
-        return stepped(price, self.instrument.tick_size)
+        """Return a price in USDT with the places of the tick size, or of a finer one it had."""
+        tick = self.instrument.tick_size
+        if self.keeps_digits and price % tick:
+            return stepped(price, ONE.scaleb(-self.price_places))
+        return stepped(price, tick)
 
     def qty_text(self, qty: Decimal) -> str:
-        """Return a quantity in base coin with the places of the quantity step."""
-        return stepped(qty, self.instrument.qty_step)
+        """Return a quantity in base coin with the places of the quantity step, as prices."""
+        step = self.instrument.qty_step
+        if self.keeps_digits and qty % step:
+            return stepped(qty, ONE.scaleb(-self.qty_places))
+        return stepped(qty, step)
+
+    def with_places(self, price_places: int, qty_places: int) -> Listing:
+        """Return the contract after one that was written with so many places."""
+        return replace(
+            self,
+            price_places=max(price_places, self.price_places),
+            qty_places=max(qty_places, self.qty_places),
+            keeps_digits=price_places > self.price_places or qty_places > self.qty_places,
+        )
+
+    @property
+    def status(self) -> str:
+        """Where the contract is in its life, one of `ContractStatus` as a rule."""
+        return str(self.row["status"])
+
+    @property
+    def delivery_ms(self) -> int:
+        """When the contract ends, 0 when that is not announced."""
+        return int(self.row.get("deliveryTime") or 0)
+
+    def with_status(self, status: ContractStatus, delivery_ms: int = 0) -> Listing:
+        """Return the contract in another state of its life."""
+        row = {**self.row, "status": status.value, "deliveryTime": str(delivery_ms)}
+        return replace(self, row=row)
 
     def with_tick_size(self, tick_size: Decimal) -> Listing:
-        """Return the same contract with another tick size, as the exchange changes it."""
+        """Return a contract that has another tick size from the beginning."""
         row = dict(self.row)
         row["priceFilter"] = {**row["priceFilter"], "tickSize": f"{tick_size:f}"}
-        row["priceScale"] = str(_places(tick_size))
-        return replace(self, instrument=replace(self.instrument, tick_size=tick_size), row=row)
+        row["priceScale"] = str(places(tick_size))
+        instrument = replace(self.instrument, tick_size=tick_size)
+        return replace(self, instrument=instrument, row=row, price_places=places(tick_size))
 
 
-def _places(step: Decimal) -> int:
+def places(step: Decimal) -> int:
+    """Return how many decimal places a step is written with."""
     exponent = step.as_tuple().exponent
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
@@ -81,6 +126,8 @@ def listing_of_rows(row: Mapping[str, Any], risk_rows: Sequence[Mapping[str, Any
         price_ratio_y=Decimal(ratios.get("priceLimitRatioY") or "0.1"),
         row=dict(row),
         risk_rows=tuple(dict(one) for one in risk_rows),
+        price_places=places(rules.instrument.tick_size),
+        qty_places=places(rules.instrument.qty_step),
     )
 
 
@@ -120,7 +167,7 @@ def _row(rules: FoundRules, max_leverage: object, number: int) -> Row:
         "launchTime": "1585526400000",
         "deliveryTime": "0",
         "deliveryFeeRate": "",
-        "priceScale": str(_places(one.tick_size)),
+        "priceScale": str(places(one.tick_size)),
         "leverageFilter": {
             "minLeverage": "1",
             "maxLeverage": max_leverage,

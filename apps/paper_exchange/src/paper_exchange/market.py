@@ -10,7 +10,8 @@ from typing import NamedTuple
 from gridcore import SideType
 from paper_exchange.candles import CandleSeries
 from paper_exchange.depth import Depth
-from paper_exchange.listing import Listing
+from paper_exchange.listing import ContractStatus, Listing
+from paper_exchange.ret_codes import RetCode
 
 ZERO = Decimal(0)
 KEPT_TRADES = 1_000
@@ -62,6 +63,18 @@ class PublicTrade(NamedTuple):
     seq: int
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Trading stands still: new orders get `code` and `why`; prices of the feed move or not."""
+
+    code: RetCode
+    why: str
+    prices_move: bool = False
+
+
+NOT_LIVE = Pause(RetCode.NOT_LIVE, "This contract is not live")
+
+
 class Market:
     """State of one symbol. Prices are None before the first event of its feed."""
 
@@ -80,7 +93,9 @@ class Market:
         self.index: Decimal | None = None  # USDT
         self.funding_rate = funding_rate
         self.next_funding_ms: int | None = None
-        self.halted = False
+        self.pause: Pause | None = None  # a halt, or a settlement in progress
+        self.closes_ms: int | None = None  # when a delivered contract becomes Closed
+        self.is_changed = False  # its listing is not what it began with
         self.factor = Decimal(1)  # on every price of the feed
         self.ts_ms = 0
         self.seq = 0
@@ -96,6 +111,36 @@ class Market:
     def symbol(self) -> str:
         """The contract's name."""
         return self.listing.symbol
+
+    @property
+    def status(self) -> str:
+        """Where the contract is in its life."""
+        return self.listing.status
+
+    @property
+    def stopped(self) -> Pause | None:
+        """Why nothing trades now, None while the contract trades."""
+        status = self.status
+        if status == ContractStatus.TRADING:
+            return self.pause
+        return self.pause if self.is_settling else NOT_LIVE
+
+    @property
+    def halted(self) -> bool:
+        """Whether a contract that is listed is halted."""
+        return self.pause is not None and self.status == ContractStatus.TRADING
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether the settlement is in progress."""
+        if self.pause is None or self.is_delivered:
+            return False
+        return self.status == ContractStatus.DELIVERING
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether the contract has ended."""
+        return self.closes_ms is not None or self.status == ContractStatus.CLOSED
 
     @property
     def is_open(self) -> bool:
@@ -192,18 +237,28 @@ class Market:
         if self.index is not None:
             self.index = (self.index * factor).quantize(self.index)
 
-    def retick(self, tick_size: Decimal) -> None:
-        """Change the tick size; prices that fall between two new ticks are rounded."""
-        old = self.listing.instrument
-        self.listing = self.listing.with_tick_size(tick_size)
-        one = self.listing.instrument
+    def use(self, listing: Listing) -> None:
+        """Take other rules; prices that fall between two new ticks are rounded."""
+        old, one = self.listing.instrument, listing.instrument
+        self.listing = listing
+        self.is_changed = True
+        if one.tick_size == old.tick_size:
+            return
+
+        def converted(ticks: int) -> int:
+            return max(1, one.to_ticks(one.round_price(old.to_price(ticks))))
+
         for name in ("last_ticks", "bid_ticks", "ask_ticks"):
             ticks = getattr(self, name)
             if ticks is not None:
-                setattr(self, name, max(1, one.to_ticks(one.round_price(old.to_price(ticks)))))
+                setattr(self, name, converted(ticks))
         if self.bid_ticks is not None and self.ask_ticks is not None:
             self.ask_ticks = max(self.ask_ticks, self.bid_ticks + 1)
-        self.candles = CandleSeries()
+        self.candles.convert(converted)
+        self.trades = deque(
+            (trade._replace(ticks=converted(trade.ticks)) for trade in self.trades),
+            maxlen=KEPT_TRADES,
+        )
 
     # quotes
 

@@ -67,7 +67,7 @@ def rest_ticker_row(market: Market, now_ms: int) -> Row:
         "predictedDeliveryPrice": "",
         "basisRate": "",
         "deliveryFeeRate": "",
-        "deliveryTime": "0",
+        "deliveryTime": str(market.listing.delivery_ms),
         "basis": "",
     }
     return row

@@ -15,11 +15,19 @@ from backtest.order_manager import SimulatedOrder
 from gridcore import DirectionType, SideType
 from paper_exchange.account import PaperAccount, SymbolBook
 from paper_exchange.booking import Booking
+from paper_exchange.fill_models import ENDLESS, resting_place, taking_ticks
 from paper_exchange.ids import Ids
 from paper_exchange.listeners import Outbox
 from paper_exchange.market import Market
-from paper_exchange.order_request import AmendRequest, OrderRequest, check_qty
-from paper_exchange.orders import NO_ERROR, OrderType, PaperOrder, Status, TimeInForce
+from paper_exchange.order_checks import (
+    check_trading,
+    closing_qty,
+    limit_price,
+    no_money,
+    opening_margin,
+)
+from paper_exchange.order_request import AmendRequest, OrderRequest
+from paper_exchange.orders import NO_ERROR, PaperOrder, Status, TimeInForce
 from paper_exchange.ret_codes import RefusalError, RetCode
 from paper_exchange.schedule import Schedule
 from paper_exchange.settings import MatchingSettings, TakerModel
@@ -56,8 +64,7 @@ class OrderDesk:
     def place(self, account: PaperAccount, market: Market, request: OrderRequest) -> PaperOrder:
         """Accept an order, or raise RefusalError; it reaches the book later."""
         now = self._clock()
-        if market.halted:
-            raise RefusalError(RetCode.TRADING_NOT_ALLOWED, "trading is halted in this symbol")
+        check_trading(market)
         if request.link_id and account.link_is_taken(request.link_id, now):
             raise RefusalError(RetCode.DUPLICATE_LINK_ID, "OrderLinkedID is duplicate")
         book = account.book(market.listing)
@@ -69,8 +76,8 @@ class OrderDesk:
         if not market.is_open:
             raise RefusalError(RetCode.NO_MARKET_PRICE, "there is no market price yet")
         closing = request.direction.is_closing(request.side)
-        price = self._limit_price(account, market, request.side, request.price)
-        qty = _closing_qty(book, market, request) if closing else request.qty
+        price = limit_price(account, market, request.side, request.price)
+        qty = closing_qty(book, market, request) if closing else request.qty
         margin = ZERO
         if not closing:
             if request.reduce_only:
@@ -78,7 +85,7 @@ class OrderDesk:
                     RetCode.REDUCE_ONLY_ZERO,
                     "reduce-only order has same side with current position",
                 )
-            margin = self._opening_margin(account, book, market, request, qty, price)
+            margin = opening_margin(account, book, market, request, qty, price)
         last = market.last_ticks
         order = PaperOrder(
             number=self._ids.number(),
@@ -96,6 +103,7 @@ class OrderDesk:
             created_ms=now,
             updated_ms=now,
             last_price_on_created=None if last is None else market.price(last),
+            create_type=request.create_type,
             margin=margin,
         )
         self._reserve(book, order)
@@ -120,13 +128,14 @@ class OrderDesk:
         """Accept a change of an order, or raise RefusalError."""
         if not order.status.is_open:
             raise RefusalError(RetCode.ORDER_NOT_FOUND, "order not exists or too late to replace")
+        check_trading(market)
         if request.price in (None, order.price) and request.qty in (None, order.qty):
             raise RefusalError(RetCode.PARAMETER_ERROR, "order not modified")
         if request.qty is not None and request.qty <= order.filled_qty:
             raise RefusalError(
                 RetCode.QTY_BELOW_FILLED, "the amended qty is not above what is filled already"
             )
-        price = self._limit_price(account, market, order.side, request.price or order.price)
+        price = limit_price(account, market, order.side, request.price or order.price)
         qty = request.qty or order.qty
         book = account.book(market.listing)
         if order.reduce_only:
@@ -136,7 +145,7 @@ class OrderDesk:
             held = order.resting.margin if order.resting is not None else order.margin
             needed = book.orders.margin_of(order.direction, qty - order.filled_qty, price)
             if needed - held > max(ZERO, account.money.available()):
-                raise _no_money(account, needed - held)
+                raise no_money(account, needed - held)
         self._schedule.at(
             self._clock() + self._settings.match_delay_ms,
             partial(self._change, account, market, order, price, qty),
@@ -182,65 +191,6 @@ class OrderDesk:
             order.updated_ms = self._clock()
             self._outbox.order(account, order)
             return
-
-    # checks
-
-    def _limit_price(
-        self, account: PaperAccount, market: Market, side: SideType, price: Decimal | None
-    ) -> Decimal:
-        """Return the price that the order gets: moved to the price limit when it is beyond it."""
-        limits = market.price_limits()
-        if limits is None:
-            raise RefusalError(RetCode.NO_MARKET_PRICE, "there is no market price yet")
-        highest, lowest = (market.price(ticks) for ticks in limits)
-        if price is None:
-            return highest if side is SideType.BUY else lowest
-        beyond = price > highest if side is SideType.BUY else price < lowest
-        if not beyond:
-            return price
-        limit = highest if side is SideType.BUY else lowest
-        if not account.moves_price:
-            raise RefusalError(
-                RetCode.PRICE_OUT_OF_RANGE,
-                f"order price {price} exceeds the limit {market.listing.price_text(limit)}",
-            )
-        return limit
-
-    def _opening_margin(
-        self,
-        account: PaperAccount,
-        book: SymbolBook,
-        market: Market,
-        request: OrderRequest,
-        qty: Decimal,
-        price: Decimal,
-    ) -> Decimal:
-        is_market = request.order_type is OrderType.MARKET
-        last = market.price(market.last_ticks or 1)
-        notional = qty * (last if is_market else price)
-        least = market.listing.instrument.min_notional
-        if notional < least:
-            raise RefusalError(
-                RetCode.NOTIONAL_TOO_SMALL, f"Order does not meet minimum order value {least}USDT"
-            )
-        if is_market:
-            taken = market.ask_ticks if request.side is SideType.BUY else market.bid_ticks
-            price = market.price(taken or 1)
-        pair = book.pair
-        leverage = pair.leg(request.direction).leverage
-        mark = market.mark or price
-        value = (pair.long.size + pair.short.size) * mark + notional
-        value += book.orders.opening_value + book.arriving_value
-        tier = market.listing.tiers.for_value(value)
-        if leverage * tier.initial_rate > 1:
-            raise RefusalError(
-                RetCode.LEVERAGE_ABOVE_TIER,
-                f"leverage {leverage} is above what a value of {value:.0f} USDT allows",
-            )
-        margin = book.orders.margin_of(request.direction, qty, price)
-        if margin > account.money.available():
-            raise _no_money(account, margin)
-        return margin
 
     # effects
 
@@ -299,10 +249,10 @@ class OrderDesk:
 
     def _offers(self, market: Market, order: PaperOrder) -> Sequence[tuple[int, Decimal]]:
         """Return (ticks, qty) that the order may take now, the best first."""
-        limit = market.listing.instrument.to_ticks(order.price)
+        limit = taking_ticks(market.listing.instrument, order.side, order.price)
         other = order.side.opposite
         best = market.ask_ticks if order.side is SideType.BUY else market.bid_ticks
-        if best is None or market.halted:
+        if best is None or market.stopped is not None:
             return []
         is_buy = order.side is SideType.BUY
         if limit < best if is_buy else limit > best:
@@ -321,19 +271,23 @@ class OrderDesk:
             if order.reduce_only
             else book.orders.margin_of(order.direction, leaves, order.price)
         )
+        model = self._models[market.symbol]
+        ticks, ahead = resting_place(model, market.listing.instrument, order.side, order.price)
         order.resting = SimulatedOrder(
             order_id=order.order_id,
             client_order_id=order.link_id,
             direction=order.direction,
             side=order.side,
-            price_ticks=market.listing.instrument.to_ticks(order.price),
+            price_ticks=ticks,
             price=order.price,
             qty=order.qty,
             leaves_qty=leaves,
             reduce_only=order.reduce_only,
             margin=margin,
         )
-        self._models[market.symbol].rest(order.resting)
+        model.rest(order.resting)
+        if ahead is not None:
+            order.resting.queue_ahead = ahead
         book.orders.add(order.resting)
 
     def fill_resting(
@@ -415,43 +369,22 @@ class OrderDesk:
         self._match(account, market, book, order)
 
     def retick(self, accounts: Sequence[PaperAccount], market: Market) -> None:
-        """Bring all resting orders to a new tick size; those between two ticks are cancelled."""
-        tick = market.listing.instrument.tick_size
+        """Keep all resting orders under a new tick size; they stay at their prices."""
         for account in accounts:
             book = account.books.get(market.symbol)
             if book is None:
                 continue
             for order in account.orders_of(market.symbol):
-                if order.price % tick:
-                    self.cancel_now(account, market, order, "CancelByAdmin")
-                elif order.resting is not None:
-                    book.orders.remove(order.order_id)
-                    self._rest(market, book, order)
-
-
-def _closing_qty(book: SymbolBook, market: Market, request: OrderRequest) -> Decimal:
-    """Return what of the order the leg still covers. Raises RefusalError for nothing."""
-    direction = request.direction
-    if not book.pair.leg(direction).size:
-        raise RefusalError(
-            RetCode.REDUCE_ONLY_ZERO,
-            "current position is zero, cannot fix reduce-only order qty",
-        )
-    budget = book.closing_budget(direction)
-    if budget <= 0:
-        raise RefusalError(RetCode.REDUCE_ONLY_ZERO, "orderQty will be truncated to zero")
-    if request.qty:
-        return min(request.qty, budget)
-    is_market = request.order_type is OrderType.MARKET
-    most = market.listing.max_market_qty if is_market else market.listing.instrument.max_qty
-    qty = min(budget, most)
-    check_qty(qty, market.listing, is_market=is_market, splits=True)
-    return qty
-
-
-def _no_money(account: PaperAccount, needed: Decimal) -> RefusalError:
-    return RefusalError(
-        RetCode.INSUFFICIENT_BALANCE,
-        f"ab not enough for new order: {needed:.4f} USDT needed,"
-        f" {account.money.available():.4f} available",
-    )
+                before = order.resting
+                if before is None:
+                    continue
+                book.orders.remove(order.order_id)
+                self._rest(market, book, order)
+                after = order.resting
+                if (
+                    after is not None
+                    and after.queue_ahead not in (None, ENDLESS)
+                    and (before.queue_ahead != ENDLESS)
+                ):
+                    # who waited goes on waiting at the same place
+                    after.queue_ahead = before.queue_ahead

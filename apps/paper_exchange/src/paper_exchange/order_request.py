@@ -38,6 +38,7 @@ class OrderRequest:
     link_id: str
     reduce_only: bool
     close_on_trigger: bool
+    create_type: str = "CreateByUser"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

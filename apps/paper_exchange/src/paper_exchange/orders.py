@@ -53,6 +53,8 @@ class ExecType(StrEnum):
     FUNDING = "Funding"
     ADL = "AdlTrade"
     BUST = "BustTrade"
+    SETTLE = "Settle"
+    DELIVERY = "Delivery"
 
 
 NO_ERROR = "EC_NoError"
@@ -84,6 +86,7 @@ class PaperOrder:
     filled_qty: Decimal = ZERO
     filled_value: Decimal = ZERO  # USDT
     fee: Decimal = ZERO  # USDT
+    fee_mnt: Decimal = ZERO  # MNT, beside it
     closed_pnl: Decimal = ZERO  # USDT, net of fees
     margin: Decimal = ZERO  # USDT held until it is on the book
     resting: SkipValidation[SimulatedOrder | None] = field(default=None, repr=False)
@@ -101,7 +104,7 @@ class PaperOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """One fill, one funding payment, one forced closing."""
+    """One fill, one funding payment, one forced closing. `fee` is in `fee_coin`."""
 
     number: int
     exec_id: str
@@ -112,7 +115,7 @@ class Execution:
     direction: DirectionType
     price: Decimal  # USDT
     qty: Decimal  # base coin
-    fee: Decimal  # USDT, paid is positive
+    fee: Decimal  # paid is positive
     fee_rate: Decimal
     is_maker: bool
     closed_size: Decimal
@@ -126,15 +129,16 @@ class Execution:
     order_qty: Decimal
     leaves_qty: Decimal
     create_type: str
+    fee_coin: str = "USDT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """One change of the wallet: change = cash_flow + funding - fee, all USDT."""
+    """One change of the wallet: change = cash_flow + funding - fee, all in `currency`."""
 
     number: int
     entry_id: str
-    kind: str  # TRADE, SETTLEMENT, TRANSFER_IN, TRANSFER_OUT, LIQUIDATION, ADL, BONUS
+    kind: str  # TRADE, SETTLEMENT, DELIVERY, LIQUIDATION, ADL, TRANSFER_IN, TRANSFER_OUT, BONUS
     ts_ms: int
     symbol: str
     side: str
@@ -149,10 +153,11 @@ class LedgerEntry:
     trade_id: str = ""
     order_id: str = ""
     link_id: str = ""
+    currency: str = "USDT"
 
     @property
     def change(self) -> Decimal:
-        """What the wallet gained in USDT."""
+        """What the wallet gained of the currency."""
         return self.cash_flow + (self.funding or ZERO) - self.fee
 
 

@@ -16,6 +16,7 @@ import orjson
 from gridcore import SideType
 from paper_exchange.candles import INTERVALS, Candle, period
 from paper_exchange.exchange import PaperExchange
+from paper_exchange.listing import ContractStatus
 from paper_exchange.market import Market, PublicTrade
 from paper_exchange.market_rows import candle_frame_row, level_rows, ticker_row, trade_frame_row
 from paper_exchange.wire import Row
@@ -170,6 +171,7 @@ class BookTopic(_Throttled):
         super().__init__(topic, market, exchange, push)
         self._depth = depth
         self._shown: dict[SideType, Levels] | None = None
+        self._tick_size = market.listing.instrument.tick_size
         self._update = 0
         self._seq = 0
         self._cts = 0
@@ -186,6 +188,7 @@ class BookTopic(_Throttled):
         self.market.updates += 1
         self._update, self._seq = self.market.updates, self.market.seq
         self._cts = self.market.ts_ms
+        self._tick_size = self.market.listing.instrument.tick_size
 
     def _frame(self, kind: str, levels: dict[SideType, Levels]) -> bytes:
         data = {
@@ -204,12 +207,14 @@ class BookTopic(_Throttled):
         if before is None:
             return
         now = {side: dict(self.market.levels(side, self._depth)) for side in SideType}
-        if now == before:
+        is_other_grid = self._tick_size != self.market.listing.instrument.tick_size
+        if now == before and not is_other_grid:
             return
         self._look()
-        if self._depth == 1:
+        if self._depth == 1 or is_other_grid:
             self.push(self._frame("snapshot", now), 1)
-            self._plan_resend()
+            if self._depth == 1:
+                self._plan_resend()
             return
         changed: dict[SideType, Levels] = {}
         for side in SideType:
@@ -298,7 +303,7 @@ def make_topic(name: str, exchange: PaperExchange, push: Push) -> PublicTopic | 
     kind, _, rest = name.partition(".")
     option, _, symbol = rest.rpartition(".")
     market = exchange.markets.get(symbol)
-    if market is None:
+    if market is None or market.status == ContractStatus.CLOSED:
         return None
     if not option:
         plain = {

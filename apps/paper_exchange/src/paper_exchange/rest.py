@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 import orjson
@@ -13,10 +13,10 @@ import orjson
 from paper_exchange import rest_account, rest_market, rest_orders
 from paper_exchange.account import ApiKey, PaperAccount
 from paper_exchange.auth import Credentials, Gatekeeper
-from paper_exchange.calls import Answer, Call, Route
+from paper_exchange.calls import HIDING_PATHS, LAGGING_PATHS, Answer, Call, Route
 from paper_exchange.exchange import PaperExchange
 from paper_exchange.rate_limits import RateLimits, Verdict
-from paper_exchange.rest_orders import BATCHES, batch_items, run_batch
+from paper_exchange.rest_orders import BATCHES, BatchSpoiler, batch_items, run_batch
 from paper_exchange.ret_codes import RefusalError, RetCode, parameter_error
 from paper_exchange.wire import Row
 
@@ -50,6 +50,19 @@ class RestReply:
         return orjson.dumps(self.envelope)
 
 
+class Meddler(Protocol):
+    """Spoils answers on demand; `path` is that of a REST call."""
+
+    def lag_ms(self, path: str) -> int:
+        """Return how old the list is that a call shows; 0 for the present."""
+
+    def hides(self, path: str) -> Callable[[Row], bool] | None:
+        """Return what tells the rows that a list leaves out, None when it shows all."""
+
+    def spoils(self, path: str) -> BatchSpoiler | None:
+        """Return which items of a batch fail, None when all go their way."""
+
+
 class RestApi:
     """Routes, authentication, rate limits.
 
@@ -66,6 +79,7 @@ class RestApi:
         self.gatekeeper = Gatekeeper(exchange)
         self.limits = limits or RateLimits()
         self.server_ms = server_ms or (lambda: exchange.now_ms)
+        self.meddler: Meddler | None = None
         every = [*rest_market.routes(), *rest_orders.routes(), *rest_account.routes()]
         self._routes = {(route.method, route.path): route for route in every}
         self._paths = {route.path for route in every}
@@ -105,7 +119,7 @@ class RestApi:
         headers: dict[str, str],
     ) -> Answer:
         """Carry out a call that is admitted; fills the limit headers. Raises RefusalError."""
-        call = Call(self.exchange, params, account, key, self.server_ms())
+        call = self._call(route, params, account, key)
         if account is None or key is None or route.limit is None:
             return route.handler(call)
         if route.writes and key.read_only:
@@ -122,8 +136,29 @@ class RestApi:
             raise RefusalError(RetCode.RATE_LIMIT, "Too many visits!")
         if batch:
             single, creates = batch
-            return run_batch(call, single, verdict.passed, creates=creates)
+            spoiler = None if self.meddler is None else self.meddler.spoils(route.path)
+            return run_batch(call, single, verdict.passed, creates=creates, spoiler=spoiler)
         return route.handler(call)
+
+    def _call(
+        self,
+        route: Route,
+        params: Mapping[str, Any],
+        account: PaperAccount | None,
+        key: ApiKey | None,
+    ) -> Call:
+        """Return the call on what it is to see: the exchange as it is, or as it was."""
+        exchange, hides = self.exchange, None
+        if route.writes and account is not None:
+            exchange.touch(account)
+        if self.meddler is not None and route.method == "GET":
+            if route.path in LAGGING_PATHS:
+                ago_ms = self.meddler.lag_ms(route.path)
+                if ago_ms:
+                    exchange, account = exchange.as_of(ago_ms, account)
+            if route.path in HIDING_PATHS:
+                hides = self.meddler.hides(route.path)
+        return Call(exchange, params, account, key, self.server_ms(), hides)
 
     def route(self, method: str, path: str) -> Route | None:
         """Return an endpoint, None for one that is not there."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from paper_exchange.account import MarginMode
 from paper_exchange.calls import Answer, Call, Route
-from paper_exchange.cursors import page
 from paper_exchange.ret_codes import parameter_error
 from paper_exchange.rows import closed_pnl_row, ledger_row, position_rows, wallet_row
 from paper_exchange.wire import Row, plain
@@ -28,8 +28,8 @@ def positions(call: Call) -> Answer:
         for leg, row in enumerate(position_rows(account, market)):
             if named or row["size"] != "0":
                 numbered.append((number * 2 + leg, row))
-    found, cursor = page(numbered, limit, after)
-    return Answer({"category": CATEGORY, "list": found, "nextPageCursor": cursor})
+    rows, cursor = call.listed(numbered, lambda row: row, limit, after)
+    return Answer({"category": CATEGORY, "list": rows, "nextPageCursor": cursor})
 
 
 def set_leverage(call: Call) -> Answer:
@@ -61,16 +61,16 @@ def closed_pnl(call: Call) -> Answer:
     limit, after = call.limit(50, 100), call.after()
     start, end = call.time_range()
     symbols = set(call.symbols(required=False))
-    found, cursor = page(
+    rows, cursor = call.listed(
         (
             (one.number, one)
             for one in reversed(call.account.closed_pnl.values())
             if one.symbol in symbols and start <= one.created_ms <= end
         ),
+        lambda one: closed_pnl_row(one, call.exchange.market(one.symbol).listing),
         limit,
         after,
     )
-    rows = [closed_pnl_row(one, call.exchange.market(one.symbol).listing) for one in found]
     return Answer({"category": CATEGORY, "list": rows, "nextPageCursor": cursor})
 
 
@@ -83,7 +83,8 @@ def wallet_balance(call: Call) -> Answer:
     coins = [coin for coin in call.text("coin").upper().split(",") if coin]
     if coins:
         row["coin"] = [one for one in row["coin"] if one["coin"] in coins]
-    return Answer({"list": [row]})
+    shown = [] if call.hides is not None and call.hides(row) else [row]
+    return Answer({"list": shown})
 
 
 def account_info(call: Call) -> Answer:
@@ -92,15 +93,27 @@ def account_info(call: Call) -> Answer:
     return Answer(
         {
             "unifiedMarginStatus": 5,
-            "marginMode": "REGULAR_MARGIN",
+            "marginMode": call.account.margin_mode.value,
             "isMasterTrader": False,
             "spotHedgingStatus": "OFF",
-            "updatedTime": "1697078946000",
+            "updatedTime": str(call.account.margin_mode_ms),
             "dcpStatus": "OFF" if dcp is None else "ON",
             "timeWindow": dcp or 10,
             "smpGroup": 0,
         }
     )
+
+
+def set_margin_mode(call: Call) -> Answer:
+    """POST /v5/account/set-margin-mode: cross or isolated."""
+    text = call.text("setMarginMode")
+    mode = next((one for one in MarginMode if one.value == text), None)
+    if mode is None:
+        raise parameter_error(
+            f"setMarginMode {text[:30]!r} is not supported; it is {' or '.join(MarginMode)}"
+        )
+    call.exchange.options.set_margin_mode(call.account, mode)
+    return Answer({"reasons": []})
 
 
 def fee_rate(call: Call) -> Answer:
@@ -125,21 +138,20 @@ def transaction_log(call: Call) -> Answer:
     limit, after = call.limit(20, 50), call.after()
     kind, currency, base = call.text("type"), call.text("currency"), call.text("baseCoin")
     start, end = call.time_range(DAY_MS)
-    if currency not in ("", "USDT"):
-        return Answer({"list": [], "nextPageCursor": ""})
     account = call.account
-    found, cursor = page(
+    rows, cursor = call.listed(
         (
             (one.number, one)
             for one in reversed(account.ledger)
             if start <= one.ts_ms <= end
             and (not kind or one.kind == kind)
+            and currency in ("", one.currency)
             and (not base or one.symbol.removesuffix("USDT") == base)
         ),
+        lambda one: ledger_row(one, account.uid),
         limit,
         after,
     )
-    rows = [ledger_row(one, account.uid) for one in found]
     return Answer({"list": rows, "nextPageCursor": cursor})
 
 
@@ -245,6 +257,7 @@ def routes() -> list[Route]:
         Route("GET", "/v5/position/closed-pnl", closed_pnl),
         Route("GET", "/v5/account/wallet-balance", wallet_balance),
         Route("GET", "/v5/account/info", account_info),
+        Route("POST", "/v5/account/set-margin-mode", set_margin_mode, limit=5, writes=True),
         Route("GET", "/v5/account/fee-rate", fee_rate, limit=5),
         Route("GET", "/v5/account/transaction-log", transaction_log, limit=25),
         Route(

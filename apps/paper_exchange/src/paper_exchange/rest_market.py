@@ -6,6 +6,7 @@ from gridcore import SideType
 from paper_exchange.calls import Answer, Call, Route
 from paper_exchange.candles import INTERVALS
 from paper_exchange.cursors import page
+from paper_exchange.listing import ContractStatus
 from paper_exchange.market import Market
 from paper_exchange.market_rows import candle_row, level_rows, rest_ticker_row, trade_row
 from paper_exchange.ret_codes import parameter_error
@@ -34,30 +35,38 @@ def _other_category(call: Call) -> str | None:
 
 
 def instruments_info(call: Call) -> Answer:
-    """GET /v5/market/instruments-info."""
+    """GET /v5/market/instruments-info: what is Trading, or in the state that is asked for."""
     other = _other_category(call)
     if other is not None:
         return Answer({"category": other, "list": [], "nextPageCursor": ""})
-    status, base = call.text("status"), call.text("baseCoin")
+    status = call.text("status") or ContractStatus.TRADING.value
+    if status not in [one.value for one in ContractStatus]:
+        raise parameter_error(f"status {status[:20]!r}; it is one of {', '.join(ContractStatus)}")
+    base = call.text("baseCoin")
     symbol = call.text("symbol")
     markets = [call.exchange.market(symbol)] if symbol else list(call.exchange.markets.values())
     rows = []
     for number, market in enumerate(markets, 1):
         row = market.listing.row
-        if (not status or row["status"] == status) and (not base or row["baseCoin"] == base):
+        if row["status"] == status and (not base or row["baseCoin"] == base):
             rows.append((number, row))
-    found, cursor = page(rows, call.limit(500, 1000), call.after())
+    found, cursor = call.listed(rows, lambda row: row, call.limit(500, 1000), call.after())
     return Answer({"category": CATEGORY, "list": found, "nextPageCursor": cursor})
 
 
 def tickers(call: Call) -> Answer:
-    """GET /v5/market/tickers."""
+    """GET /v5/market/tickers: what trades; by symbol also what does not, until it is Closed."""
     other = _other_category(call)
     if other is not None:
         return Answer({"category": other, "list": []})
+    symbol = call.text("symbol")
+    if symbol and call.exchange.market(symbol).status == ContractStatus.CLOSED:
+        raise parameter_error(f"symbol invalid {symbol}")
+    markets = [call.exchange.market(one) for one in call.symbols(required=False)]
     rows = [
-        rest_ticker_row(call.exchange.market(symbol), call.now_ms)
-        for symbol in call.symbols(required=False)
+        rest_ticker_row(market, call.now_ms)
+        for market in markets
+        if symbol or market.status == ContractStatus.TRADING
     ]
     return Answer({"category": CATEGORY, "list": rows})
 
@@ -143,7 +152,12 @@ def risk_limit(call: Call) -> Answer:
     symbols = call.symbols(required=False)
     numbered = list(enumerate(symbols, 1))
     found, cursor = page(numbered, 15, call.after())
-    rows = [row for symbol in found for row in call.exchange.market(symbol).listing.risk_rows]
+    rows = [
+        row
+        for symbol in found
+        for row in call.exchange.market(symbol).listing.risk_rows
+        if call.hides is None or not call.hides(row)
+    ]
     return Answer({"category": CATEGORY, "list": rows, "nextPageCursor": cursor})
 
 

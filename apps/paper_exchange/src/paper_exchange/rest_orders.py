@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from paper_exchange.calls import Answer, Call, Route
-from paper_exchange.cursors import page
 from paper_exchange.order_request import parse_amend, parse_link_id, parse_order
 from paper_exchange.orders import ExecType, PaperOrder, Status
 from paper_exchange.ret_codes import RefusalError, RetCode, parameter_error
@@ -86,7 +86,27 @@ def batch_items(params: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return items
 
 
-def run_batch(call: Call, single: Single, allowed: int, *, creates: bool = False) -> Answer:
+@dataclass(frozen=True, slots=True)
+class BatchSpoiler:
+    """Lets every `every`-th item of a batch fail, carried out or not."""
+
+    every: int
+    refusal: RefusalError
+    executed: bool
+
+    def strikes(self, number: int) -> bool:
+        """Tell whether an item fails, counted from 0."""
+        return number % self.every == self.every - 1
+
+
+def run_batch(
+    call: Call,
+    single: Single,
+    allowed: int,
+    *,
+    creates: bool = False,
+    spoiler: BatchSpoiler | None = None,
+) -> Answer:
     """Carry out a batch: the outer code is 0, each item has its own.
 
     `allowed` items pass the rate limit; the rest is refused.
@@ -107,7 +127,12 @@ def run_batch(call: Call, single: Single, allowed: int, *, creates: bool = False
         try:
             if number >= allowed:
                 raise RefusalError(RetCode.RATE_LIMIT, "Too many visits!")
+            struck = spoiler is not None and spoiler.strikes(number)
+            if spoiler is not None and struck and not spoiler.executed:
+                raise spoiler.refusal
             order = single(Call(call.exchange, item, call.account))
+            if spoiler is not None and struck:
+                raise spoiler.refusal
             row |= _ids(order)
             if creates:
                 row["createAt"] = str(order.created_ms)
@@ -192,9 +217,12 @@ def history(call: Call) -> Answer:
 
 
 def _listed(call: Call, orders: Iterable[PaperOrder], limit: int, after: int | None) -> Answer:
-    arrived = (order for order in orders if order.status is not Status.ACCEPTED)
-    found, cursor = page(((order.number, order) for order in arrived), limit, after)
-    rows = [order_row(order, call.exchange.market(order.symbol).listing) for order in found]
+    rows, cursor = call.listed(
+        ((order.number, order) for order in orders if order.status is not Status.ACCEPTED),
+        lambda order: order_row(order, call.exchange.market(order.symbol).listing),
+        limit,
+        after,
+    )
     return Answer({"category": CATEGORY, "list": rows, "nextPageCursor": cursor})
 
 
@@ -210,7 +238,7 @@ def executions(call: Call) -> Answer:
     symbols = set(call.symbols(required=False))
     if order_id or link_id:
         start, end, symbols = 0, 10**16, set(call.exchange.markets)
-    found, cursor = page(
+    rows, cursor = call.listed(
         (
             (one.number, one)
             for one in reversed(call.account.executions)
@@ -220,10 +248,10 @@ def executions(call: Call) -> Answer:
             and (not order_id or one.order_id == order_id)
             and (order_id or not link_id or one.link_id == link_id)
         ),
+        lambda one: execution_row(one, call.exchange.market(one.symbol).listing),
         limit,
         after,
     )
-    rows = [execution_row(one, call.exchange.market(one.symbol).listing) for one in found]
     return Answer({"category": CATEGORY, "list": rows, "nextPageCursor": cursor})
 
 

@@ -36,12 +36,15 @@ class RetCode(IntEnum):
     TOO_MANY_ORDERS = 110020
     POSITION_EXISTS = 110024
     MODE_NOT_MODIFIED = 110025
+    MARGIN_MODE_NOT_MODIFIED = 110026
     ORDERS_EXIST = 110028
     HEDGE_UNSUPPORTED = 110029
     LEVERAGE_NOT_MODIFIED = 110043
+    SETTLING = 110063
     QTY_BELOW_FILLED = 110064
     TRADING_NOT_ALLOWED = 110066
     DUPLICATE_LINK_ID = 110072
+    NOT_LIVE = 110074
     LEVERAGE_ABOVE_TIER = 110090
     NOTIONAL_TOO_SMALL = 110094
     NO_MARKET_PRICE = 110118
@@ -50,7 +53,7 @@ class RetCode(IntEnum):
 class RefusalError(Exception):
     """The exchange says no. Becomes the envelope of the answer, never a traceback."""
 
-    def __init__(self, code: RetCode, message: str) -> None:
+    def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
         self.message = message

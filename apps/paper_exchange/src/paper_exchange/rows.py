@@ -9,10 +9,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 from gridcore import DirectionType, LegMargin
-from paper_exchange.account import LEGS, PaperAccount
+from paper_exchange.account import LEGS, MarginMode, PaperAccount
 from paper_exchange.listing import Listing
 from paper_exchange.market import Market
-from paper_exchange.orders import ClosedPnl, Execution, LedgerEntry, PaperOrder
+from paper_exchange.orders import ClosedPnl, ExecType, Execution, LedgerEntry, PaperOrder
 from paper_exchange.wire import Row, money, plain
 
 ZERO = Decimal(0)
@@ -48,7 +48,7 @@ def order_row(order: PaperOrder, listing: Listing) -> Row:
         "cumExecQty": listing.qty_text(order.filled_qty),
         "cumExecValue": money(order.filled_value),
         "cumExecFee": money(order.fee),
-        "cumFeeDetail": {COIN: money(order.fee)} if order.filled_qty else {},
+        "cumFeeDetail": _fees(order),
         "timeInForce": order.time_in_force.value,
         "orderType": order.order_type.value,
         "stopOrderType": "",
@@ -79,6 +79,14 @@ def order_row(order: PaperOrder, listing: Listing) -> Row:
         "createdTime": str(order.created_ms),
         "updatedTime": str(order.updated_ms),
     }
+
+
+def _fees(order: PaperOrder) -> dict[str, str]:
+    """Return what was paid of each coin; nothing for an order without a fill."""
+    if not order.filled_qty:
+        return {}
+    in_mnt = {"MNT": money(order.fee_mnt)} if order.fee_mnt else {}
+    return {COIN: money(order.fee), **in_mnt} if order.fee or not in_mnt else in_mnt
 
 
 def order_frame_row(order: PaperOrder, listing: Listing) -> Row:
@@ -112,7 +120,7 @@ def execution_row(execution: Execution, listing: Listing) -> Row:
         "execTime": str(execution.ts_ms),
         "execFee": money(execution.fee),
         "feeRate": plain(execution.fee_rate),
-        "feeCurrency": "",
+        "feeCurrency": execution.fee_coin if execution.exec_type is ExecType.TRADE else "",
         "isMaker": execution.is_maker,
         "markPrice": plain(execution.mark_price),
         "closedSize": listing.qty_text(execution.closed_size),
@@ -269,8 +277,12 @@ def position_frame_rows(
 
 
 def wallet_row(account: PaperAccount) -> Row:
-    """Return the account as wallet-balance and the `wallet` topic show it. One USDT is one USD."""
-    funds = account.money
+    """Return the account as wallet-balance and the `wallet` topic show it. One USDT is one USD.
+
+    MNT counts in what there is, and is no collateral. The account-wide margin figures do not apply
+    to isolated margin and are empty there.
+    """
+    funds, mnt = account.money, account.mnt
     unrealised, position_margin, order_margin, maintenance = funds.totals()
     equity = funds.wallet + unrealised
     initial = order_margin + position_margin
@@ -278,56 +290,76 @@ def wallet_row(account: PaperAccount) -> Row:
         plain((part / equity).quantize(RATE_PLACES)) if equity > 0 else "0"
         for part in (initial, maintenance)
     ]
-    total_initial, total_maintenance = money(initial), money(maintenance)
-    total, wallet, profit = money(equity), money(funds.wallet), money(unrealised)
-    return {
-        "accountType": "UNIFIED",
-        "accountLTV": "",
+    total_maintenance, profit = money(maintenance), money(unrealised)
+    beside = mnt.balance * mnt.price if mnt.is_shown else ZERO
+    margins = {
         "accountIMRate": rates[0],
         "accountIMRateByMp": rates[0],
         "accountMMRate": rates[1],
         "accountMMRateByMp": rates[1],
-        "totalEquity": total,
-        "totalWalletBalance": wallet,
-        "totalMarginBalance": total,
+        "totalMarginBalance": money(equity),
         "totalAvailableBalance": money(max(ZERO, equity - initial)),
-        "totalPerpUPL": profit,
-        "totalInitialMargin": total_initial,
-        "totalInitialMarginByMp": total_initial,
+        "totalInitialMargin": money(initial),
+        "totalInitialMarginByMp": money(initial),
         "totalMaintenanceMargin": total_maintenance,
         "totalMaintenanceMarginByMp": total_maintenance,
-        "coin": [
-            {
-                "coin": COIN,
-                "equity": total,
-                "usdValue": total,
-                "walletBalance": wallet,
-                "free": "",
-                "locked": "0",
-                "spotHedgingQty": "0",
-                "borrowAmount": "0",
-                "availableToBorrow": "",
-                "availableToWithdraw": "",
-                "accruedInterest": "0",
-                "totalOrderIM": money(order_margin),
-                "totalPositionIM": money(position_margin),
-                "totalPositionMM": total_maintenance,
-                "unrealisedPnl": profit,
-                "cumRealisedPnl": money(funds.realised_pnl - funds.fees_paid - funds.funding_paid),
-                "bonus": "0",
-                "marginCollateral": True,
-                "collateralSwitch": True,
-                "colRes": "0",
-                "spotBorrow": "0",
-            }
-        ],
+    }
+    if account.margin_mode is MarginMode.ISOLATED:
+        margins = dict.fromkeys(margins, "")
+    usdt = _coin_row(COIN, equity, funds.wallet, Decimal(1)) | {
+        "totalOrderIM": money(order_margin),
+        "totalPositionIM": money(position_margin),
+        "totalPositionMM": total_maintenance,
+        "unrealisedPnl": profit,
+        "cumRealisedPnl": money(funds.realised_pnl - funds.fees_paid - funds.funding_paid),
+        "marginCollateral": True,
+        "collateralSwitch": True,
+    }
+    coins = [usdt]
+    if mnt.is_shown:
+        coins.append(_coin_row("MNT", mnt.balance, mnt.balance, mnt.price))
+    return {
+        "accountType": "UNIFIED",
+        "accountLTV": "",
+        "totalEquity": money(equity + beside),
+        "totalWalletBalance": money(funds.wallet + beside),
+        "totalPerpUPL": profit,
+        **margins,
+        "coin": coins,
+    }
+
+
+def _coin_row(coin: str, equity: Decimal, balance: Decimal, price: Decimal) -> Row:
+    """Return one coin of the wallet, without positions in it and without use as collateral."""
+    return {
+        "coin": coin,
+        "equity": money(equity),
+        "usdValue": money(equity * price),
+        "walletBalance": money(balance),
+        "free": "",
+        "locked": "0",
+        "spotHedgingQty": "0",
+        "borrowAmount": "0",
+        "availableToBorrow": "",
+        "availableToWithdraw": "",
+        "accruedInterest": "0",
+        "totalOrderIM": "0",
+        "totalPositionIM": "0",
+        "totalPositionMM": "0",
+        "unrealisedPnl": "0",
+        "cumRealisedPnl": "0",
+        "bonus": "0",
+        "marginCollateral": False,
+        "collateralSwitch": False,
+        "colRes": "0",
+        "spotBorrow": "0",
     }
 
 
 def ledger_row(entry: LedgerEntry, uid: int) -> Row:
     """Return a change of the wallet as transaction-log shows it."""
     return {
-        "id": f"{uid}_{entry.symbol or COIN}_{entry.number}",
+        "id": f"{uid}_{entry.symbol or entry.currency}_{entry.number}",
         "symbol": entry.symbol,
         "category": CATEGORY if entry.symbol else "",
         "side": entry.side,
@@ -336,7 +368,7 @@ def ledger_row(entry: LedgerEntry, uid: int) -> Row:
         "transSubType": "",
         "qty": plain(entry.qty),
         "size": plain(entry.size),
-        "currency": COIN,
+        "currency": entry.currency,
         "tradePrice": "" if entry.price is None else plain(entry.price),
         "funding": "" if entry.funding is None else money(entry.funding),
         "fee": money(entry.fee),
@@ -362,7 +394,10 @@ def closed_pnl_row(closed: ClosedPnl, listing: Listing) -> Row:
         "qty": listing.qty_text(closed.order_qty),
         "orderPrice": listing.price_text(closed.order_price),
         "orderType": closed.order_type.value,
-        "execType": closed.exec_type.value,
+        # closed-pnl has one word for both ways in which a contract ends
+        "execType": (
+            ExecType.SETTLE if closed.exec_type is ExecType.DELIVERY else closed.exec_type
+        ).value,
         "closedSize": listing.qty_text(size),
         "cumEntryValue": money(closed.entry_value),
         "avgEntryPrice": plain((closed.entry_value / size).quantize(PRICE_PLACES)),

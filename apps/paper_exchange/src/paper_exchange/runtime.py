@@ -11,10 +11,11 @@ from functools import partial
 from pydantic import SecretStr
 
 from grid_db import DatabaseFactory, DatabaseSettings
+from paper_exchange.actions import read_scenario
 from paper_exchange.assembly import serve
 from paper_exchange.builder import build, live_symbols
 from paper_exchange.config import PaperConfig
-from paper_exchange.control import Control, read_scenario
+from paper_exchange.control import Control
 from paper_exchange.driver import wall_ms
 from paper_exchange.live_market import LiveMarket
 from paper_exchange.market import FeedEvent

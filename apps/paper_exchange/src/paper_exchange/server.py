@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -213,11 +212,6 @@ class PaperServer:
             if session.account is account and conn_id in self.connections:
                 self.connections[conn_id].close()
 
-    @staticmethod
-    def is_local(request: web.Request) -> bool:
-        """Tell whether a request comes from this machine."""
-        return is_loopback(request.remote or "")
-
     # REST
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
@@ -230,8 +224,13 @@ class PaperServer:
             text = f"the body is larger than {MOST_BODY} bytes"
             return _response(RestReply(413, _envelope(RetCode.PARAMETER_ERROR, text, self.driver)))
         rule = self.faults.rest(request.path)
+        late_s = 0.0
         if rule is not None and rule.kind is FaultKind.LATENCY:
-            await asyncio.sleep(rule.delay_ms / 1000)
+            # the client may have gone meanwhile; what it asked for happens all the same
+            if rule.executed:
+                late_s = rule.delay_ms / 1000
+            else:
+                await asyncio.sleep(rule.delay_ms / 1000)
             rule = None
         self.driver.catch_up()
         if rule is not None and not rule.executed:
@@ -256,6 +255,8 @@ class PaperServer:
         self.driver.catch_up()
         if rule is not None:
             return await self._fail(request, rule.kind, rule.status, rule.code, rule.message)
+        if late_s:
+            await asyncio.sleep(late_s)
         return _response(reply)
 
     async def _fail(
@@ -263,6 +264,8 @@ class PaperServer:
     ) -> web.StreamResponse:
         if kind is FaultKind.HTTP_ERROR:
             return web.Response(status=status, text="<html><body>error</body></html>")
+        if kind is FaultKind.RESET:
+            return _cut(request)
         if kind is FaultKind.TIMEOUT:
             await asyncio.sleep(HANG_S)
             return _cut(request)
@@ -329,16 +332,6 @@ def as_text_frame(text: bytes) -> bytes:
     if length < 1 << 16:
         return b"\x81\x7e" + length.to_bytes(2, "big") + text
     return b"\x81\x7f" + length.to_bytes(8, "big") + text
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _in_url(host: str) -> str:

@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-from pydantic import ConfigDict, PlainSerializer, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from backtest.column_folder import write_atomically
-from gridcore import DirectionType
-from paper_exchange.account import KEPT_RECORDS, LEGS, LegRecord, PaperAccount
+from paper_exchange.account import KEPT_RECORDS, MarginMode, MntWallet, PaperAccount
+from paper_exchange.book_state import BookState, Text, restore_book, saved_book
+from paper_exchange.contract_life import DeliveryPlan
 from paper_exchange.exchange import PaperExchange
-from paper_exchange.orders import ClosedPnl, Execution, LedgerEntry, PaperOrder, Status
+from paper_exchange.listing import listing_of_rows
+from paper_exchange.market import Market, Pause
+from paper_exchange.orders import ClosedPnl, ExecType, Execution, LedgerEntry, PaperOrder, Status
+from paper_exchange.ret_codes import RetCode
 
 log = logging.getLogger(__name__)
-VERSION = 1
+VERSION = 2
+READABLE = (1, VERSION)  # 1 knows neither contracts that change nor MNT nor margin modes
 KEPT = 10_000  # records of each kind that outlive a start
-
-Text = Annotated[Decimal, PlainSerializer(str, return_type=str)]
 
 
 class StateFileError(Exception):
@@ -34,24 +36,13 @@ class StateFileError(Exception):
 
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(slots=True, kw_only=True)
-class LegState:
-    """One leg: what it holds and what the exchange remembers of it."""
+class MntState:
+    """MNT of an account."""
 
-    size: Text
-    cost: Text
-    entry_price: Text
-    realised_pnl: Text
-    leverage: Text
-    record: LegRecord
-
-
-@with_config(ConfigDict(extra="forbid"))
-@dataclass(slots=True, kw_only=True)
-class BookState:
-    """One symbol of an account."""
-
-    hedge_mode: bool
-    legs: dict[DirectionType, LegState]
+    deposits: Text
+    fees_paid: Text
+    price: Text
+    pays_fees: bool
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -73,6 +64,36 @@ class AccountState:
     executions: list[Execution]
     ledger: list[LedgerEntry]
     closed_pnl: list[ClosedPnl]
+    margin_mode: MarginMode = MarginMode.CROSS
+    margin_mode_ms: int | None = None
+    mnt: MntState | None = None
+
+
+@with_config(ConfigDict(extra="forbid"))
+@dataclass(slots=True, kw_only=True)
+class PlanState:
+    """How a contract ends whose end is announced or begun."""
+
+    settling_ms: int
+    exec_type: ExecType
+    closed_after_ms: int
+
+
+@with_config(ConfigDict(extra="forbid"))
+@dataclass(slots=True, kw_only=True)
+class MarketState:
+    """A contract that is not what it was configured to be, or that is halted."""
+
+    row: dict[str, Any] | None = None  # of instruments-info; None: as configured
+    risk_rows: list[dict[str, Any]] | None = None
+    price_places: int = 0
+    qty_places: int = 0
+    pause_code: int | None = None
+    pause_why: str = ""
+    prices_move: bool = False
+    mark: Text | None = None  # USDT
+    closes_ms: int | None = None
+    plan: PlanState | None = None
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -87,6 +108,7 @@ class ExchangeState:
     insurance_fund: Text
     sequences: dict[str, int]
     accounts: dict[str, AccountState]
+    markets: dict[str, MarketState] = field(default_factory=dict)
 
 
 ADAPTER: TypeAdapter[ExchangeState] = TypeAdapter(ExchangeState)
@@ -103,7 +125,7 @@ def read_state(path: Path) -> ExchangeState | None:
             f"{path}: no state of this exchange ({type(error).__name__}); move it away to begin"
             " afresh"
         ) from error
-    if state.version != VERSION:
+    if state.version not in READABLE:
         raise StateFileError(
             f"{path}: written by version {state.version}, this is {VERSION}; move it away to begin"
             " afresh"
@@ -121,6 +143,11 @@ def write_state(path: Path, exchange: PaperExchange, epoch: int) -> None:
         insurance_fund=exchange.take_over.insurance_fund,
         sequences={symbol: market.seq for symbol, market in exchange.markets.items()},
         accounts={name: _saved(account) for name, account in exchange.accounts.items()},
+        markets={
+            symbol: _saved_market(exchange, market)
+            for symbol, market in exchange.markets.items()
+            if market.is_changed or market.pause is not None
+        },
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, ADAPTER.dump_json(state, exclude={"accounts": {"__all__": {
@@ -139,29 +166,33 @@ def _saved(account: PaperAccount) -> AccountState:
         insured=account.insured,
         moves_price=account.moves_price,
         dcp_window_s=account.dcp_window_s,
-        books={
-            symbol: BookState(
-                hedge_mode=book.hedge_mode,
-                legs={
-                    direction: LegState(
-                        size=book.pair.leg(direction).size,
-                        cost=book.pair.leg(direction).cost,
-                        entry_price=book.pair.leg(direction).entry_price,
-                        realised_pnl=book.pair.leg(direction).realised_pnl,
-                        leverage=book.pair.leg(direction).leverage,
-                        record=book.legs[direction],
-                    )
-                    for direction in LEGS
-                },
-            )
-            for symbol, book in account.books.items()
-        },
+        books={symbol: saved_book(book) for symbol, book in account.books.items()},
         open_orders=list(account.open_orders.values()),
         closed_orders=list(account.closed_orders)[-KEPT:],
         executions=list(account.executions)[-KEPT:],
         ledger=list(account.ledger)[-KEPT:],
         closed_pnl=list(account.closed_pnl.values())[-KEPT:],
+        margin_mode=account.margin_mode,
+        margin_mode_ms=account.margin_mode_ms,
+        mnt=MntState(**asdict(account.mnt)),
     )
+
+
+def _saved_market(exchange: PaperExchange, market: Market) -> MarketState:
+    listing, pause = market.listing, market.pause
+    plan = exchange.life.plans.get(market.symbol)
+    state = MarketState(
+        mark=market.mark,
+        closes_ms=market.closes_ms,
+        plan=None if plan is None else PlanState(**asdict(plan)),
+    )
+    if market.is_changed:
+        state.row, state.risk_rows = listing.row, list(listing.risk_rows)
+        state.price_places, state.qty_places = listing.price_places, listing.qty_places
+    if pause is not None:
+        state.pause_code, state.pause_why = int(pause.code), pause.why
+        state.prices_move = pause.prices_move
+    return state
 
 
 def restore(exchange: PaperExchange, state: ExchangeState) -> None:
@@ -173,6 +204,9 @@ def restore(exchange: PaperExchange, state: ExchangeState) -> None:
     """
     exchange.ids.last = state.last_number
     exchange.take_over.insurance_fund = state.insurance_fund
+    for symbol, market_state in state.markets.items():
+        if symbol in exchange.markets:
+            _restore_market(exchange, exchange.markets[symbol], market_state)
     for symbol, seq in state.sequences.items():
         if symbol in exchange.markets:
             exchange.markets[symbol].seq = seq
@@ -184,6 +218,19 @@ def restore(exchange: PaperExchange, state: ExchangeState) -> None:
         _restore_account(exchange, account, saved)
 
 
+def _restore_market(exchange: PaperExchange, market: Market, saved: MarketState) -> None:
+    if saved.row is not None:
+        listing = listing_of_rows(saved.row, saved.risk_rows or [])
+        market.use(listing.with_places(saved.price_places, saved.qty_places))
+        exchange.rules_changed(market)
+    if saved.pause_code is not None:
+        market.pause = Pause(RetCode(saved.pause_code), saved.pause_why, saved.prices_move)
+    market.mark, market.closes_ms = saved.mark, saved.closes_ms
+    if saved.plan is not None:
+        exchange.life.plans[market.symbol] = DeliveryPlan(**asdict(saved.plan))
+    exchange.life.take_up(market)
+
+
 def _restore_account(exchange: PaperExchange, account: PaperAccount, saved: AccountState) -> None:
     funds = account.money
     funds.deposits, funds.wallet = saved.deposits, saved.wallet
@@ -191,6 +238,11 @@ def _restore_account(exchange: PaperExchange, account: PaperAccount, saved: Acco
     funds.funding_paid = saved.funding_paid
     account.insured, account.moves_price = saved.insured, saved.moves_price
     account.dcp_window_s = saved.dcp_window_s
+    account.margin_mode = saved.margin_mode
+    if saved.margin_mode_ms is not None:
+        account.margin_mode_ms = saved.margin_mode_ms
+    if saved.mnt is not None:
+        account.mnt = MntWallet(**asdict(saved.mnt))
     for symbol, book_state in saved.books.items():
         market = exchange.markets.get(symbol)
         if market is None:
@@ -200,15 +252,7 @@ def _restore_account(exchange: PaperExchange, account: PaperAccount, saved: Acco
                     " again or move the state file away"
                 )
             continue
-        book = account.book(market.listing)
-        book.hedge_mode = book_state.hedge_mode
-        for direction, leg_state in book_state.legs.items():
-            leg = book.pair.leg(direction)
-            leg.size, leg.cost = leg_state.size, leg_state.cost
-            leg.entry_price, leg.realised_pnl = leg_state.entry_price, leg_state.realised_pnl
-            leg.leverage = leg_state.leverage
-            book.legs[direction] = leg_state.record
-        book.pair.changed()
+        restore_book(account.book(market.listing), book_state)
     funds.version += 1
     account.executions = deque(saved.executions, maxlen=KEPT_RECORDS)
     account.ledger = deque(saved.ledger, maxlen=KEPT_RECORDS)

@@ -16,6 +16,7 @@ import orjson
 from gridcore import DirectionType
 from paper_exchange.account import ApiKey, PaperAccount
 from paper_exchange.exchange import PaperExchange
+from paper_exchange.listing import ContractStatus
 from paper_exchange.market import Market, PublicTrade
 from paper_exchange.orders import ExecType, Execution, PaperOrder
 from paper_exchange.public_topics import PublicTopic, make_topic
@@ -250,7 +251,9 @@ class StreamHub:
         for arg in args:
             session.topics[arg] = None
             if session.channel is Channel.PUBLIC:
-                self._public_topic(arg)  # whoever else heard it may have left meanwhile
+                # whoever else heard it may have left meanwhile, the contract may have closed
+                if not self._public_topic(arg):
+                    continue
                 topic, listeners = self._public[arg]
                 listeners[session.conn_id] = session
                 for frame in topic.snapshot():
@@ -266,7 +269,8 @@ class StreamHub:
     def _public_topic(self, name: str) -> bool:
         """Tell whether there is such a topic; it begins with the first look at it."""
         if name in self._public:
-            return True
+            market = self.exchange.markets[name.rpartition(".")[2]]
+            return market.status != ContractStatus.CLOSED
         listeners: dict[str, StreamSession] = {}
         topic = make_topic(
             name, self.exchange, lambda frame, rows: self._push(listeners, name, frame, rows)

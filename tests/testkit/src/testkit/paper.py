@@ -13,13 +13,13 @@ import orjson
 from backtest.instrument_info import default_rules
 from backtest.simulated_account import FeeRates
 from gridcore import SideType
-from paper_exchange.account import ApiKey, PaperAccount
+from paper_exchange.account import ApiKey, MntWallet, PaperAccount
 from paper_exchange.assembly import Assembly, assemble, serve
 from paper_exchange.auth import Credentials, signature
-from paper_exchange.control import Control
+from paper_exchange.control import ACTION, Control
 from paper_exchange.depth import Depth
 from paper_exchange.driver import wall_ms
-from paper_exchange.listing import Listing, listing_of_rules
+from paper_exchange.listing import ContractStatus, Listing, listing_of_rules
 from paper_exchange.market import FeedEvent, FeedQuote, FeedTrade, Market
 from paper_exchange.rate_limits import RateLimits
 from paper_exchange.rest import RestReply, RestRequest
@@ -42,9 +42,12 @@ def paper_listing(symbol: str = "BTCUSDT") -> Listing:
     return listing_of_rules(rules)
 
 
-def paper_market(symbol: str = "BTCUSDT", *, funding_rate: str = "0.0001") -> Market:
-    """Return a market without a price."""
-    return Market(paper_listing(symbol), Depth(Decimal(20_000), 7), Decimal(funding_rate))
+def paper_market(
+    symbol: str = "BTCUSDT", *, funding_rate: str = "0.0001", status: str = "Trading"
+) -> Market:
+    """Return a market without a price; `status` PreLaunch waits for the action list_contract."""
+    listing = paper_listing(symbol).with_status(ContractStatus(status))
+    return Market(listing, Depth(Decimal(20_000), 7), Decimal(funding_rate))
 
 
 def paper_account(
@@ -57,8 +60,10 @@ def paper_account(
     fees: FeeRates | None = None,
     hedge_mode: bool = True,
     uid: int = 1001,
+    mnt: str | None = None,
+    mnt_price: str = "0.8",
 ) -> PaperAccount:
-    """Return an account with one key."""
+    """Return an account with one key; `mnt` is a deposit of MNT of which it pays its fees."""
     return PaperAccount(
         name,
         uid,
@@ -67,6 +72,9 @@ def paper_account(
         Decimal(leverage),
         (ApiKey(key=key, secret=secret),),
         hedge_mode=hedge_mode,
+        mnt=None
+        if mnt is None
+        else MntWallet(deposits=Decimal(mnt), price=Decimal(mnt_price), pays_fees=True),
     )
 
 
@@ -140,6 +148,10 @@ class PaperWorld:
     def account(self) -> PaperAccount:
         """The first account."""
         return next(iter(self.exchange.accounts.values()))
+
+    def run(self, **action: Any) -> dict[str, Any]:
+        """Carry out an action as the control endpoint would. Raises RefusalError."""
+        return self.control.run(ACTION.validate_python(action))
 
     def advance(self, ms: int) -> None:
         """Let time pass."""
@@ -319,6 +331,10 @@ class PaperHost:
     def run(self, work: Any) -> Any:
         """Run a coroutine on the exchange's thread and return its result."""
         return self._thread.run(work)
+
+    def act(self, **action: Any) -> dict[str, Any]:
+        """Carry out an action as the control endpoint would. Raises RefusalError."""
+        return self.do(lambda: self.control.run(ACTION.validate_python(action)))
 
     def do(self, action: Callable[[], Result]) -> Result:
         """Call something on the exchange's thread, with time brought up to now."""
