@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 from collections.abc import Callable, Coroutine, Iterator
@@ -21,6 +20,7 @@ from gridbot.alerts import AlertKey
 from gridbot.config import GridbotConfig, StrategySettings
 from gridbot.connections import Connector, open_public
 from gridbot.executor import IntentExecutor
+from gridbot.life import Life
 from gridbot.market_hub import MarketHub
 from gridbot.metrics import BotMetrics
 from gridbot.metrics_server import MetricsServer
@@ -94,7 +94,8 @@ class Orchestrator:
         self._server: MetricsServer | None = None
         self._listener: TelegramListener | None = None
         self._retries: dict[str, int] = {}
-        self._is_stopping = self._is_stopped = False
+        self._life = Life(config.strategies)
+        self._is_status_written = True
 
     # start
 
@@ -119,7 +120,8 @@ class Orchestrator:
                 self.alert(AlertKey.STRATEGY_STOPPED, f"not started: {failure}")
             recorder.start()
             await self._begin_trading()
-        except BaseException:
+        except BaseException as error:
+            self._life.fail(f"the start failed: {error}")
             await (self.stop() if self._accounts else self._release())
             raise
         self.alert(AlertKey.BOT_STARTED, ", ".join(one.strat_id for one in self.runners))
@@ -154,6 +156,7 @@ class Orchestrator:
             else:
                 self._accounts.append(found)
                 continue
+            self._life.not_started(account.name, failures[-1])
             recorder.fail_runs(account.name, failures[-1])
             rest.close()
         return failures
@@ -228,6 +231,7 @@ class Orchestrator:
 
     async def _begin_trading(self) -> None:
         loop = asyncio.get_running_loop()
+        self._life.begin()
         self._spawn(self._every(self.config.status_interval, self._beat))
         self._spawn(self._every(1.0, self._show))
         await asyncio.gather(*(account.session.start() for account in self._accounts))
@@ -284,7 +288,8 @@ class Orchestrator:
         await self.stopped.wait()
 
     def request_stop(self) -> None:
-        """Begin the end; callable from a signal handler."""
+        """Begin the end that somebody asks for; callable from a signal handler."""
+        self._life.ask_for_the_end()
         self.stopped.set()
 
     async def _every(self, seconds: float, action: Callable[[], object]) -> None:
@@ -301,11 +306,24 @@ class Orchestrator:
             await asyncio.sleep(seconds)
 
     async def _beat(self) -> None:
-        snapshot = await self._unhurried_snapshot()
-        with contextlib.suppress(OSError):
-            await asyncio.to_thread(self._status.write, snapshot)
+        await self._write_status(await self._unhurried_snapshot())
         if self.recorder is not None:
             await self.recorder.heartbeat()
+
+    async def _write_status(self, snapshot: BotSnapshot) -> None:
+        try:
+            await asyncio.to_thread(self._status.write, snapshot)
+        except OSError as error:
+            log.error("%s cannot be written: %s", self._status.path, error)
+            if self._is_status_written:
+                self.alert(
+                    AlertKey.STATUS_NOT_WRITTEN,
+                    f"{self._status.path} cannot be written ({error.strerror}); a watchdog will"
+                    " take the bot for dead and its opening orders away",
+                )
+            self._is_status_written = False
+        else:
+            self._is_status_written = True
 
     async def _show(self) -> None:
         self.metrics.show(await self._unhurried_snapshot())
@@ -320,7 +338,8 @@ class Orchestrator:
         runners = self.runners
         if runners and all(one.stopped_because is not None for one in runners):
             log.error("no strategy runs any more")
-            self.request_stop()
+            self._life.fail("no strategy runs any more")
+            self.stopped.set()
 
     @property
     def runners(self) -> list[StrategyRunner]:
@@ -357,8 +376,8 @@ class Orchestrator:
             taken_at=now,
             started_at=self.started_at,
             pid=os.getpid(),
-            is_stopping=self._is_stopping,
-            is_stopped=self._is_stopped,
+            state=self._life.state,
+            reason=self._life.reason,
             accounts=tuple(
                 account_snapshot(
                     one.session,
@@ -369,6 +388,7 @@ class Orchestrator:
                 for one in self._accounts
             ),
             strategies=strategies,
+            unattended=self._life.unattended(self.runners),
         )
 
     def _market_is_alive(self, account: _Account) -> bool:
@@ -379,18 +399,20 @@ class Orchestrator:
 
     async def stop(self) -> BotSnapshot:
         """Stop deciding, settle what is in flight, flush, close the runs; return the end."""
-        self._is_stopping = True
+        self._life.stopping()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for hub in self._hubs.values():
             await hub.stop()
         await asyncio.gather(*(self._stop_account(one) for one in self._accounts))
-        self._is_stopped = True
+        if self.config.cancel_on_shutdown:
+            self._life.cancelled(self.runners)
+        self._life.ended()
         last = self.snapshot()
-        with contextlib.suppress(OSError):
-            await asyncio.to_thread(self._status.write, last)
-        self.alert(AlertKey.BOT_STOPPED, "in order")
+        if self._life.has_begun:
+            await self._write_status(last)
+        self.alert(AlertKey.BOT_STOPPED, self._life.reason or "in order")
         await self._release()
         return last
 

@@ -218,6 +218,7 @@ async def _trade(config: GridbotConfig, fills: int) -> Traded:
         stopped = [one.stopped_because for one in bot.runners if one.stopped_because]
         recorder = bot.recorder
         user_id = "" if recorder is None else recorder.user_id
+        bot.request_stop()
         await bot.stop()
     if stopped:
         raise StartError("\n".join(stopped))
