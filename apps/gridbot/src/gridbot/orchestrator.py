@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from bybit_adapter import BybitError
+from bybit_adapter import BybitError, Instrument
 from bybit_adapter import Environment as Place
 from grid_db import DatabaseFactory, GridDbError
 from gridbot.account_config import AccountConfig
 from gridbot.account_session import AccountSession
 from gridbot.alerts import AlertKey
-from gridbot.config import GridbotConfig, StrategySettings
+from gridbot.config import GridbotConfig
 from gridbot.connections import Connector, open_public
 from gridbot.executor import IntentExecutor
 from gridbot.life import Life
@@ -27,6 +27,7 @@ from gridbot.metrics_server import MetricsServer
 from gridbot.notifier import Notifier, TelegramChat, telegram_chat
 from gridbot.observer import BotObserver
 from gridbot.ports import ExchangeClock, MachineTime, Rest
+from gridbot.preflight import look_at_account, look_at_strategy
 from gridbot.reconciler import NotConfirmedError
 from gridbot.recorder import Recorder
 from gridbot.redaction import Redactor
@@ -94,6 +95,7 @@ class Orchestrator:
         self._server: MetricsServer | None = None
         self._listener: TelegramListener | None = None
         self._retries: dict[str, int] = {}
+        self.sizes: dict[str, str] = {}  # what was asked for and what is placed, by strategy
         self._life = Life(config.strategies)
         self._is_status_written = True
 
@@ -161,6 +163,37 @@ class Orchestrator:
             rest.close()
         return failures
 
+    async def _look_at_strategies(
+        self, account: AccountConfig, rest: Rest, wallet: Decimal | None
+    ) -> dict[str, Instrument]:
+        """Refuse what `--check` refuses; return the contracts. Raises NotConfirmedError."""
+        problems, instruments = [], {}
+        for one in self.config.strategies_of(account.name):
+            found = await look_at_strategy(self.config, one, rest, wallet)
+            problems += found.problems
+            if found.instrument is not None and found.plan is not None:
+                instruments[one.symbol] = found.instrument
+                self.sizes[one.strat_id] = found.plan.sizes_text()
+                log.info("%s: %s", one.strat_id, self.sizes[one.strat_id])
+        if problems:
+            raise NotConfirmedError("\n".join(problems))
+        return instruments
+
+    async def _begin_runs(self, account: AccountConfig, recorder: Recorder) -> dict[str, str]:
+        run_ids = {}
+        for one in self.config.strategies_of(account.name):
+            run = await asyncio.to_thread(
+                recorder.begin_run,
+                account.name,
+                account.environment,
+                one.strat_id,
+                one.symbol,
+                run_type_of(account.environment, is_shadow=one.shadow_mode),
+                one.model_dump(mode="json"),
+            )
+            run_ids[one.strat_id] = run.run_id
+        return run_ids
+
     async def _make_account(
         self, account: AccountConfig, place: Place, rest: Rest, recorder: Recorder
     ) -> _Account:
@@ -169,15 +202,14 @@ class Orchestrator:
         observer = BotObserver(self.metrics)
         live: list[StrategyRunner] = []
         shadows: list[StrategyRunner] = []
-        run_ids: dict[str, str] = {}
+        run_ids = await self._begin_runs(account, recorder)
+        report = await look_at_account(account.name, rest, clock)
+        if report.problems:
+            raise NotConfirmedError("\n".join(report.problems))
+        instruments = await self._look_at_strategies(account, rest, report.wallet)
         for one in self.config.strategies_of(account.name):
-            instrument = await rest.get_instrument(one.symbol)
-            if not instrument.is_trading:
-                raise NotConfirmedError(
-                    f"{one.strat_id}: {one.symbol} is not traded, the exchange says"
-                    f" {instrument.status}"
-                )
-            strategy = GridStrategy(self.config.strategy_config(one, instrument.rules))
+            rules = instruments[one.symbol].rules
+            strategy = GridStrategy(self.config.strategy_config(one, rules))
             runner = StrategyRunner(
                 strategy, account.name, clock, self, observer, store, is_shadow=one.shadow_mode
             )
@@ -193,6 +225,7 @@ class Orchestrator:
             self,
             self._session_settings(),
             lambda update: recorder.private_update(account.name, update),
+            report,
         )
         for runner in live:
             runner.use(
@@ -202,18 +235,6 @@ class Orchestrator:
             )
         for runner in shadows:
             runner.use(ShadowExecutor(runner, await _wallet_of(rest)))
-        for runner in (*live, *shadows):
-            settings = self._settings_of(runner.strat_id)
-            run = await asyncio.to_thread(
-                recorder.begin_run,
-                account.name,
-                account.environment,
-                runner.strat_id,
-                runner.symbol,
-                run_type_of(runner, account.environment),
-                settings.model_dump(mode="json"),
-            )
-            run_ids[runner.strat_id] = run.run_id
         return _Account(account, place, session, live, shadows, run_ids)
 
     def _session_settings(self) -> SessionSettings:
@@ -225,9 +246,6 @@ class Orchestrator:
             max_drift_s=config.max_clock_drift,
             dcp_window_s=config.dcp_window,
         )
-
-    def _settings_of(self, strat_id: str) -> StrategySettings:
-        return next(one for one in self.config.strategies if one.strat_id == strat_id)
 
     async def _begin_trading(self) -> None:
         loop = asyncio.get_running_loop()
@@ -428,6 +446,8 @@ class Orchestrator:
             await asyncio.to_thread(self._listener.close)
         if self._server is not None:
             await asyncio.to_thread(self._server.close)
+        if self._chat is not None:
+            self._chat.api.close()
         recorder = self.recorder
         if recorder is not None:
             failures = {
