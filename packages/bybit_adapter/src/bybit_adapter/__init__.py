@@ -42,6 +42,7 @@ from bybit_adapter.errors import (
     TradingPaused,
 )
 from bybit_adapter.event_queue import EventQueue, ticker_symbol
+from bybit_adapter.hidden import Hidden
 from bybit_adapter.link_id import client_order_id_of, make_order_link_id, placed_at
 from bybit_adapter.market_records import (
     FundingRate,
@@ -90,6 +91,7 @@ __all__ = [
     "ExecutionKind",
     "FeeRates",
     "FundingRate",
+    "Hidden",
     "Instrument",
     "InsufficientBalance",
     "Kline",
