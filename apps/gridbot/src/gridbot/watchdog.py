@@ -88,9 +88,7 @@ def connect(account: AccountConfig) -> BybitRestClient:
     keys = account.keys
     if keys is None:
         raise ValueError(f"account {account.name} has no keys")
-    return BybitRestClient(
-        keys.api_key.get_secret_value(), keys.api_secret.get_secret_value(), account.place()
-    )
+    return BybitRestClient(*keys.hidden(), account.place())
 
 
 class Watchdog:
