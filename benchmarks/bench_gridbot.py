@@ -287,6 +287,7 @@ async def _trade(
     memory = rss_mb()
     if looking is not None:
         looking.cancel()
+    bot.request_stop()
     await bot.stop()
     waits: dict[str, list[float]] = {stage: [] for stage in STAGES}
     for link, (sent, one) in written.items():

@@ -14,6 +14,7 @@ import pytest
 
 from grid_db import DatabaseFactory
 from grid_db.testing import database, postgres_server, sqlite_template
+from gridbot.snapshot import RunState
 from testkit.bot_host import (
     Children,
     Mover,
@@ -63,7 +64,7 @@ def test_a_session_ends_with_the_books_of_the_exchange(
         assert one.pnl.realised == pytest.approx(account.realised_pnl)
         last = running.stop()
     assert witness.problems == []
-    assert last.is_stopped
+    assert last.state is RunState.STOPPED
     assert one.counts.fills == len(executions_of(host))
     stored = StoredFacts(database)
     assert sorted(stored.executions()) == sorted(executions_of(host))

@@ -31,6 +31,7 @@ from gridbot.snapshot import (
     OrderCounts,
     OrderSnapshot,
     PnlSnapshot,
+    RunState,
     StrategySnapshot,
 )
 from gridbot.status import StatusError, StatusFile
@@ -138,10 +139,11 @@ def test_the_status_file_says_what_the_bot_does(tmp_path: Path) -> None:
     beat = file.heartbeat()
     assert beat.at == NOW
     assert beat.pid == 77
-    assert not beat.is_stopped
+    assert beat.state is RunState.RUNNING
+    assert beat.attended == {("main", "BTCUSDT"), ("main", "ETHUSDT")}
     assert beat.age_s(NOW + timedelta(seconds=9)) == 9
-    file.write(replace(snapshot(), is_stopped=True))
-    assert file.heartbeat().is_stopped
+    file.write(replace(snapshot(), state=RunState.STOPPED))
+    assert file.heartbeat().state is RunState.STOPPED
     assert [path.name for path in file.path.parent.iterdir()] == ["status.json"]
     (file.path.parent / ".status.json.new").write_text("what a killed process left")
     file.write(snapshot())
@@ -240,7 +242,7 @@ def test_the_texts_of_the_commands() -> None:
     assert profit.endswith("all: net +13.50 USDT")
     many = replace(snapshot().strategies[0], orders=(order(5, SideType.BUY),) * 100)
     assert "and 40 more" in orders_text(replace(snapshot(), strategies=(many,)))
-    empty = replace(snapshot(), strategies=(), is_stopping=True)
+    empty = replace(snapshot(), strategies=(), state=RunState.STOPPING)
     assert orders_text(empty) == positions_text(empty) == pnl_text(empty) == "no strategies"
     assert "stopping" in status_text(empty, NOW)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,11 +27,19 @@ from bybit_adapter import (
     PlaceRequest,
     make_order_link_id,
 )
+from grid_db import RunType
 from gridbot.account_config import AccountConfig
 from gridbot.alerts import AlertKey
 from gridbot.config import GridbotConfig
 from gridbot.config_file import load_gridbot_config
-from gridbot.snapshot import BotSnapshot
+from gridbot.snapshot import (
+    BotSnapshot,
+    Health,
+    LegSnapshot,
+    RunState,
+    StrategySnapshot,
+    Unattended,
+)
 from gridbot.status import StatusFile
 from gridbot.watch_heartbeat import HeartbeatWatch, Verdict
 from gridbot.watch_orders import cancel_opening, is_opening
@@ -51,6 +60,20 @@ status_path: STATUS
 status_interval: 0.1
 watchdog: {{stale_after: 0.5, check_interval: 0.05, repeat_interval: 0.2}}
 """
+
+
+def grid(
+    strat_id: str,
+    health: Health = Health.HEALTHY,
+    reasons: tuple[str, ...] = (),
+    account: str = "main",
+    symbol: str = "BTCUSDT",
+) -> StrategySnapshot:
+    legs = {one.value: LegSnapshot(direction=one, size=Decimal(0)) for one in DirectionType}
+    return StrategySnapshot(
+        strat_id=strat_id, account=account, symbol=symbol, run_type=RunType.PAPER, health=health,
+        reasons=reasons, **legs,
+    )  # fmt: skip
 
 
 class Heard:
@@ -104,9 +127,21 @@ class Stage:
     def open_orders(self, symbol: str = "BTCUSDT") -> set[str]:
         return {order.order_id for order in self.rest.get_open_orders(symbol)}
 
-    def beat(self, age_s: float = 0.0, *, is_stopped: bool = False) -> None:
+    def beat(
+        self,
+        age_s: float = 0.0,
+        *,
+        state: RunState = RunState.RUNNING,
+        strategies: tuple[StrategySnapshot, ...] | None = None,
+        pid: int = 4711,
+        **more: Any,
+    ) -> None:
         at = datetime.now(UTC) - timedelta(seconds=age_s)
-        self.status.write(BotSnapshot(taken_at=at, started_at=at, pid=4711, is_stopped=is_stopped))
+        health = Health.HEALTHY if state is RunState.RUNNING else Health.STOPPED
+        listed = (grid("btc", health),) if strategies is None else strategies
+        self.status.write(
+            BotSnapshot(taken_at=at, started_at=at, pid=pid, state=state, strategies=listed, **more)
+        )
 
 
 @pytest.fixture
@@ -216,7 +251,7 @@ def test_an_old_file_that_begins_to_beat_is_left_alone(stage: Stage, heard: Hear
 
 def test_an_orderly_stop_leaves_the_orders(stage: Stage, heard: Heard) -> None:
     stage.place(59000)
-    stage.beat(age_s=60, is_stopped=True)
+    stage.beat(age_s=60, state=RunState.STOPPED)
     dog = Watchdog(stage.config, heard)
     for _ in range(10):
         assert dog.step()
@@ -395,6 +430,172 @@ def test_an_order_that_stays_is_told(stage: Stage) -> None:
     assert report.cancelled == set()
 
 
+# who is looked after
+
+
+def steps(dog: Watchdog, seconds: float, beat: Callable[[], None]) -> None:
+    """Let the bot beat and the watchdog look for some time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        beat()
+        dog.step()
+        time.sleep(0.05)
+    dog.close()
+
+
+def test_a_strategy_that_failed_while_the_bot_lives_loses_its_opening_orders(
+    stage: Stage, heard: Heard
+) -> None:
+    _, kept = fill_book(stage)
+    failed = grid("btc", Health.STOPPED, ("RuntimeError: a defect",))
+    unattended = Unattended(strat_id="btc", account="main", symbol="BTCUSDT", reason="a defect")
+    dog = Watchdog(stage.config, heard)
+    steps(dog, 0.5, lambda: stage.beat(strategies=(failed,), unattended=(unattended,)))
+    assert stage.open_orders() == kept
+    assert set(heard.keys) == {AlertKey.WATCHDOG_CANCELLED}
+    assert heard.alerts[0][1].startswith("nobody looks after btc: a defect. main BTCUSDT: 4 open")
+
+
+def test_an_account_that_did_not_start_loses_its_opening_orders(stage: Stage, heard: Heard) -> None:
+    stage.place(59000)
+    missing = Unattended(strat_id="btc", account="main", symbol="BTCUSDT", reason="not started")
+    dog = Watchdog(stage.config, heard)
+    steps(dog, 0.5, lambda: stage.beat(strategies=(), unattended=(missing,)))
+    assert stage.open_orders() == set()
+
+
+def test_a_strategy_that_is_held_keeps_its_orders(stage: Stage, heard: Heard) -> None:
+    stage.place(59000)
+    held = grid("btc", Health.BLOCKED, ("paused",))
+    dog = Watchdog(stage.config, heard)
+    steps(dog, 1.5, lambda: stage.beat(strategies=(held,)))
+    assert len(stage.open_orders()) == 1
+    assert heard.alerts == []
+
+
+def test_orders_that_a_stop_should_have_cancelled_are_taken_away(
+    stage: Stage, heard: Heard
+) -> None:
+    stage.place(59000)
+    left = Unattended(strat_id="btc", account="main", symbol="BTCUSDT", reason="1 orders may rest")
+    stage.beat(state=RunState.STOPPED, unattended=(left,))
+    dog = Watchdog(stage.config, heard)
+    assert dog.step()
+    assert stage.open_orders() == set()
+    assert "btc: 1 orders may rest" in heard.alerts[0][1]
+
+
+def test_a_bot_that_failed_is_given_the_time_of_a_restart(stage: Stage, heard: Heard) -> None:
+    stage.place(59000)
+    stage.beat(state=RunState.FAILED, reason="no strategy runs any more")
+    dog = Watchdog(stage.config, heard)
+    begun = time.monotonic()
+    run_until(dog, lambda: bool(heard.alerts))
+    assert time.monotonic() - begun > 0.3
+    assert "failed 1 s ago: no strategy runs any more" in heard.alerts[0][1]
+    assert stage.open_orders() == set()
+
+
+def test_a_start_that_fails_again_and_again_does_not_look_alive(stage: Stage, heard: Heard) -> None:
+    stage.place(59000)
+    stage.beat(age_s=60, state=RunState.STOPPED)
+    dog = Watchdog(stage.config, heard)
+    steps(dog, 1.5, lambda: stage.status.start_failed("the exchange is away"))
+    assert heard.keys[0] is AlertKey.WATCHDOG_CANCELLED
+    assert "the start failed: the exchange is away" in heard.alerts[0][1]
+    assert stage.open_orders() == set()
+
+
+def test_a_failed_start_leaves_the_heartbeat_of_a_crash_as_it_is(stage: Stage) -> None:
+    stage.status.start_failed("nothing ran here yet")
+    assert not stage.status.path.exists()
+    stage.beat(age_s=60)
+    before = stage.status.path.read_text()
+    stage.status.start_failed("the exchange is away")
+    assert stage.status.path.read_text() == before
+
+
+def test_of_two_bots_that_write_one_file_the_dead_one_is_missed(stage: Stage, heard: Heard) -> None:
+    stage.place(59000)
+    other = grid("eth", account="other", symbol="ETHUSDT")
+    dog = Watchdog(stage.config, heard)
+    for _ in range(5):
+        stage.beat()
+        assert dog.step()
+        stage.beat(strategies=(other,), pid=4712)
+        assert dog.step()
+    steps(dog, 1.0, lambda: stage.beat(strategies=(other,), pid=4712))
+    assert heard.keys[0] is AlertKey.WATCHDOG_CANCELLED
+    assert "do not list BTCUSDT of account main any more" in heard.alerts[0][1]
+    assert stage.open_orders() == set()
+
+
+def test_a_heartbeat_that_never_lists_a_strategy_is_told_and_nothing_is_done(
+    stage: Stage, heard: Heard
+) -> None:
+    stage.place(59000)
+    dog = Watchdog(stage.config, heard)
+    steps(dog, 1.2, lambda: stage.beat(strategies=()))
+    assert heard.keys == [AlertKey.WATCHDOG_BLIND]
+    assert "does not list main BTCUSDT" in heard.alerts[0][1]
+    assert len(stage.open_orders()) == 1
+    stage.beat(strategies=())
+    assert main(["--config", str(stage.path), "--once"]) == 2
+
+
+# what an older bot wrote when its only strategy had died, and after an orderly stop
+OLDER = """{"version": 1, "state": "%s", "heartbeat_at": "2026-01-01T00:00:00+00:00",
+ "started_at": "2026-01-01T00:00:00+00:00", "pid": 9, "accounts": [], "strategies": [
+ {"strat_id": "btc", "account": "main", "symbol": "BTCUSDT", "health": "stopped",
+  "reasons": %s}]}"""
+
+
+@pytest.mark.parametrize(
+    ("state", "reasons", "left"),
+    [("stopped", '["RuntimeError: a defect"]', 0), ("stopped", "[]", 1), ("running", "[]", 0)],
+)
+def test_a_status_file_of_an_older_bot_is_understood(
+    stage: Stage, heard: Heard, state: str, reasons: str, left: int
+) -> None:
+    stage.place(59000)
+    stage.status.path.write_text(OLDER % (state, reasons))
+    dog = Watchdog(stage.config, heard)
+    assert dog.once(threading.Event())
+    assert len(stage.open_orders()) == left
+
+
+def test_a_file_that_cannot_be_read_after_a_stop_is_told(stage: Stage, heard: Heard) -> None:
+    stage.beat(state=RunState.STOPPED)
+    dog = Watchdog(stage.config, heard)
+    assert dog.step()
+    stage.status.path.write_text("{")
+    steps(dog, 1.0, lambda: None)
+    assert heard.keys == [AlertKey.WATCHDOG_BLIND]
+    assert "what came then is not known" in heard.alerts[0][1]
+
+
+@pytest.mark.parametrize("step_s", [3600.0, -3600.0])
+def test_a_step_of_the_clock_takes_no_order_away(stage: Stage, heard: Heard, step_s: float) -> None:
+    stage.place(59000)
+    dog = Watchdog(stage.config, heard)
+    steps(dog, 0.3, stage.beat)
+    steps(dog, 1.0, lambda: stage.beat(age_s=step_s))  # the bot's clock and ours differ for a while
+    steps(dog, 0.3, stage.beat)
+    assert heard.alerts == []
+    assert len(stage.open_orders()) == 1
+
+
+def test_a_heartbeat_of_the_future_is_watched_before_it_is_believed(
+    stage: Stage, heard: Heard
+) -> None:
+    stage.place(59000)
+    stage.beat(age_s=-3600)  # of a bot that died before the clock was set back
+    dog = Watchdog(stage.config, heard)
+    assert dog.look().verdict is Verdict.SUSPECT
+    assert dog.once(threading.Event())
+    assert stage.open_orders() == set()
+
+
 # the heartbeat and the clocks
 
 
@@ -421,8 +622,8 @@ def test_a_clock_set_back_hides_no_death(file: StatusFile) -> None:
     watch = HeartbeatWatch(file, stale_after_s=60, beat_interval_s=10)
     beat(file, NOW)
     back = NOW - timedelta(hours=1)
-    assert watch.look(back, 0).verdict is Verdict.FRESH
-    assert watch.look(back + timedelta(seconds=59), 59).verdict is Verdict.FRESH
+    assert watch.look(back, 0).verdict is Verdict.SUSPECT  # nobody can tell its age
+    assert watch.look(back + timedelta(seconds=59), 59).verdict is Verdict.SUSPECT
     assert watch.look(back + timedelta(seconds=60), 60).verdict is Verdict.STALE
 
 

@@ -26,6 +26,7 @@ from gridcore import (
     StrategyConfig,
 )
 from gridcore.errors import GridcoreError
+from gridcore.plan import MAX_AMOUNT_FACTOR
 
 LARGEST_FEE = Decimal("0.01")
 
@@ -86,6 +87,11 @@ class BacktestStrategyConfig(Settings):
     rebalance_threshold: Annotated[Decimal, Field(gt=0, le=1)] = Decimal("0.3")
     amount: str = Field(
         default="x0.001", description='"100" USDT, "x0.001" of the wallet, "b0.001" base coin'
+    )
+    max_amount_factor: Annotated[Decimal, Field(ge=1, allow_inf_nan=False)] = Field(
+        default=MAX_AMOUNT_FACTOR,
+        description="how many times the amount an order may become by the contract's minimum and"
+        " step; above it a bot does not start and a backtest warns",
     )
     max_margin: Ratio = Field(
         default=8.0, description="position value / wallet from which a leg opens nothing more"

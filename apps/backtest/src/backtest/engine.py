@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from importlib.metadata import version
 from threading import Lock
@@ -42,6 +43,7 @@ from backtest.time_range import TimeLike
 from backtest.timeline import Timeline
 from backtest.track import TrackedValues
 from gridcore.errors import GridcoreError
+from gridcore.plan import plan_grid
 
 if TYPE_CHECKING:
     from grid_db import DatabaseFactory
@@ -357,7 +359,10 @@ def _session(
         ),
         rules=contract.source,
         funding=funding.describe(),
-        warnings=_warnings(contract, simulation, columns),
+        warnings=(
+            *_warnings(contract, simulation, columns),
+            *_enlarged_orders(config, contract, values.price(0)),
+        ),
         settings=config.for_report(),
         versions=_versions(),
         mode="exact-ticks" if config.exact_ticks else "jumping",
@@ -416,6 +421,17 @@ def _warnings(contract: Contract, simulation: Simulation, columns: TickColumns) 
             for reason in runner.strategy.trips.values()
         )
     return tuple(found)
+
+
+def _enlarged_orders(
+    config: BacktestConfig, contract: Contract, first_price: Decimal
+) -> Iterator[str]:
+    """Tell of strategies whose orders are not what was asked for, by the first grid."""
+    for one in config.strategies_of(contract.instrument.symbol):
+        strategy = one.to_strategy(contract.instrument)
+        plan = plan_grid(strategy, first_price, config.initial_balance)
+        if plan.is_enlarged(one.max_amount_factor):
+            yield f"{one.strat_id}: {plan.enlarged_text(one.max_amount_factor)}"
 
 
 def _versions() -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from bybit_adapter import AuthError, BybitError, BybitRestClient, ClockSkew, Environment
+from bybit_adapter import AuthError, BybitError, BybitRestClient, ClockSkew, Environment, Hidden
 from event_saver.config import ConfigError, EventSaverConfig
 from event_saver.owner import Owner
 from grid_db import (
@@ -39,6 +39,10 @@ class AccountContext:
     api_secret: str = field(repr=False)
     environment: str | Environment
     symbols: Sequence[str]
+
+    def __post_init__(self) -> None:
+        for name in ("api_key", "api_secret"):
+            object.__setattr__(self, name, Hidden(getattr(self, name)))
 
     @property
     def place(self) -> Environment:

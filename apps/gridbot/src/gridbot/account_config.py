@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from bybit_adapter import Hidden
 from bybit_adapter.environment import Environment as Place
 from grid_db import Environment
 from gridbot.settings import Settings
@@ -18,6 +19,10 @@ class ApiKeys:
 
     api_key: SecretStr
     api_secret: SecretStr
+
+    def hidden(self) -> tuple[Hidden, Hidden]:
+        """Return both halves for a client."""
+        return Hidden(self.api_key.get_secret_value()), Hidden(self.api_secret.get_secret_value())
 
 
 class AccountConfig(Settings):

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from zlib import crc32
 
@@ -23,8 +23,8 @@ from bybit_adapter import (
 from event_saver.writers.records import as_update
 from gridbot.alerts import AlertKey, Alerts
 from gridbot.executor import Placement
-from gridbot.key_permission import key_problem
 from gridbot.ports import ExchangeClock, OpenPrivate, Rest, Stream
+from gridbot.preflight import AccountReport, look_at_account, measure_clock, one_way_problem
 from gridbot.reconciler import NotConfirmedError, Reconciler
 from gridbot.runner import Confirmation, StrategyRunner
 from gridbot.session_settings import SessionSettings
@@ -37,7 +37,6 @@ AUTH = "auth_error"
 STREAM_LOST = "stream_lost"
 MAINTENANCE = "exchange_maintenance"
 PAUSE_AFTER_MAINTENANCE_S = 30.0
-LARGEST_START_DRIFT = timedelta(seconds=5)
 
 
 class AccountSession:
@@ -53,7 +52,9 @@ class AccountSession:
         alerts: Alerts,
         settings: SessionSettings,
         on_update: Callable[[StreamUpdate], None] | None = None,
+        report: AccountReport | None = None,
     ) -> None:
+        """`report` is what was found of the account a moment ago, so as not to ask again."""
         self.name = name
         self.rest = rest
         self.runners: Mapping[str, StrategyRunner] = {one.symbol: one for one in runners}
@@ -63,6 +64,7 @@ class AccountSession:
         self.stopped_because: str | None = None
         self.stream: Stream | None = None
         self.disconnects = 0
+        self._report = report
         self._open_private = open_private
         self._alerts = alerts
         self._settings = settings
@@ -79,31 +81,9 @@ class AccountSession:
 
         Raises NotConfirmedError with a sentence.
         """
-        try:
-            await self._measure_clock()
-            if abs(self.clock.offset) > LARGEST_START_DRIFT:
-                # signed calls would be refused for it, in words that do not say by how much
-                raise NotConfirmedError(
-                    f"account {self.name}: the clock of this machine differs from the exchange's"
-                    f" by {self.clock.offset.total_seconds():+.1f} s; set it (NTP) and start again"
-                )
-            info = await self.rest.get_account_info()
-            problem = await key_problem(self.name, self.rest)
-            wallet = await self.rest.get_wallet_balance()
-        except BybitError as error:
-            raise NotConfirmedError(f"account {self.name}: {error}") from error
-        if problem is not None:
-            raise NotConfirmedError(problem)
-        if wallet.snapshot is None or not wallet.snapshot.wallet_balance:
-            raise NotConfirmedError(
-                f"account {self.name}: it holds no USDT in its unified account; transfer some and"
-                " start again"
-            )
-        if not info.is_unified or not info.is_cross_margin:
-            raise NotConfirmedError(
-                f"account {self.name}: margin mode {info.margin_mode}, unified margin status"
-                f" {info.unified_margin_status}; it has to be a unified account in cross margin"
-            )
+        report = self._report or await look_at_account(self.name, self.rest, self.clock)
+        if report.problems:
+            raise NotConfirmedError("\n".join(report.problems))
         for runner in self.runners.values():
             await self._prepare_runner(runner)
 
@@ -111,11 +91,9 @@ class AccountSession:
         runner.strategy.hold(STARTING)
         try:
             positions = await self.rest.get_positions(runner.symbol)
-            if any(one.direction is None for one in positions):
-                raise NotConfirmedError(
-                    f"{runner.strat_id}: {runner.symbol} is in one-way mode; switch the account to"
-                    " hedge mode (position mode of the contract) and start again"
-                )
+            problem = one_way_problem(runner.strat_id, runner.symbol, positions)
+            if problem is not None:
+                raise NotConfirmedError(problem)
             wanted = runner.strategy.config.leverage
             if any(one.leverage != wanted for one in positions):
                 await self.rest.set_leverage(runner.symbol, wanted)
@@ -399,13 +377,8 @@ class AccountSession:
             if state.is_alive and state.disconnected_at is None:
                 self.on_reconnect(lost, self.clock.local())
 
-    async def _measure_clock(self) -> timedelta:
-        sent = self.clock.local()
-        server = await self.rest.get_server_time()
-        return self.clock.measured(sent, self.clock.local(), server)
-
     async def _check_clock(self) -> None:
-        drift = await self._measure_clock()
+        drift = await measure_clock(self.rest, self.clock)
         if abs(drift.total_seconds()) > self._settings.max_drift_s:
             self._alerts.alert(
                 AlertKey.CLOCK_DRIFT,

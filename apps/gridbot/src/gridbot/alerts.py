@@ -36,6 +36,7 @@ class AlertKey(StrEnum):
     BOT_STARTED = "bot_started"
     BOT_STOPPED = "bot_stopped"
     ORDERS_LEFT = "orders_left"
+    STATUS_NOT_WRITTEN = "status_not_written"
     WATCHDOG_CANCELLED = "watchdog_cancelled"
     WATCHDOG_FAILED = "watchdog_failed"
     WATCHDOG_BLIND = "watchdog_blind"

@@ -9,7 +9,7 @@ from grid_db import Environment
 from gridbot.account_config import AccountConfig
 
 if TYPE_CHECKING:
-    from gridbot.config import GridbotConfig
+    from gridbot.config import GridbotConfig, StrategySettings
 
 LEAST_HEARTBEATS = 3  # of the bot that fit into the watchdog's patience
 
@@ -78,6 +78,7 @@ def _strategy_faults(config: GridbotConfig) -> Iterator[Fault]:
     names: set[str] = set()
     grids: dict[tuple[str, str], str] = {}
     for number, one in enumerate(config.strategies):
+        yield from _limit_faults(number, one)
         if one.strat_id in names:
             text = f"{one.strat_id} is used twice; each strategy has its own"
             yield Fault(("strategies", number, "strat_id"), text)
@@ -100,3 +101,22 @@ def _strategy_faults(config: GridbotConfig) -> Iterator[Fault]:
             if one.symbol not in listed:
                 text = f"{one.symbol} is no symbol of the section paper ({', '.join(listed)})"
                 yield Fault(("strategies", number, "symbol"), text)
+
+
+def _limit_faults(number: int, one: StrategySettings) -> Iterator[Fault]:
+    """Yield limits that guard nothing, or keep everything from happening."""
+    if one.min_liq_ratio >= 1:
+        text = (
+            f"is {one.min_liq_ratio:g}; a long leg is liquidated below the market, so that its"
+            " liquidation / last price stays below 1 and this never guards it; use 0.8, for example"
+        )
+        yield Fault(("strategies", number, "min_liq_ratio"), text)
+    if one.max_liq_ratio <= 1:
+        text = (
+            f"is {one.max_liq_ratio:g}; a short leg is liquidated above the market, so that its"
+            " liquidation / last price stays above 1 and this never guards it; use 1.2, for example"
+        )
+        yield Fault(("strategies", number, "max_liq_ratio"), text)
+    if not one.max_margin:
+        text = "is 0; no leg would ever open anything, use 8, for example"
+        yield Fault(("strategies", number, "max_margin"), text)

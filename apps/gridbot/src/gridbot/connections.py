@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bybit_adapter import (
     BybitAsyncClient,
     BybitRestClient,
+    Hidden,
     PrivateWebSocketClient,
     PublicWebSocketClient,
 )
@@ -23,11 +24,11 @@ class Connector:
     account: AccountConfig
     place: Place
 
-    def _keys(self) -> tuple[str, str]:
+    def _keys(self) -> tuple[Hidden, Hidden]:
         keys = self.account.keys
         if keys is None:
             raise ValueError(f"account {self.account.name} has no keys")
-        return keys.api_key.get_secret_value(), keys.api_secret.get_secret_value()
+        return keys.hidden()
 
     def rest(self) -> BybitAsyncClient:
         """Return the REST client, not yet used."""

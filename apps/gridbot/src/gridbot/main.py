@@ -3,9 +3,10 @@
     python -m gridbot.main --config conf/gridbot.yaml --check
     python -m gridbot.main --config conf/gridbot.yaml
 
-Exit codes: 0 stopped by a signal, a command or after --duration; 1 the configuration cannot be
-used, the account cannot be confirmed or nothing runs any more; nothing was placed if it did not
-start.
+Exit codes: 0 stopped by a signal, a command or after --duration, or --check found nothing wrong;
+1 the configuration cannot be used, something of the machine or the account is not as it has to be,
+or nothing runs any more; 3 another bot works with the same state folder or status file (and with
+--check nothing else is wrong). Nothing was placed if it did not start.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,14 +31,18 @@ from backtest.yaml_config import ConfigFileError
 from event_saver.spool import SpoolError
 from grid_db import GridDbError
 from gridbot.calm import calm_interpreter
-from gridbot.check import check_accounts, print_check
+from gridbot.check import check_accounts, print_check, print_machine
 from gridbot.config import GridbotConfig
 from gridbot.config_file import load_gridbot_config
+from gridbot.instance_lock import InstanceLock, InUseError
 from gridbot.live_view import LiveView, summary_text
 from gridbot.logs import Logs
 from gridbot.metrics_server import PortTakenError
 from gridbot.orchestrator import Orchestrator, StartError
+from gridbot.preflight_local import folder_problems, look_at_machine
 from gridbot.redaction import Redactor
+from gridbot.settings import LogSettings
+from gridbot.status import StatusFile
 from gridbot.telegram_api import TelegramRefusedError
 from gridcore.errors import GridcoreError
 from paper_exchange.runtime import PaperRuntime
@@ -45,7 +50,7 @@ from paper_exchange.server import PortInUseError
 from paper_exchange.state_file import StateFileError
 
 log = logging.getLogger(__name__)
-DONE, WRONG_START = 0, 1
+DONE, WRONG_START, IN_USE = 0, 1, 3
 DRAW_EVERY_S = 0.5
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
@@ -80,8 +85,9 @@ def gridbot(
 ) -> None:
     """Run the grid strategies of a configuration, until Ctrl-C or SIGTERM.
 
-    Exit codes: 0 stopped; 1 the configuration cannot be used, an account cannot be confirmed, or
-    every strategy was stopped.
+    Exit codes: 0 stopped, or --check found nothing wrong; 1 the configuration cannot be used,
+    something of the machine or an account is not as it has to be, or every strategy was stopped;
+    3 another bot works with the same state folder or status file.
     """
     settings = load_gridbot_config(config)
     if save_events:
@@ -90,20 +96,62 @@ def gridbot(
     if live or check:
         quiet = settings.log.model_copy(update={"console": False})
         settings = settings.model_copy(update={"log": quiet})
-    logs = Logs(settings.log, redactor, debug=debug)
+    if check:
+        with _logs(settings.log.model_copy(update={"file": None}), redactor, debug=debug):
+            asyncio.run(_check(settings))
+        return
+    lock = InstanceLock(settings)
+    if holder := lock.holder():
+        raise InUseError(holder)
+    with _failed_start_noted(settings, lock) as start:
+        if problems := folder_problems(settings):
+            raise StartError("\n".join(problems))
+        with lock, _logs(settings.log, redactor, debug=debug):
+            asyncio.run(_run(settings, redactor, duration, start, live=live))
+
+
+@contextmanager
+def _logs(settings: LogSettings, redactor: Redactor, *, debug: bool) -> Iterator[None]:
+    logs = Logs(settings, redactor, debug=debug)
     try:
-        asyncio.run(_check(settings) if check else _run(settings, redactor, duration, live=live))
+        yield
     finally:
         logs.close()
 
 
+class _Start:
+    """Whether the start is over, so that what fails from then on is no failed start."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+
+
+@contextmanager
+def _failed_start_noted(config: GridbotConfig, lock: InstanceLock) -> Iterator[_Start]:
+    """Let the status file not go on to say that all is as it should be when a start fails."""
+    start = _Start()
+    try:
+        yield start
+    except Exception as error:
+        if not start.is_over:
+            # whoever holds the lock by now tells of itself
+            with contextlib.suppress(OSError, InUseError), lock:
+                StatusFile(config.status_path).start_failed(str(error))
+        raise
+
+
 @asynccontextmanager
-async def _exchange(config: GridbotConfig) -> AsyncIterator[PaperRuntime | None]:
+async def _exchange(
+    config: GridbotConfig, *, keep_state: bool = True
+) -> AsyncIterator[PaperRuntime | None]:
     """Run the exchange that the bot brings along, where an account trades on it."""
     if config.paper is None or not any(one.is_embedded for one in config.accounts):
         yield None
         return
-    async with PaperRuntime(config.paper) as runtime:
+    made = PaperRuntime(config.paper)
+    if not keep_state:
+        made.config = made.config.model_copy(update={"state_path": None})
+    async with made as runtime:
         log.info("embedded exchange at %s", runtime.server.base_url)
         yield runtime
 
@@ -113,17 +161,34 @@ def _port(runtime: PaperRuntime | None) -> int | None:
 
 
 async def _check(config: GridbotConfig) -> None:
-    async with _exchange(config) as runtime:
+    holder = InstanceLock(config).holder()
+    machine = await asyncio.to_thread(look_at_machine, config, is_running=holder is not None)
+    if config.paper is not None:
+        # of a bot that runs, neither the port nor the exchange's state is to be touched
+        update = {} if holder is None else {"port": 0}
+        config = config.model_copy(update={"paper": config.paper.model_copy(update=update)})
+    async with _exchange(config, keep_state=False) as runtime:
         findings = await check_accounts(config, _port(runtime))
+    print_machine(console, machine, holder)
     print_check(console, findings)
-    problems = [problem for one in findings for problem in one.problems]
+    problems = machine.problems + [problem for one in findings for problem in one.problems]
     if problems:
-        raise StartError("\n".join(problems))
+        raise StartError("\n".join(([] if holder is None else [holder]) + problems))
+    if holder is not None:
+        raise InUseError(holder)
 
 
 async def _run(
-    config: GridbotConfig, redactor: Redactor, duration: float | None, *, live: bool
+    config: GridbotConfig,
+    redactor: Redactor,
+    duration: float | None,
+    start: _Start,
+    *,
+    live: bool,
 ) -> None:
+    machine = await asyncio.to_thread(look_at_machine, config)
+    if machine.problems:
+        raise StartError("\n".join(machine.problems))
     async with _exchange(config) as runtime:
         bot = Orchestrator(config, redactor, embedded_port=_port(runtime))
         loop = asyncio.get_running_loop()
@@ -132,11 +197,16 @@ async def _run(
             loop.add_signal_handler(number, signals.take)
         if not await _start(bot):
             return
+        start.is_over = True
         calm_interpreter()
-        console.print(_greeting(config, runtime))
+        console.print(_greeting(config, runtime), markup=False)
+        for strat_id, text in bot.sizes.items():
+            console.print(f"{strat_id}: {text}", markup=False)
         view = asyncio.create_task(_draw(bot)) if live else None
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(bot.run_until_stopped(), duration)
+        if not bot.stopped.is_set():
+            bot.request_stop()  # --duration is over
         if view is not None:
             view.cancel()
             await asyncio.gather(view, return_exceptions=True)
@@ -212,6 +282,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     try:
         app(args=None if argv is None else list(argv), prog_name="gridbot")
+    except InUseError as error:
+        errors.print(f"gridbot: {error}")
+        return IN_USE
     except (
         ConfigFileError, DataError, GridcoreError, GridDbError, StartError, SpoolError,
         NothingRunsError, PortTakenError, PortInUseError, StateFileError, TelegramRefusedError,

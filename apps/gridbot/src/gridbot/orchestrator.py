@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 from collections.abc import Callable, Coroutine, Iterator
@@ -12,21 +11,23 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from bybit_adapter import BybitError
+from bybit_adapter import BybitError, Instrument
 from bybit_adapter import Environment as Place
 from grid_db import DatabaseFactory, GridDbError
 from gridbot.account_config import AccountConfig
 from gridbot.account_session import AccountSession
 from gridbot.alerts import AlertKey
-from gridbot.config import GridbotConfig, StrategySettings
+from gridbot.config import GridbotConfig
 from gridbot.connections import Connector, open_public
 from gridbot.executor import IntentExecutor
+from gridbot.life import Life
 from gridbot.market_hub import MarketHub
 from gridbot.metrics import BotMetrics
 from gridbot.metrics_server import MetricsServer
 from gridbot.notifier import Notifier, TelegramChat, telegram_chat
 from gridbot.observer import BotObserver
 from gridbot.ports import ExchangeClock, MachineTime, Rest
+from gridbot.preflight import look_at_account, look_at_strategy
 from gridbot.reconciler import NotConfirmedError
 from gridbot.recorder import Recorder
 from gridbot.redaction import Redactor
@@ -94,7 +95,9 @@ class Orchestrator:
         self._server: MetricsServer | None = None
         self._listener: TelegramListener | None = None
         self._retries: dict[str, int] = {}
-        self._is_stopping = self._is_stopped = False
+        self.sizes: dict[str, str] = {}  # what was asked for and what is placed, by strategy
+        self._life = Life(config.strategies)
+        self._is_status_written = True
 
     # start
 
@@ -119,7 +122,8 @@ class Orchestrator:
                 self.alert(AlertKey.STRATEGY_STOPPED, f"not started: {failure}")
             recorder.start()
             await self._begin_trading()
-        except BaseException:
+        except BaseException as error:
+            self._life.fail(f"the start failed: {error}")
             await (self.stop() if self._accounts else self._release())
             raise
         self.alert(AlertKey.BOT_STARTED, ", ".join(one.strat_id for one in self.runners))
@@ -154,9 +158,41 @@ class Orchestrator:
             else:
                 self._accounts.append(found)
                 continue
+            self._life.not_started(account.name, failures[-1])
             recorder.fail_runs(account.name, failures[-1])
             rest.close()
         return failures
+
+    async def _look_at_strategies(
+        self, account: AccountConfig, rest: Rest, wallet: Decimal | None
+    ) -> dict[str, Instrument]:
+        """Refuse what `--check` refuses; return the contracts. Raises NotConfirmedError."""
+        problems, instruments = [], {}
+        for one in self.config.strategies_of(account.name):
+            found = await look_at_strategy(self.config, one, rest, wallet)
+            problems += found.problems
+            if found.instrument is not None and found.plan is not None:
+                instruments[one.symbol] = found.instrument
+                self.sizes[one.strat_id] = found.plan.sizes_text()
+                log.info("%s: %s", one.strat_id, self.sizes[one.strat_id])
+        if problems:
+            raise NotConfirmedError("\n".join(problems))
+        return instruments
+
+    async def _begin_runs(self, account: AccountConfig, recorder: Recorder) -> dict[str, str]:
+        run_ids = {}
+        for one in self.config.strategies_of(account.name):
+            run = await asyncio.to_thread(
+                recorder.begin_run,
+                account.name,
+                account.environment,
+                one.strat_id,
+                one.symbol,
+                run_type_of(account.environment, is_shadow=one.shadow_mode),
+                one.model_dump(mode="json"),
+            )
+            run_ids[one.strat_id] = run.run_id
+        return run_ids
 
     async def _make_account(
         self, account: AccountConfig, place: Place, rest: Rest, recorder: Recorder
@@ -166,15 +202,14 @@ class Orchestrator:
         observer = BotObserver(self.metrics)
         live: list[StrategyRunner] = []
         shadows: list[StrategyRunner] = []
-        run_ids: dict[str, str] = {}
+        run_ids = await self._begin_runs(account, recorder)
+        report = await look_at_account(account.name, rest, clock)
+        if report.problems:
+            raise NotConfirmedError("\n".join(report.problems))
+        instruments = await self._look_at_strategies(account, rest, report.wallet)
         for one in self.config.strategies_of(account.name):
-            instrument = await rest.get_instrument(one.symbol)
-            if not instrument.is_trading:
-                raise NotConfirmedError(
-                    f"{one.strat_id}: {one.symbol} is not traded, the exchange says"
-                    f" {instrument.status}"
-                )
-            strategy = GridStrategy(self.config.strategy_config(one, instrument.rules))
+            rules = instruments[one.symbol].rules
+            strategy = GridStrategy(self.config.strategy_config(one, rules))
             runner = StrategyRunner(
                 strategy, account.name, clock, self, observer, store, is_shadow=one.shadow_mode
             )
@@ -190,6 +225,7 @@ class Orchestrator:
             self,
             self._session_settings(),
             lambda update: recorder.private_update(account.name, update),
+            report,
         )
         for runner in live:
             runner.use(
@@ -199,18 +235,6 @@ class Orchestrator:
             )
         for runner in shadows:
             runner.use(ShadowExecutor(runner, await _wallet_of(rest)))
-        for runner in (*live, *shadows):
-            settings = self._settings_of(runner.strat_id)
-            run = await asyncio.to_thread(
-                recorder.begin_run,
-                account.name,
-                account.environment,
-                runner.strat_id,
-                runner.symbol,
-                run_type_of(runner, account.environment),
-                settings.model_dump(mode="json"),
-            )
-            run_ids[runner.strat_id] = run.run_id
         return _Account(account, place, session, live, shadows, run_ids)
 
     def _session_settings(self) -> SessionSettings:
@@ -223,11 +247,9 @@ class Orchestrator:
             dcp_window_s=config.dcp_window,
         )
 
-    def _settings_of(self, strat_id: str) -> StrategySettings:
-        return next(one for one in self.config.strategies if one.strat_id == strat_id)
-
     async def _begin_trading(self) -> None:
         loop = asyncio.get_running_loop()
+        self._life.begin()
         self._spawn(self._every(self.config.status_interval, self._beat))
         self._spawn(self._every(1.0, self._show))
         await asyncio.gather(*(account.session.start() for account in self._accounts))
@@ -284,7 +306,8 @@ class Orchestrator:
         await self.stopped.wait()
 
     def request_stop(self) -> None:
-        """Begin the end; callable from a signal handler."""
+        """Begin the end that somebody asks for; callable from a signal handler."""
+        self._life.ask_for_the_end()
         self.stopped.set()
 
     async def _every(self, seconds: float, action: Callable[[], object]) -> None:
@@ -301,11 +324,24 @@ class Orchestrator:
             await asyncio.sleep(seconds)
 
     async def _beat(self) -> None:
-        snapshot = await self._unhurried_snapshot()
-        with contextlib.suppress(OSError):
-            await asyncio.to_thread(self._status.write, snapshot)
+        await self._write_status(await self._unhurried_snapshot())
         if self.recorder is not None:
             await self.recorder.heartbeat()
+
+    async def _write_status(self, snapshot: BotSnapshot) -> None:
+        try:
+            await asyncio.to_thread(self._status.write, snapshot)
+        except OSError as error:
+            log.error("%s cannot be written: %s", self._status.path, error)
+            if self._is_status_written:
+                self.alert(
+                    AlertKey.STATUS_NOT_WRITTEN,
+                    f"{self._status.path} cannot be written ({error.strerror}); a watchdog will"
+                    " take the bot for dead and its opening orders away",
+                )
+            self._is_status_written = False
+        else:
+            self._is_status_written = True
 
     async def _show(self) -> None:
         self.metrics.show(await self._unhurried_snapshot())
@@ -320,7 +356,8 @@ class Orchestrator:
         runners = self.runners
         if runners and all(one.stopped_because is not None for one in runners):
             log.error("no strategy runs any more")
-            self.request_stop()
+            self._life.fail("no strategy runs any more")
+            self.stopped.set()
 
     @property
     def runners(self) -> list[StrategyRunner]:
@@ -357,8 +394,8 @@ class Orchestrator:
             taken_at=now,
             started_at=self.started_at,
             pid=os.getpid(),
-            is_stopping=self._is_stopping,
-            is_stopped=self._is_stopped,
+            state=self._life.state,
+            reason=self._life.reason,
             accounts=tuple(
                 account_snapshot(
                     one.session,
@@ -369,6 +406,7 @@ class Orchestrator:
                 for one in self._accounts
             ),
             strategies=strategies,
+            unattended=self._life.unattended(self.runners),
         )
 
     def _market_is_alive(self, account: _Account) -> bool:
@@ -379,18 +417,20 @@ class Orchestrator:
 
     async def stop(self) -> BotSnapshot:
         """Stop deciding, settle what is in flight, flush, close the runs; return the end."""
-        self._is_stopping = True
+        self._life.stopping()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for hub in self._hubs.values():
             await hub.stop()
         await asyncio.gather(*(self._stop_account(one) for one in self._accounts))
-        self._is_stopped = True
+        if self.config.cancel_on_shutdown:
+            self._life.cancelled(self.runners)
+        self._life.ended()
         last = self.snapshot()
-        with contextlib.suppress(OSError):
-            await asyncio.to_thread(self._status.write, last)
-        self.alert(AlertKey.BOT_STOPPED, "in order")
+        if self._life.has_begun:
+            await self._write_status(last)
+        self.alert(AlertKey.BOT_STOPPED, self._life.reason or "in order")
         await self._release()
         return last
 
@@ -406,6 +446,8 @@ class Orchestrator:
             await asyncio.to_thread(self._listener.close)
         if self._server is not None:
             await asyncio.to_thread(self._server.close)
+        if self._chat is not None:
+            self._chat.api.close()
         recorder = self.recorder
         if recorder is not None:
             failures = {

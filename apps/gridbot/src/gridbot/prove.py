@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
+from pydantic import SecretStr
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy.orm import Session
@@ -71,7 +72,7 @@ class NotProvenError(Exception):
 class Traded:
     """What the live part left: where it is recorded, and the run of each symbol."""
 
-    database_url: str
+    database_url: SecretStr
     user_id: str
     runs: dict[str, str]
     fills: int
@@ -218,11 +219,12 @@ async def _trade(config: GridbotConfig, fills: int) -> Traded:
         stopped = [one.stopped_because for one in bot.runners if one.stopped_because]
         recorder = bot.recorder
         user_id = "" if recorder is None else recorder.user_id
+        bot.request_stop()
         await bot.stop()
     if stopped:
         raise StartError("\n".join(stopped))
     seconds = (datetime.now(UTC) - begun).total_seconds()
-    return Traded(config.database_url.get_secret_value(), user_id, runs, total, seconds)
+    return Traded(config.database_url, user_id, runs, total, seconds)
 
 
 async def _watch(bot: Orchestrator, runtime: PaperRuntime, fills: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import quote, quote_plus, urlsplit
 
@@ -39,7 +39,11 @@ class Redactor:
                 found.update(_spellings(text))
         # longest first, so that a secret that contains another one disappears as a whole
         ordered = sorted(found, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        known = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        # a pattern shows its text to whoever prints the attributes; a function does not
+        self._without_known: Callable[[str], str] = (
+            str if known is None else lambda text: known.sub(HIDDEN, text)
+        )
 
     def __repr__(self) -> str:
         return "Redactor(secrets hidden)"
@@ -51,8 +55,7 @@ class Redactor:
 
     def clean(self, text: str) -> str:
         """Return a text without secrets."""
-        if self._known is not None:
-            text = self._known.sub(HIDDEN, text)
+        text = self._without_known(text)
         for pattern in _PATTERNS:
             text = pattern.sub(_hide, text)
         return text

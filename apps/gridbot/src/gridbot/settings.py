@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -18,6 +18,9 @@ class Settings(BaseModel):
     """Frozen, without settings that nobody knows, and silent about what it was given."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("settings may hold secrets and are not pickled; load the file once more")
 
 
 class TelegramSettings(Settings):

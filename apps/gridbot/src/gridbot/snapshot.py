@@ -127,19 +127,39 @@ class AccountSnapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unattended:
+    """A strategy of the configuration that nobody looks after, and why: its orders may rest."""
+
+    strat_id: str
+    account: str
+    symbol: str
+    reason: str
+
+
+class RunState(StrEnum):
+    """Where the process is between its start and its end."""
+
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"  # because somebody asked for it, so what rests is meant to rest
+    FAILED = "failed"  # it ended, or did not begin, and nobody had asked for that
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BotSnapshot:
     """The whole bot. taken_at is the heartbeat: whoever makes it runs on the bot's event loop.
 
-    is_stopped is said once, at the end of an orderly shutdown: it keeps the watchdog from acting.
+    The state STOPPED keeps the watchdog from acting, but for what is unattended.
     """
 
     taken_at: datetime
     started_at: datetime
     pid: int
-    is_stopping: bool = False
-    is_stopped: bool = False
+    state: RunState = RunState.RUNNING
+    reason: str = ""  # why it failed
     accounts: tuple[AccountSnapshot, ...] = ()
     strategies: tuple[StrategySnapshot, ...] = ()
+    unattended: tuple[Unattended, ...] = ()
 
     def strategies_of(self, account: str) -> list[StrategySnapshot]:
         """Return the strategies of an account."""

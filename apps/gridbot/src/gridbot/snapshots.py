@@ -23,9 +23,9 @@ from gridcore import DirectionType
 PAUSED = "paused"
 
 
-def run_type_of(runner: StrategyRunner, environment: Environment) -> RunType:
+def run_type_of(environment: Environment, *, is_shadow: bool) -> RunType:
     """Return what kind of run a strategy's is."""
-    if runner.is_shadow:
+    if is_shadow:
         return RunType.SHADOW
     return RunType.PAPER if environment is Environment.PAPER else RunType.LIVE
 
@@ -43,7 +43,7 @@ def strategy_snapshot(runner: StrategyRunner, environment: Environment) -> Strat
         strat_id=runner.strat_id,
         account=runner.account,
         symbol=runner.symbol,
-        run_type=run_type_of(runner, environment),
+        run_type=run_type_of(environment, is_shadow=runner.is_shadow),
         health=health,
         reasons=reasons,
         is_paused=PAUSED in strategy.admission.holds,

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import threading
-from dataclasses import dataclass, fields, is_dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from gridbot.snapshot import BotSnapshot, StrategySnapshot
+from gridbot.snapshot import BotSnapshot, Health, RunState, StrategySnapshot
 
 VERSION = 1
+
+GridKey = tuple[str, str]  # account and symbol: one grid each
 
 
 class StatusError(Exception):
@@ -23,12 +26,20 @@ class StatusError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
-    """What a status file says about the process that wrote it."""
+    """What a status file says about the process that wrote it, and of whom it looks after.
+
+    `attended` are the grids that trade or are held on purpose; `unattended` tells of the others
+    why their orders rest without anybody. `rested` are those whose orders were left on purpose.
+    """
 
     at: datetime
     started_at: datetime
     pid: int
-    is_stopped: bool
+    state: RunState
+    reason: str = ""
+    attended: frozenset[GridKey] = frozenset()
+    rested: frozenset[GridKey] = frozenset()
+    unattended: Mapping[GridKey, str] = field(default_factory=dict)
 
     def age_s(self, now: datetime) -> float:
         """Return how old it is; negative when the clock was set back."""
@@ -65,7 +76,7 @@ class StatusFile:
             ) from None
         except OSError as error:
             raise StatusError(f"{self.path} cannot be read ({error.strerror})") from None
-        except (ValueError, UnicodeDecodeError):
+        except (ValueError, RecursionError):
             raise StatusError(f"{self.path} is no JSON; is it the bot's status file?") from None
         version = found.get("version") if isinstance(found, dict) else None
         if version != VERSION or not isinstance(found, dict):
@@ -79,30 +90,78 @@ class StatusFile:
         """Return the heartbeat. Raises StatusError."""
         found = self.read()
         try:
-            beat = Heartbeat(
+            unattended = _unattended(found)
+            grids = {_key(one): one["health"] for one in found.get("strategies", ())}
+            stopped = {key for key, health in grids.items() if health == Health.STOPPED.value}
+            return Heartbeat(
                 at=_time(found["heartbeat_at"]),
                 started_at=_time(found["started_at"]),
                 pid=int(found["pid"]),
-                is_stopped=found["state"] == "stopped",
+                state=RunState(found["state"]),
+                reason=str(found.get("reason", "")),
+                attended=frozenset(grids.keys() - stopped - unattended.keys()),
+                rested=frozenset(stopped - unattended.keys()),
+                unattended=unattended,
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise StatusError(
                 f"{self.path} has no usable heartbeat ({type(error).__name__}: {error})"
             ) from None
-        return beat
+
+    def start_failed(self, reason: str) -> None:
+        """Note that a start failed, where the file would say that all is as somebody wanted it.
+
+        Any other heartbeat stays as it is, so that it grows old: a start that fails again and
+        again must not look alive. Blocking. Raises OSError.
+        """
+        try:
+            last = self.heartbeat()
+        except StatusError:
+            return
+        if last.state is RunState.STOPPED:
+            now = datetime.now(UTC)
+            self.write(
+                BotSnapshot(
+                    taken_at=now,
+                    started_at=now,
+                    pid=os.getpid(),
+                    state=RunState.FAILED,
+                    reason=f"the start failed: {reason}",
+                )
+            )
+
+
+def _key(one: Mapping[str, Any]) -> GridKey:
+    return str(one["account"]), str(one["symbol"])
+
+
+def _unattended(found: Mapping[str, Any]) -> dict[GridKey, str]:
+    """Return why grids are unattended.
+
+    A strategy that is stopped for a reason has failed, also where an older bot wrote the file,
+    which listed no others and called every end an orderly one.
+    """
+    reasons = {
+        _key(one): f"{one['strat_id']}: {'; '.join(map(str, one['reasons']))}"
+        for one in found.get("strategies", ())
+        if one["health"] == Health.STOPPED.value and one.get("reasons")
+    }
+    told = {_key(one): f"{one['strat_id']}: {one['reason']}" for one in found.get("unattended", ())}
+    return reasons | told
 
 
 def document(snapshot: BotSnapshot) -> dict[str, Any]:
     """Return a snapshot as plain values for JSON: Decimals as text, times in ISO 8601 UTC."""
-    state = "stopped" if snapshot.is_stopped else "stopping" if snapshot.is_stopping else "running"
     return {
         "version": VERSION,
-        "state": state,
+        "state": snapshot.state.value,
+        "reason": snapshot.reason,
         "heartbeat_at": snapshot.taken_at.isoformat(),
         "started_at": snapshot.started_at.isoformat(),
         "pid": snapshot.pid,
         "accounts": [_plain(account) for account in snapshot.accounts],
         "strategies": [_strategy(one, snapshot.taken_at) for one in snapshot.strategies],
+        "unattended": [_plain(one) for one in snapshot.unattended],
     }
 
 

@@ -91,12 +91,14 @@ class TelegramApi:
         Nothing is sent.
         """
         try:
-            self._bot = telebot.TeleBot(token.get_secret_value(), threaded=False)
+            bot = telebot.TeleBot(token.get_secret_value(), threaded=False)
         except ValueError:
             raise TelegramRefusedError(
                 "the bot token has not the form 123456:ABC…; copy it from @BotFather"
             ) from None
         _API_URL.take(api_url)
+        # the bot has the token among its attributes; a function shows none
+        self._bot: Callable[[], telebot.TeleBot] = lambda: bot
         self._is_open = True
 
     def __repr__(self) -> str:
@@ -110,14 +112,14 @@ class TelegramApi:
 
     def user_name(self) -> str:
         """Return the name of the bot itself: whether the token works."""
-        me = self._call(self._bot.get_me)
+        me = self._call(lambda: self._bot().get_me())
         return str(me.username or "")
 
     def send(self, chat_id: int, text: str) -> None:
         """Send a text, in several messages where it is too long for one."""
         for part in parts_of(text):
             self._call(
-                lambda part=part: self._bot.send_message(  # type: ignore[misc]
+                lambda part=part: self._bot().send_message(  # type: ignore[misc]
                     chat_id, part, timeout=SEND_TIMEOUT_S, disable_web_page_preview=True
                 )
             )
@@ -128,7 +130,7 @@ class TelegramApi:
         Updates below `offset` are forgotten by Telegram; -1 asks for the newest one alone.
         """
         found = self._call(
-            lambda: self._bot.get_updates(
+            lambda: self._bot().get_updates(
                 offset, timeout=wait_s + 10, long_polling_timeout=wait_s,
                 allowed_updates=["message"],
             )

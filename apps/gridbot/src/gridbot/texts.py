@@ -12,6 +12,7 @@ from gridbot.snapshot import (
     Health,
     LegSnapshot,
     OrderSnapshot,
+    RunState,
     StrategySnapshot,
 )
 from gridcore import DirectionType
@@ -62,11 +63,14 @@ def age(seconds: float | None) -> str:
 def status_text(snapshot: BotSnapshot, now: datetime) -> str:
     """Return accounts and strategies with their health; `now` gives the ages."""
     lines = [f"running for {age((now - snapshot.started_at).total_seconds())}"]
-    if snapshot.is_stopping:
-        lines.append("stopping")
+    if snapshot.state is not RunState.RUNNING:
+        lines.append(f"{snapshot.state}: {snapshot.reason}" if snapshot.reason else snapshot.state)
     for account in snapshot.accounts:
         lines += ["", _account_line(account)]
         lines += [_status_line(one, now) for one in snapshot.strategies_of(account.name)]
+    if snapshot.unattended:
+        lines += ["", "NOT LOOKED AFTER, orders may rest:"]
+        lines += [f"• {one.strat_id} {one.symbol}: {one.reason}" for one in snapshot.unattended]
     return "\n".join(lines)
 
 

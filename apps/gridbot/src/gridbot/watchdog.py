@@ -2,10 +2,10 @@
 
     python -m gridbot.watchdog --config conf/gridbot.yaml [--once]
 
-A small process of its own that reads the bot's status file and does nothing while the heartbeat is
-fresh. Exit codes: 0 stopped by a signal, or with --once: nothing was to be done, or it was done;
-1 the configuration cannot be used; 2 with --once: there is no heartbeat to read, or an order could
-not be cancelled.
+A small process of its own that reads the bot's status file and does nothing to a strategy that the
+bot looks after by a fresh heartbeat. Exit codes: 0 stopped by a signal, or with --once: nothing was
+to be done, or it was done; 1 the configuration cannot be used; 2 with --once: there is no heartbeat
+to read, or it does not list a strategy, or an order could not be cancelled.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,8 +32,9 @@ from gridbot.config_file import ConfigFileError, load_gridbot_config
 from gridbot.logs import Logs
 from gridbot.notifier import Notifier, telegram_chat
 from gridbot.redaction import Redactor
-from gridbot.status import StatusFile
+from gridbot.status import GridKey, StatusFile
 from gridbot.telegram_api import TelegramRefusedError
+from gridbot.watch_attendance import Attendance, Roll
 from gridbot.watch_heartbeat import HeartbeatWatch, Look, Verdict
 from gridbot.watch_orders import OrderCalls, SymbolReport, cancel_opening
 
@@ -52,7 +53,7 @@ class NothingToWatchError(Exception):
 
 
 class NotDoneError(Exception):
-    """There was no heartbeat to read, or an order could not be cancelled."""
+    """Nothing was known of a strategy, or an order could not be cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +88,11 @@ def connect(account: AccountConfig) -> BybitRestClient:
     keys = account.keys
     if keys is None:
         raise ValueError(f"account {account.name} has no keys")
-    return BybitRestClient(
-        keys.api_key.get_secret_value(), keys.api_secret.get_secret_value(), account.place()
-    )
+    return BybitRestClient(*keys.hidden(), account.place())
 
 
 class Watchdog:
-    """Looks at the heartbeat; acts once it is stale, and again while it stays so."""
+    """Looks at the heartbeat; acts for what nobody looks after, and again while that stays so."""
 
     def __init__(
         self,
@@ -112,11 +111,16 @@ class Watchdog:
         self.heartbeat = HeartbeatWatch(
             StatusFile(config.status_path), config.watchdog.stale_after, config.status_interval
         )
+        self._attendance = Attendance(
+            [(one.account.name, symbol) for one in self._accounts for symbol in one.symbols],
+            config.watchdog.stale_after,
+        )
         self._clients: dict[str, OrderCalls] = {}
         self._state: Verdict | None = None
-        self._blind_since: float | None = None
-        self._act_at = 0.0
-        self._has_acted = False
+        self._blind = _Patience(config.watchdog.stale_after)
+        self._unlisted = _Patience(config.watchdog.stale_after)
+        self._act_at: dict[GridKey, float] = {}
+        self._acted: set[GridKey] = set()
 
     def look(self) -> Look:
         """Read the heartbeat and judge it."""
@@ -125,56 +129,78 @@ class Watchdog:
     def step(self) -> bool:
         """Look once and do what is to be done; False when something could not be done."""
         look, now = self.look(), self._clock()
+        roll = self._attendance.call(look, now)
         if look.verdict is not self._state:
             log.log(_LEVELS[look.verdict], "%s: %s", look.verdict, look.reason)
-            if look.verdict is Verdict.FRESH and self._has_acted:
-                self._alerts.alert(AlertKey.WATCHDOG_BOT_BACK, look.reason)
-                self._has_acted = False
-            self._state, self._act_at, self._blind_since = look.verdict, now, None
-        if look.verdict is Verdict.BLIND:
-            return self._be_blind(look, now)
-        if look.verdict is Verdict.STALE and now >= self._act_at:
-            return self._act(look)
-        return True
+            self._state = look.verdict
+        back = self._acted & roll.attended if look.verdict is Verdict.FRESH else set()
+        if back:
+            self._alerts.alert(AlertKey.WATCHDOG_BOT_BACK, f"{look.reason}: {_names(back)}")
+            self._acted -= back
+        self._act_at = {grid: at for grid, at in self._act_at.items() if grid in roll.neglected}
+        is_known = self._tell_what_is_unknown(look, roll, now)
+        due = {
+            grid: reason
+            for grid, reason in roll.neglected.items()
+            if now >= self._act_at.get(grid, now)
+        }
+        is_done = not due or self._act(due)
+        return is_known and is_done
 
-    def _be_blind(self, look: Look, now: float) -> bool:
-        if self._blind_since is None:
-            self._blind_since = now
-            # a bot that is just being started gets its time, then somebody is told, once
-            self._act_at = now + self._settings.stale_after
-        elif now >= self._act_at:
-            self._act_at = float("inf")
+    def _tell_what_is_unknown(self, look: Look, roll: Roll, now: float) -> bool:
+        """Alert, once each, that nothing is known of the bot or of a grid; True if all is known."""
+        is_blind = look.verdict is Verdict.BLIND
+        # a bot that is just being started gets its time, then somebody is told
+        if self._blind.is_over(is_blind, now):
             self._alerts.alert(
                 AlertKey.WATCHDOG_BLIND, f"{look.reason}; orders are not looked after"
             )
-        return False
+        if self._unlisted.is_over(bool(roll.unlisted), now):
+            self._alerts.alert(
+                AlertKey.WATCHDOG_BLIND,
+                f"the heartbeat does not list {_names(roll.unlisted)}; whether their orders are"
+                " looked after is not known: do the bot and the watchdog have the same"
+                " configuration?",
+                about="unlisted",
+            )
+        return not is_blind and not roll.unlisted
 
-    def _act(self, look: Look) -> bool:
+    def _act(self, due: dict[GridKey, str]) -> bool:
         reports: list[SymbolReport] = []
         for one in self._accounts:
-            if not self._is_still_stale():
-                break
-            try:
-                calls = self._clients.get(one.account.name) or self._connect(one.account)
-            except ValueError as error:
-                reports.append(SymbolReport(one.account.name, "all", failure=str(error)))
+            symbols = [symbol for symbol in one.symbols if (one.account.name, symbol) in due]
+            if not symbols or not self._is_neglected(one.account.name, symbols):
                 continue
-            self._clients[one.account.name] = calls
-            reports += cancel_opening(calls, one.account.name, one.symbols, self._is_still_stale)
-        text = f"{look.reason}. " + "; ".join(report.text() for report in reports)
-        failed = [report for report in reports if report.failure]
+            reports += self._cancel(one.account, symbols)
+        text = "; ".join(dict.fromkeys(due.values()))
+        text += ". " + "; ".join(report.text() for report in reports)
+        failed = {(one.account, one.symbol) for one in reports if one.failure}
         cancelled = sum(len(report.cancelled) for report in reports)
         if failed:
             self._alerts.alert(AlertKey.WATCHDOG_FAILED, f"{text}. Trying again.")
-        elif cancelled or not self._has_acted:
+        elif cancelled or due.keys() - self._acted:
             self._alerts.alert(AlertKey.WATCHDOG_CANCELLED, f"{text}. Positions were not touched.")
-        self._has_acted = True
-        wait_s = self._settings.check_interval if failed else self._settings.repeat_interval
-        self._act_at = self._clock() + wait_s
+        self._acted |= due.keys()
+        now, settings = self._clock(), self._settings
+        for grid in due:
+            wait_s = settings.check_interval if grid in failed else settings.repeat_interval
+            self._act_at[grid] = now + wait_s
         return not failed
 
-    def _is_still_stale(self) -> bool:
-        return self.look().verdict is Verdict.STALE
+    def _cancel(self, account: AccountConfig, symbols: list[str]) -> list[SymbolReport]:
+        try:
+            calls = self._clients.get(account.name) or self._connect(account)
+        except ValueError as error:
+            return [SymbolReport(account.name, symbol, failure=str(error)) for symbol in symbols]
+        self._clients[account.name] = calls
+        return cancel_opening(
+            calls, account.name, symbols, lambda: self._is_neglected(account.name, symbols)
+        )
+
+    def _is_neglected(self, account: str, symbols: list[str]) -> bool:
+        """Look again: a bot that came back looks after its orders itself."""
+        neglected = self._attendance.call(self.look(), self._clock()).neglected
+        return all((account, symbol) in neglected for symbol in symbols)
 
     def run(self, stop: threading.Event) -> None:
         """Look again and again until told to stop."""
@@ -201,6 +227,29 @@ class Watchdog:
                 client.close()
 
 
+class _Patience:
+    """Says once that something lasts for longer than `after_s`."""
+
+    def __init__(self, after_s: float) -> None:
+        self._after_s = after_s
+        self._told_at: float | None = None
+
+    def is_over(self, lasts: bool, now: float) -> bool:
+        """Take note of how it is; True once each time that it lasts too long."""
+        if not lasts:
+            self._told_at = None
+        elif self._told_at is None:
+            self._told_at = now + self._after_s
+        elif now >= self._told_at:
+            self._told_at = float("inf")
+            return True
+        return False
+
+
+def _names(grids: Iterable[GridKey]) -> str:
+    return ", ".join(f"{account} {symbol}" for account, symbol in sorted(grids))
+
+
 _LEVELS = {
     Verdict.FRESH: logging.INFO,
     Verdict.STOPPED: logging.INFO,
@@ -218,11 +267,11 @@ def watchdog(
     once: Annotated[bool, typer.Option("--once", help="Judge once, act, and leave.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Log more.")] = False,
 ) -> None:
-    """Cancel the bot's opening orders when its heartbeat is stale; closing orders stay.
+    """Cancel opening orders that the bot does not look after any more; closing orders stay.
 
     Exit codes: 0 stopped, or with --once nothing was to be done or it was done; 1 the
-    configuration cannot be used; 2 with --once: no heartbeat to read, or an order could not be
-    cancelled.
+    configuration cannot be used; 2 with --once: no heartbeat to read, a strategy that it does not
+    list, or an order could not be cancelled.
     """
     settings = load_gridbot_config(config)
     redactor = Redactor.of_config(settings)

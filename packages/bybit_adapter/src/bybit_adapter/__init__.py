@@ -9,6 +9,7 @@ from bybit_adapter.account_records import (
     AccountInfo,
     CoinBalance,
     Execution,
+    FeeRates,
     Order,
     Position,
     TransactionLogEntry,
@@ -41,6 +42,7 @@ from bybit_adapter.errors import (
 )
 from bybit_adapter.event_queue import EventQueue, ticker_symbol
 from bybit_adapter.execution_kind import ExecutionKind, is_created_by_exchange
+from bybit_adapter.hidden import Hidden
 from bybit_adapter.link_id import client_order_id_of, make_order_link_id, placed_at
 from bybit_adapter.market_records import (
     FundingRate,
@@ -87,7 +89,9 @@ __all__ = [
     "ExchangeUnavailable",
     "Execution",
     "ExecutionKind",
+    "FeeRates",
     "FundingRate",
+    "Hidden",
     "Instrument",
     "InsufficientBalance",
     "Kline",

@@ -358,6 +358,15 @@ class AccountInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeeRates:
+    """What the account pays on one symbol, as a share of the notional; negative is a rebate."""
+
+    symbol: str
+    maker: Decimal
+    taker: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionLogEntry:
     """One change of the wallet. funding is received when positive, fee paid when positive.
 

@@ -10,6 +10,7 @@ from bybit_adapter.account_records import (
     AccountInfo,
     CoinBalance,
     Execution,
+    FeeRates,
     Order,
     Position,
     TransactionLogEntry,
@@ -180,6 +181,15 @@ def parse_account_info(row: Row) -> AccountInfo:
         unified_margin_status=row.integer("unifiedMarginStatus"),
         margin_mode=row.text("marginMode"),
         updated=row.opt_time("updatedTime"),
+    )
+
+
+def parse_fee_rates(row: Row) -> FeeRates:
+    """Parse one row of account/fee-rate."""
+    return FeeRates(
+        symbol=row.text("symbol"),
+        maker=row.number("makerFeeRate"),
+        taker=row.number("takerFeeRate"),
     )
 
 

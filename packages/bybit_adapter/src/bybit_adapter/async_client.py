@@ -134,6 +134,7 @@ class BybitAsyncClient:
     get_wallet_balance = _as_coroutine(_Rest.get_wallet_balance)
     get_account_info = _as_coroutine(_Rest.get_account_info)
     is_read_only = _as_coroutine(_Rest.is_read_only)
+    get_fee_rates = _as_coroutine(_Rest.get_fee_rates)
     get_transaction_log = _as_listing(_Rest.get_transaction_log)
 
     place_order = _as_prompt(_Rest.place_order, Priority.PLACE)

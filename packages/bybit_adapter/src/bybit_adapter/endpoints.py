@@ -73,6 +73,7 @@ POSITIONS = _query("position/list", "get_positions")
 WALLET = _query("account/wallet-balance", "get_wallet_balance")
 ACCOUNT_INFO = _query("account/info", "get_account_info")
 API_KEY = _query("user/query-api", "get_api_key_information", 10)
+FEE_RATE = _query("account/fee-rate", "get_fee_rates", 5)
 TRANSACTION_LOG = _query("account/transaction-log", "get_transaction_log", 25)
 
 PLACE = _write("order/create", "place_order", Priority.PLACE)

@@ -10,6 +10,7 @@ from bybit_adapter import endpoints
 from bybit_adapter.account_records import (
     AccountInfo,
     Execution,
+    FeeRates,
     Order,
     Position,
     TransactionLogEntry,
@@ -18,6 +19,7 @@ from bybit_adapter.account_records import (
 from bybit_adapter.account_rows import (
     parse_account_info,
     parse_execution,
+    parse_fee_rates,
     parse_order,
     parse_rest_position,
     parse_transaction,
@@ -178,6 +180,20 @@ class AccountCalls:
         """Tell whether the key may only read, so that every order would be refused."""
         return self._caller.query(
             endpoints.API_KEY, {}, lambda answer: answer.result.integer("readOnly") == 1
+        )
+
+    def get_fee_rates(self, symbol: str) -> FeeRates:
+        """Return what the account pays on a symbol."""
+        found = self._caller.query(
+            endpoints.FEE_RATE,
+            {"category": CATEGORY, "symbol": symbol},
+            lambda answer: [parse_fee_rates(row) for row in answer.result.rows("list")],
+        )
+        for rates in found:
+            if rates.symbol == symbol:
+                return rates
+        raise ExchangeUnavailable(
+            f"the answer holds no fees of {symbol}", endpoint=str(endpoints.FEE_RATE)
         )
 
     def get_transaction_log(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import http.cookiejar
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -37,6 +37,7 @@ from bybit_adapter.errors import (
     error_for_code,
     error_for_status,
 )
+from bybit_adapter.hidden import Hidden
 from bybit_adapter.passage import NotNow, Written, current_passage
 from bybit_adapter.rate_limiter import LimitHeaders
 from bybit_adapter.row import Row, time_of_ms
@@ -51,14 +52,15 @@ _SAFE = "%,:-_.~!*'()"
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """A key pair of one account; its repr shows neither half."""
+    """A key pair of one account; neither half shows itself anywhere."""
 
     api_key: str
     api_secret: str
 
     def __post_init__(self) -> None:
         for name in ("api_key", "api_secret"):
-            text = getattr(self, name)
+            text = Hidden(getattr(self, name))
+            object.__setattr__(self, name, text)
             if not (text.isascii() and text.isprintable()) or " " in text:
                 raise ValueError(f"{name} holds a space or a character that no key has")
 
@@ -265,7 +267,7 @@ class _Desk:
 class _Session:
     """What makes requests, and what sends them."""
 
-    pybit: Any
+    pybit: Any = field(repr=False)  # its repr shows whatever it was given
     wire: Wire
     timeout_s: float
 

@@ -63,6 +63,78 @@ def order_qty(
     min_notional / price; above max_qty it is cut to max_qty. A share of a wallet whose balance is
     unknown, zero or negative gives None. Raises AmountError for a price that is not positive.
     """
+    asked = _asked(amount, price, instrument, multiplier, long_koef, wallet_balance)
+    if asked is None:
+        return None
+    steps = _steps_up(asked, instrument.qty_step)
+    least = instrument.min_qty / instrument.qty_step
+    steps = max(steps, int(least))
+    if opening and instrument.min_notional:
+        needed = exact_fraction(instrument.min_notional) / exact_fraction(price)
+        steps = max(steps, _steps_up(needed, instrument.qty_step))
+    return min(instrument.qty_step * steps, instrument.max_qty)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSize:
+    """One order as the settings ask for it and as the contract's rules make it."""
+
+    price: Decimal  # USDT
+    qty: Decimal  # base coin, as placed
+    asked: Fraction  # USDT
+
+    @property
+    def asked_usdt(self) -> Decimal:
+        """What the settings ask for, USDT."""
+        return Decimal(self.asked.numerator) / Decimal(self.asked.denominator)
+
+    @property
+    def placed_usdt(self) -> Decimal:
+        """What the order is worth at its price, USDT."""
+        return self.qty * self.price
+
+    @property
+    def factor(self) -> Fraction:
+        """How many times what is asked for is placed: above 1 where a minimum or a step enlarges
+        the order, below 1 where the contract's largest order cuts it."""
+        return exact_fraction(self.placed_usdt) / self.asked
+
+
+def order_size(
+    amount: AmountSpec,
+    price: Decimal,
+    instrument: InstrumentInfo,
+    *,
+    opening: bool,
+    multiplier: float = 1.0,
+    long_koef: Decimal = Decimal(1),
+    wallet_balance: Decimal | None = None,
+) -> OrderSize | None:
+    """Return what `order_qty` makes of an amount, beside what was asked for; None for no order."""
+    asked = _asked(amount, price, instrument, multiplier, long_koef, wallet_balance)
+    qty = order_qty(
+        amount,
+        price,
+        instrument,
+        opening=opening,
+        multiplier=multiplier,
+        long_koef=long_koef,
+        wallet_balance=wallet_balance,
+    )
+    if asked is None or qty is None:
+        return None
+    return OrderSize(price, qty, asked * exact_fraction(price))
+
+
+def _asked(
+    amount: AmountSpec,
+    price: Decimal,
+    instrument: InstrumentInfo,
+    multiplier: float,
+    long_koef: Decimal,
+    wallet_balance: Decimal | None,
+) -> Fraction | None:
+    """Return the quantity (base coin) before any rule of the contract, None for no order."""
     if not price.is_finite() or price <= 0:
         raise AmountError(f"{instrument.symbol}: the price is {price}; an order has one above zero")
     match amount.kind:
@@ -75,15 +147,7 @@ def order_qty(
                 return None
             usdt = exact_fraction(amount.value) * exact_fraction(wallet_balance)
             base = usdt / exact_fraction(price)
-    steps = _steps_up(
-        base * exact_fraction(multiplier) * exact_fraction(long_koef), instrument.qty_step
-    )
-    least = instrument.min_qty / instrument.qty_step
-    steps = max(steps, int(least))
-    if opening and instrument.min_notional:
-        needed = exact_fraction(instrument.min_notional) / exact_fraction(price)
-        steps = max(steps, _steps_up(needed, instrument.qty_step))
-    return min(instrument.qty_step * steps, instrument.max_qty)
+    return base * exact_fraction(multiplier) * exact_fraction(long_koef)
 
 
 def _steps_up(qty: Fraction, qty_step: Decimal) -> int:

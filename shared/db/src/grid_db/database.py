@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import StaticPool
@@ -41,8 +41,10 @@ class DatabaseFactory:
                 f"DatabaseFactory takes settings, not {type(settings).__name__}; call"
                 ' DatabaseFactory(DatabaseSettings(database_url="sqlite:///gridbot.db"))'
             )
-        self._url = settings.url()
-        self._engine = _make_engine(self._url)
+        url = settings.url()
+        self._engine = _make_engine(url)
+        # SQLAlchemy's URL tells its password to whoever makes a text of it
+        self._url = make_url(redact_db_url(url))
         self._sessions = sessionmaker(self._engine, expire_on_commit=False)
 
     def __repr__(self) -> str:
