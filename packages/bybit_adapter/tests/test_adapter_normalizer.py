@@ -168,6 +168,7 @@ def test_a_fill(execution_row: dict[str, Any]) -> None:
         closed_pnl=Decimal("12.5"),
         closed_size=Decimal("0.4"),
         leaves_qty=Decimal("0.1"),
+        seq=140612148849382,
     )
     assert event.direction is DirectionType.LONG
 

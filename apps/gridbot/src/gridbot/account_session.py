@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any
 from zlib import crc32
 
@@ -15,6 +15,7 @@ from bybit_adapter import (
     BybitError,
     EventQueue,
     Execution,
+    Order,
     StreamKind,
     StreamUpdate,
     Wallet,
@@ -36,7 +37,8 @@ STARTING = "starting"
 AUTH = "auth_error"
 STREAM_LOST = "stream_lost"
 MAINTENANCE = "exchange_maintenance"
-PAUSE_AFTER_MAINTENANCE_S = 30.0
+PAUSES_S = (30.0, 60.0, 120.0, 300.0)
+MARGIN_MODE = "margin_mode"
 
 
 class AccountSession:
@@ -57,7 +59,7 @@ class AccountSession:
         """`report` is what was found of the account a moment ago, so as not to ask again."""
         self.name = name
         self.rest = rest
-        self.runners: Mapping[str, StrategyRunner] = {one.symbol: one for one in runners}
+        self.runners: dict[str, StrategyRunner] = {}
         self.clock = clock
         self.reconciler = Reconciler(rest, clock, alerts, self, settings.wallet_interval_s)
         self.wallet: Wallet | None = None
@@ -72,7 +74,10 @@ class AccountSession:
         self._queue: EventQueue[StreamUpdate | _StreamChange] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._lost_at: datetime | None = None
-        self._maintenance: asyncio.TimerHandle | None = None
+        self._pauses: dict[str, ContractPause] = {}
+        self._has_started = False
+        for runner in runners:
+            self._take(runner)
 
     # start and end
 
@@ -86,6 +91,26 @@ class AccountSession:
             raise NotConfirmedError("\n".join(report.problems))
         for runner in self.runners.values():
             await self._prepare_runner(runner)
+
+    async def add(self, runner: StrategyRunner) -> None:
+        """Confirm one strategy more, also while the others trade. Raises NotConfirmedError."""
+        await self._prepare_runner(runner)
+        self._take(runner)
+        if self._has_started:
+            self._begin(runner)
+
+    def _take(self, runner: StrategyRunner) -> None:
+        self.runners[runner.symbol] = runner
+        self._pauses[runner.symbol] = ContractPause()
+        runner.compare = partial(self.reconciler.request, runner)
+
+    def _begin(self, runner: StrategyRunner) -> None:
+        self._spawn(runner.run())
+        if self._lost_at is not None:
+            runner.hold(STREAM_LOST)
+        # what happened between the confirmation and the first frame of the stream
+        self.reconciler.request(runner, "the streams have begun")
+        runner.release(STARTING)
 
     async def _prepare_runner(self, runner: StrategyRunner) -> None:
         runner.strategy.hold(STARTING)
@@ -106,8 +131,6 @@ class AccountSession:
     async def start(self) -> None:
         """Begin to listen and to trade. Call `prepare` first."""
         self._queue = EventQueue(_conflation_key)
-        for runner in self.runners.values():
-            self._spawn(runner.run())
         self._spawn(self._pump())
         self.stream = self._open_private(self)
         connected = await self._settings.blocking(self.stream.connect)
@@ -115,12 +138,12 @@ class AccountSession:
             self.on_disconnect(self.clock.local())
         if self._settings.dcp_window_s:
             await self._arm_dcp()
+        self._has_started = True
         for runner in self.runners.values():
-            # what happened between the confirmation and the first frame of the stream
-            self.reconciler.request(runner, "the streams have begun")
-            runner.release(STARTING)
+            self._begin(runner)
         self._spawn(self._sync_in_turn(self._settings.sync_interval_s))
         self._spawn(self._every(self._settings.clock_interval_s, self._check_clock))
+        self._spawn(self._every(self._settings.account_interval_s, self._check_account))
         self._spawn(self._every(1.0, self._look_at_trips))
 
     async def _arm_dcp(self) -> None:
@@ -138,8 +161,8 @@ class AccountSession:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._maintenance is not None:
-            self._maintenance.cancel()
+        for pause in self._pauses.values():
+            pause.cancel()
         if self._queue is not None:
             self._queue.close()
         if self.stream is not None:
@@ -226,7 +249,7 @@ class AccountSession:
             )
         for runner in self.runners.values():
             self.reconciler.missed_since(runner, change.lost_at)
-            runner.tell(runner.strategy.require_confirmation)
+            runner.require_confirmation()
             runner.release(STREAM_LOST)
             self.reconciler.request(runner, "the private stream is back")
 
@@ -240,8 +263,9 @@ class AccountSession:
         if runner is None:
             return
         record = update.record
-        if isinstance(record, Execution):
-            self._on_execution(runner, record)
+        if isinstance(record, Execution | Order):
+            runner.tell(record)
+            return
         if update.kind is StreamKind.POSITION and update.event is None:
             self.reconciler.request(runner, "a position outside of hedge mode")
         if update.event is not None:
@@ -276,26 +300,12 @@ class AccountSession:
             local = self.clock.local()
             for one in found.executions:
                 self._on_update(as_update(StreamKind.EXECUTION, one, local))
+            for order in found.ended:
+                self._on_update(as_update(StreamKind.ORDER, order, local))
         if found.wallet is not None:
             # read once for all strategies of the account
             others = [one for one in self.runners.values() if one is not runner]
             self._share_wallet(found.wallet, others)
-
-    def _on_execution(self, runner: StrategyRunner, execution: Execution) -> None:
-        if not execution.kind.is_forced:
-            if execution.kind.value == "Funding" and execution.fee_usdt is not None:
-                runner.tally.funding += execution.fee_usdt
-            return
-        self._alerts.alert(
-            AlertKey.LIQUIDATION_OR_ADL,
-            f"{runner.strat_id}: {execution.cause} of {execution.qty} {runner.symbol} at"
-            f" {execution.price}",
-            about=runner.strat_id,
-        )
-        runner.doubt_sizes(
-            f"the exchange closed {execution.qty} by {execution.cause}", execution.time
-        )
-        self.reconciler.request(runner, f"the exchange did a {execution.cause}")
 
     # troubles of the executors
 
@@ -310,22 +320,30 @@ class AccountSession:
         )
         self.fail(f"the exchange refuses the key: {error.message}")
 
-    def trading_paused(self, error: BybitError) -> None:
-        """Hold all strategies for a while, then compare and go on."""
-        self._alerts.alert(
-            AlertKey.EXCHANGE_MAINTENANCE, f"account {self.name}: {error.message}", about=self.name
-        )
-        for runner in self.runners.values():
-            runner.hold(MAINTENANCE)
-        if self._maintenance is not None:
-            self._maintenance.cancel()
-        loop = asyncio.get_running_loop()
-        self._maintenance = loop.call_later(PAUSE_AFTER_MAINTENANCE_S, self._end_maintenance)
+    def trading_paused(self, runner: StrategyRunner, error: BybitError) -> None:
+        """Hold the strategy of a contract that is not traded for a while, then compare and go on.
 
-    def _end_maintenance(self) -> None:
-        for runner in self.runners.values():
-            runner.release(MAINTENANCE)
-            self.reconciler.request(runner, "trading may be possible again")
+        The account's other contracts are none of its business.
+        """
+        pause = self._pauses[runner.symbol]
+        seconds = pause.begin()
+        if seconds is None:
+            return
+        runner.hold(
+            MAINTENANCE,
+            f"{runner.symbol}: the exchange takes no orders: {error.message}; tried again every"
+            f" {seconds:.0f} s",
+        )
+        pause.ends_by(asyncio.get_running_loop().call_later(seconds, self._end_pause, runner))
+
+    def _end_pause(self, runner: StrategyRunner) -> None:
+        self._pauses[runner.symbol].cancel()
+        runner.release(MAINTENANCE)
+        self.reconciler.request(runner, "trading may be possible again")
+
+    def trading_goes_on(self, runner: StrategyRunner) -> None:
+        """Take note that the exchange took an order of a contract."""
+        self._pauses[runner.symbol].over()
 
     # from time to time
 
@@ -346,15 +364,17 @@ class AccountSession:
 
         All rows of all strategies at once would hold up orders for a good part of a second.
         """
-        runners = tuple(self.runners.values())
-        if not interval_s or not runners:
+        if not interval_s:
             return
-        step = interval_s / len(runners)
-        await asyncio.sleep(step * crc32(self.name.encode()) / 2**32)  # accounts take turns too
-        for runner in itertools.cycle(runners):
-            self.reconciler.request(runner, "in turn")
-            self._check_stream()
-            await asyncio.sleep(step)
+        accounts_turn = crc32(self.name.encode()) / 2**32  # accounts take turns too
+        await asyncio.sleep(interval_s / max(1, len(self.runners)) * accounts_turn)
+        while True:
+            for runner in tuple(self.runners.values()):
+                self.reconciler.request(runner, "in turn")
+                self._check_stream()
+                await asyncio.sleep(interval_s / len(self.runners))
+            if not self.runners:
+                await asyncio.sleep(interval_s)
 
     def _check_stream(self) -> None:
         lost = self._lost_at
@@ -377,6 +397,19 @@ class AccountSession:
             if state.is_alive and state.disconnected_at is None:
                 self.on_reconnect(lost, self.clock.local())
 
+    async def _check_account(self) -> None:
+        """Hold everything while the account is not in cross margin, as somebody may set by hand."""
+        info = await self.rest.get_account_info()
+        for runner in self.runners.values():
+            if not info.is_cross_margin:
+                runner.hold(
+                    MARGIN_MODE,
+                    f"account {self.name} is in {info.margin_mode}; it has to be in cross margin,"
+                    " switch it back",
+                )
+            elif MARGIN_MODE in runner.hold_reasons:
+                runner.release(MARGIN_MODE)
+
     async def _check_clock(self) -> None:
         drift = await measure_clock(self.rest, self.clock)
         if abs(drift.total_seconds()) > self._settings.max_drift_s:
@@ -390,12 +423,42 @@ class AccountSession:
     async def _look_at_trips(self) -> None:
         self._notice_first_connection()
         for runner in self.runners.values():
-            runner.look_at_trips()
+            runner.look_at_blocks()
 
     @property
     def is_connected(self) -> bool:
         """Whether the private stream is alive."""
         return self.stream is not None and self.stream.get_connection_state().is_alive
+
+
+class ContractPause:
+    """How long a contract that takes no orders is left alone: 30 s, then longer each time."""
+
+    def __init__(self) -> None:
+        self._times = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> float | None:
+        """Begin a pause; return how many seconds it takes, None while one is on."""
+        if self._timer is not None:
+            return None
+        seconds = PAUSES_S[min(self._times, len(PAUSES_S) - 1)]
+        self._times += 1
+        return seconds
+
+    def ends_by(self, timer: asyncio.TimerHandle) -> None:
+        """Keep what ends the pause."""
+        self._timer = timer
+
+    def cancel(self) -> None:
+        """End the pause."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+
+    def over(self) -> None:
+        """Begin with the shortest pause next time."""
+        self._times = 0
 
 
 class _StreamChange:
@@ -432,8 +495,12 @@ class RunnerTroubles:
         self._session.reconciler.request(self._runner, "the balance is in doubt")
 
     def trading_paused(self, error: BybitError) -> None:
-        """Hold the account's strategies."""
-        self._session.trading_paused(error)
+        """Hold the strategy of this contract."""
+        self._session.trading_paused(self._runner, error)
+
+    def trading_goes_on(self) -> None:
+        """An order was taken."""
+        self._session.trading_goes_on(self._runner)
 
     def order_refused(self, intent: Intent, error: BybitError) -> None:
         """Tell of an order that the exchange refuses, and look what is wrong."""

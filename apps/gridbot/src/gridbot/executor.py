@@ -82,6 +82,7 @@ class Troubles(Protocol):
     def leg_in_doubt(self, direction: DirectionType) -> None: ...
     def wallet_in_doubt(self) -> None: ...
     def trading_paused(self, error: BybitError) -> None: ...
+    def trading_goes_on(self) -> None: ...
     def order_refused(self, intent: Intent, error: BybitError) -> None: ...
     def unresolved(self, placement: Placement, seconds: float) -> None: ...
     def orders_in_doubt(self) -> None: ...
@@ -262,6 +263,7 @@ class IntentExecutor:
 
     def _accepted(self, placement: Placement, order_id: str, ts: datetime) -> None:
         self._places.done(placement)
+        self._troubles.trading_goes_on()
         self.placed += 1
         intent = placement.intent
         self._tell(
@@ -304,13 +306,16 @@ class IntentExecutor:
         self._refused(placement, PlaceOutcome.FAILED, None, error)
 
     async def _look_up(self, placement: Placement, doubt: BybitError) -> None:
-        """Find out whether an order exists. Until that is certain its place stays taken."""
-        begun = self._clock.local()
+        """Find out whether an order exists. Until that is certain its place stays taken.
+
+        A clock that is set meanwhile makes nothing certain sooner or later.
+        """
+        begun = self._clock.monotonic()
         looks, alerted = 0, False
         while True:
             await asyncio.sleep(LOOK_UP_DELAYS_S[min(looks, len(LOOK_UP_DELAYS_S) - 1)])
             looks += 1
-            waited = (self._clock.local() - begun).total_seconds()
+            waited = self._clock.monotonic() - begun
             if waited > UNRESOLVED_ALERT_S and not alerted:
                 alerted = True
                 self._troubles.unresolved(placement, waited)

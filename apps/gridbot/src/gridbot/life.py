@@ -27,6 +27,15 @@ class Life:
             if one.account == account:
                 self._reasons[one.strat_id] = f"not started: {reason}"
 
+    def strategy_not_started(self, strat_id: str, reason: str) -> None:
+        """Take note that one strategy could not be started."""
+        if strat_id in self._strategies:
+            self._reasons[strat_id] = f"not started: {reason}"
+
+    def strategy_started(self, strat_id: str) -> None:
+        """Take note that a strategy that could not be started at first runs now."""
+        self._reasons.pop(strat_id, None)
+
     def begin(self) -> None:
         """Take note that from now on there may be orders of this life."""
         self.has_begun = True

@@ -50,6 +50,15 @@ class MarketHub:
         if not await self._settings.blocking(self.stream.connect):
             log.warning("%s: market data does not come yet; trying on", self.name)
 
+    async def add(self, runner: StrategyRunner) -> None:
+        """Serve one more strategy; the stream is made anew for a symbol that it does not bring."""
+        is_new = runner.symbol not in self._runners
+        self._runners.setdefault(runner.symbol, []).append(runner)
+        if is_new and self.stream is not None:
+            old, self.stream = self.stream, self._open_public(tuple(self._runners), self)
+            await self._settings.blocking(self.stream.connect)
+            await self._settings.blocking(old.disconnect)
+
     async def stop(self) -> None:
         """End."""
         if self.stream is not None:

@@ -17,7 +17,7 @@ from grid_db import DatabaseFactory, GridDbError
 from gridbot.account_config import AccountConfig
 from gridbot.account_session import AccountSession
 from gridbot.alerts import AlertKey
-from gridbot.config import GridbotConfig
+from gridbot.config import GridbotConfig, StrategySettings
 from gridbot.connections import Connector, open_public
 from gridbot.executor import IntentExecutor
 from gridbot.life import Life
@@ -48,6 +48,7 @@ from gridcore.errors import GridcoreError
 log = logging.getLogger(__name__)
 
 SETTLE_S = 8.0
+TRY_AGAIN_S = 60.0  # what could not be started
 SHADOW_WALLET = Decimal(10_000)  # USDT, where the account's own cannot be read
 
 
@@ -65,6 +66,7 @@ class _Account:
     runners: list[StrategyRunner]
     shadows: list[StrategyRunner]
     run_ids: dict[str, str] = field(default_factory=dict)
+    waiting: dict[str, str] = field(default_factory=dict)  # strategies not started, and why
 
 
 class Orchestrator:
@@ -150,34 +152,29 @@ class Orchestrator:
             rest = TimedRest(Connector(account, place).rest(), self.metrics)
             try:
                 found = await self._make_account(account, place, rest, recorder)
-                await found.session.prepare()
             except NotConfirmedError as error:
                 failures.append(str(error))
             except (BybitError, GridcoreError) as error:
                 failures.append(f"account {account.name}: {error}")
             else:
                 self._accounts.append(found)
+                failures += found.waiting.values()
                 continue
             self._life.not_started(account.name, failures[-1])
             recorder.fail_runs(account.name, failures[-1])
             rest.close()
         return failures
 
-    async def _look_at_strategies(
-        self, account: AccountConfig, rest: Rest, wallet: Decimal | None
-    ) -> dict[str, Instrument]:
-        """Refuse what `--check` refuses; return the contracts. Raises NotConfirmedError."""
-        problems, instruments = [], {}
-        for one in self.config.strategies_of(account.name):
-            found = await look_at_strategy(self.config, one, rest, wallet)
-            problems += found.problems
-            if found.instrument is not None and found.plan is not None:
-                instruments[one.symbol] = found.instrument
-                self.sizes[one.strat_id] = found.plan.sizes_text()
-                log.info("%s: %s", one.strat_id, self.sizes[one.strat_id])
-        if problems:
-            raise NotConfirmedError("\n".join(problems))
-        return instruments
+    async def _look_at(
+        self, one: StrategySettings, rest: Rest, wallet: Decimal | None
+    ) -> Instrument:
+        """Refuse what `--check` refuses; return the contract. Raises NotConfirmedError."""
+        found = await look_at_strategy(self.config, one, rest, wallet)
+        if found.problems or found.instrument is None or found.plan is None:
+            raise NotConfirmedError("\n".join(found.problems))
+        self.sizes[one.strat_id] = found.plan.sizes_text()
+        log.info("%s: %s", one.strat_id, self.sizes[one.strat_id])
+        return found.instrument
 
     async def _begin_runs(self, account: AccountConfig, recorder: Recorder) -> dict[str, str]:
         run_ids = {}
@@ -198,44 +195,96 @@ class Orchestrator:
         self, account: AccountConfig, place: Place, rest: Rest, recorder: Recorder
     ) -> _Account:
         clock = ExchangeClock(MachineTime())
-        store = StateFiles(self.config.state_path)
-        observer = BotObserver(self.metrics)
-        live: list[StrategyRunner] = []
-        shadows: list[StrategyRunner] = []
         run_ids = await self._begin_runs(account, recorder)
         report = await look_at_account(account.name, rest, clock)
         if report.problems:
             raise NotConfirmedError("\n".join(report.problems))
-        instruments = await self._look_at_strategies(account, rest, report.wallet)
-        for one in self.config.strategies_of(account.name):
-            rules = instruments[one.symbol].rules
-            strategy = GridStrategy(self.config.strategy_config(one, rules))
-            runner = StrategyRunner(
-                strategy, account.name, clock, self, observer, store, is_shadow=one.shadow_mode
-            )
-            restored = runner.restore()
-            log.info("%s: %s", one.strat_id, "grid restored" if restored else "begins afresh")
-            (shadows if one.shadow_mode else live).append(runner)
         session = AccountSession(
             account.name,
             rest,
             Connector(account, place).open_private(arm_dcp=bool(self.config.dcp_window)),
-            live,
+            (),
             clock,
             self,
             self._session_settings(),
             lambda update: recorder.private_update(account.name, update),
             report,
         )
-        for runner in live:
-            runner.use(
-                IntentExecutor(
-                    rest, clock, runner.tell, runner.still_wants, session.troubles_of(runner)
-                )
+        found = _Account(account, place, session, [], [], run_ids)
+        for one in self.config.strategies_of(account.name):
+            await self._try_strategy(found, one, report.wallet)
+        if not found.runners and not found.shadows:
+            raise NotConfirmedError("\n".join(found.waiting.values()))
+        return found
+
+    async def _try_strategy(
+        self, account: _Account, one: StrategySettings, wallet: Decimal | None
+    ) -> StrategyRunner | None:
+        """Make and confirm one strategy; what keeps it from starting keeps no other one."""
+        try:
+            runner = await self._make_runner(account, one, wallet)
+        except NotConfirmedError as error:
+            reason = str(error)
+        except (BybitError, GridcoreError) as error:
+            reason = f"{one.strat_id}: {error}"
+        else:
+            account.waiting.pop(one.strat_id, None)
+            self._life.strategy_started(one.strat_id)
+            return runner
+        account.waiting[one.strat_id] = reason
+        self._life.strategy_not_started(one.strat_id, reason)
+        return None
+
+    async def _make_runner(
+        self, account: _Account, one: StrategySettings, wallet: Decimal | None
+    ) -> StrategyRunner:
+        session = account.session
+        instrument = await self._look_at(one, session.rest, wallet)
+        runner = StrategyRunner(
+            GridStrategy(self.config.strategy_config(one, instrument.rules)),
+            account.config.name,
+            session.clock,
+            self,
+            BotObserver(self.metrics),
+            StateFiles(self.config.state_path),
+            is_shadow=one.shadow_mode,
+        )
+        restored = runner.restore()
+        log.info("%s: %s", one.strat_id, "grid restored" if restored else "begins afresh")
+        if one.shadow_mode:
+            runner.use(ShadowExecutor(runner, await _wallet_of(session.rest)))
+            account.shadows.append(runner)
+            return runner
+        runner.use(
+            IntentExecutor(
+                session.rest,
+                session.clock,
+                runner.tell,
+                runner.still_wants,
+                session.troubles_of(runner),
             )
-        for runner in shadows:
-            runner.use(ShadowExecutor(runner, await _wallet_of(rest)))
-        return _Account(account, place, session, live, shadows, run_ids)
+        )
+        await session.add(runner)
+        account.runners.append(runner)
+        return runner
+
+    async def _start_waiting(self) -> None:
+        """Try again what could not be started: the reason may be gone."""
+        for account in self._accounts:
+            for strat_id in list(account.waiting):
+                one = next(s for s in self.config.strategies if s.strat_id == strat_id)
+                wallet = account.session.wallet
+                snapshot = None if wallet is None else wallet.snapshot
+                runner = await self._try_strategy(
+                    account, one, None if snapshot is None else snapshot.wallet_balance
+                )
+                if runner is None:
+                    log.warning("not started yet: %s", account.waiting[strat_id])
+                    continue
+                if runner.is_shadow:
+                    self._spawn(runner.run())
+                await self._hubs[account.place.rest_url].add(runner)
+                self.alert(AlertKey.STRATEGY_UNBLOCKED, f"{strat_id}: it is started now")
 
     def _session_settings(self) -> SessionSettings:
         config = self.config
@@ -264,6 +313,7 @@ class Orchestrator:
             )
             self._listener.start()
         self._spawn(self._every(self.config.health_check_interval, self._check_health))
+        self._spawn(self._every(TRY_AGAIN_S, self._start_waiting))
 
     def _serve_metrics(self) -> None:
         if self.config.metrics_port is None:
@@ -456,6 +506,9 @@ class Orchestrator:
                 for runner in (*account.runners, *account.shadows)
                 if runner.stopped_because is not None
             }
+            for account in self._accounts:
+                for strat_id, reason in account.waiting.items():
+                    failures[account.run_ids[strat_id]] = f"not started: {reason}"
             await asyncio.to_thread(recorder.close, failures)
         await asyncio.to_thread(self.notifier.close)
         await asyncio.to_thread(self._database.dispose)

@@ -6,6 +6,7 @@ virtual time.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -88,33 +89,46 @@ OpenPublic = Callable[[Sequence[str], StreamCallbacks], Stream]
 
 
 class Now(Protocol):
-    """Where the time comes from."""
+    """Where the time comes from. What is waited for is measured by `monotonic`."""
 
     def now(self) -> datetime:
         """Return the moment, aware UTC."""
 
+    def monotonic(self) -> float:
+        """Return seconds that never go back, whatever is done to the clock."""
+
 
 class MachineTime:
-    """The clock of this machine."""
+    """The clocks of this machine."""
 
     def now(self) -> datetime:
         """Return the moment, aware UTC."""
         return datetime.now(UTC)
 
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        return time.monotonic()
+
 
 class ExchangeClock:
-    """The exchange's time as far as it has been measured: the machine's, with the difference.
+    """The exchange's time as far as it has been measured, carried on by the monotonic clock.
 
-    `offset` is what the exchange is ahead of the machine.
+    A machine whose clock is set meanwhile does not change it. `offset` is what the exchange was
+    ahead of the machine when it was measured.
     """
 
     def __init__(self, source: Now) -> None:
         self._source = source
         self.offset = timedelta(0)
+        self._base, self._base_s = source.now(), source.monotonic()
 
     def now(self) -> datetime:
         """Return the exchange's time, aware UTC."""
-        return self._source.now() + self.offset
+        return self._base + timedelta(seconds=self._source.monotonic() - self._base_s)
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        return self._source.monotonic()
 
     def local(self) -> datetime:
         """Return the machine's time, aware UTC."""
@@ -131,4 +145,5 @@ class ExchangeClock:
         if unsure > SURE_ENOUGH:
             offset = min(max(self.offset, offset - unsure), offset + unsure)
         self.offset = offset
+        self._base, self._base_s = self._source.now() + offset, self._source.monotonic()
         return self.offset

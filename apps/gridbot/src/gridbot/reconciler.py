@@ -9,14 +9,18 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
-from bybit_adapter import AuthError, BybitError, Position, Wallet
+from bybit_adapter import AuthError, BybitError, Listing, Order, OrderKey, Position, Wallet
 from gridbot.alerts import AlertKey, Alerts
 from gridbot.ports import ExchangeClock, Rest
 from gridbot.runner import Confirmation, StrategyRunner
 
 log = logging.getLogger(__name__)
+NOT_COMPARED = "not_compared"
 
 OVERLAP = timedelta(seconds=60)  # executions are read again from this long before the last one
+LIST_LAG = timedelta(seconds=5)  # what was confirmed since may not be listed yet
+NOWHERE_AFTER = timedelta(seconds=60)
+NOT_COMPARED_ALERT_S = 120.0
 START_RETRIES_S = (2.0, 5.0, 10.0)
 LAST_RETRY_S = 15.0
 
@@ -47,8 +51,8 @@ class Reconciler:
         self._clock = clock
         self._alerts = alerts
         self._owner = owner
-        self._wallet_interval = timedelta(seconds=wallet_interval_s)
-        self._wallet_at: datetime | None = None
+        self._wallet_interval_s = wallet_interval_s
+        self._wallet_at: float | None = None
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._since: dict[str, datetime] = {}
@@ -84,9 +88,11 @@ class Reconciler:
 
     async def _until_confirmed(self, runner: StrategyRunner) -> None:
         """Try until it succeeds: as long as a strategy is unconfirmed it decides nothing."""
+        begun = self._clock.monotonic()
         for attempt in range(1_000_000):
             try:
                 runner.tell(await self.look(runner))
+                runner.doubts.pop(NOT_COMPARED, None)
                 return
             except AuthError as error:
                 self._owner.auth_failed(error)
@@ -94,10 +100,20 @@ class Reconciler:
             except BybitError as error:
                 self.failures += 1
                 log.warning("%s: cannot be compared yet: %s", runner.strat_id, error)
+                self._tell_not_compared(runner, error, self._clock.monotonic() - begun)
                 delay = START_RETRIES_S[attempt] if attempt < 3 else LAST_RETRY_S
                 await asyncio.sleep(delay)
             if runner.stopped_because is not None:
                 return
+
+    def _tell_not_compared(self, runner: StrategyRunner, error: BybitError, seconds: float) -> None:
+        if seconds < NOT_COMPARED_ALERT_S or NOT_COMPARED in runner.doubts:
+            return
+        text = f"nothing could be compared with the exchange for {seconds:.0f} s: {error.message}"
+        runner.doubts[NOT_COMPARED] = text
+        self._alerts.alert(
+            AlertKey.NOT_COMPARED, f"{runner.strat_id}: {text}", about=runner.strat_id
+        )
 
     async def confirm_at_start(self, runner: StrategyRunner) -> None:
         """Confirm a strategy before it trades. Raises NotConfirmedError after four attempts."""
@@ -120,30 +136,68 @@ class Reconciler:
         """
         self.count += 1
         symbol = runner.symbol
+        instrument = await self._rest.get_instrument(symbol)
         since = self._since.get(runner.strat_id, runner.started_at)
         last = runner.last_execution_at
         start = since if last is None else min(since, last)
         asked = self._clock.now()
         executions = await self._rest.get_executions_all(symbol, start=start - OVERLAP)
+        if instrument.has_ended:
+            found = Confirmation(
+                executions=tuple(executions), orders=(), orders_as_of=executions.as_of,
+                positions=(), wallet=None, instrument=instrument,
+            )  # fmt: skip
+            self._owner.confirmed(runner, found)
+            return found
         orders = await self._rest.get_open_orders(symbol)
+        listed, ended, absent = await self._missing(runner, orders)
         positions = await self._rest.get_positions(symbol)
         wallet = await self._wallet(force=with_wallet or not runner.strategy.account.is_known)
-        await self._check_contract(runner, tuple(positions))
+        self._check_legs(runner, tuple(positions))
         # what came before this look is seen; the overlap covers lists that lag
         self._since[runner.strat_id] = asked
         found = Confirmation(
             executions=tuple(executions),
-            orders=tuple(orders),
+            orders=(*orders, *listed),
             orders_as_of=orders.as_of,
             positions=tuple(positions),
             wallet=wallet,
+            ended=tuple(ended),
+            absent=absent,
+            instrument=instrument,
         )
         self._owner.confirmed(runner, found)
         return found
 
+    async def _missing(
+        self, runner: StrategyRunner, orders: Listing[Order]
+    ) -> tuple[list[Order], list[Order], frozenset[str]]:
+        """Look up what the list should show and does not: it may lag, for as long as it likes.
+
+        Returns orders that live all the same, orders that have ended, and the ids of those that
+        are nowhere, a minute and more after they were last seen.
+        """
+        known = {one.order_id for one in orders}
+        listed: list[Order] = []
+        ended: list[Order] = []
+        absent: set[str] = set()
+        for order in list(runner.strategy.book):
+            confirmed = order.confirmed_ts
+            if order.order_id is None or order.order_id in known or confirmed is None:
+                continue
+            if confirmed + LIST_LAG > orders.as_of:
+                continue
+            key = OrderKey(symbol=runner.symbol, order_id=order.order_id)
+            found = await self._rest.find_order(key)
+            if found is not None:
+                (listed if found.is_open else ended).append(found)
+            elif confirmed + NOWHERE_AFTER <= orders.as_of:
+                absent.add(order.order_id)
+        return listed, ended, frozenset(absent)
+
     async def _wallet(self, *, force: bool) -> Wallet | None:
-        now = self._clock.local()
-        last, interval = self._wallet_at, self._wallet_interval
+        now = self._clock.monotonic()
+        last, interval = self._wallet_at, self._wallet_interval_s
         if not force and last is not None and (not interval or now - last < interval):
             return None
         self._wallet_at = now
@@ -153,27 +207,14 @@ class Reconciler:
         """Read the wallet at the next look."""
         self._wallet_at = None
 
-    async def _check_contract(self, runner: StrategyRunner, positions: Sequence[Position]) -> None:
-        """Stop a strategy whose contract is not what it was started with."""
+    def _check_legs(self, runner: StrategyRunner, positions: Sequence[Position]) -> None:
+        """Stop a strategy whose legs are not what it was started with."""
         if any(one.direction is None for one in positions):
             text = f"{runner.symbol} is not in hedge mode any more"
             self._alerts.alert(AlertKey.HEDGE_MODE_OFF, text, about=runner.strat_id)
             runner.stop(text)
             return
         self._check_leverage(runner, positions)
-        instrument = await self._rest.get_instrument(runner.symbol)
-        rules = runner.strategy.config.instrument
-        if instrument.rules.tick_size != rules.tick_size:
-            text = (
-                f"the tick size of {runner.symbol} is {instrument.rules.tick_size} now, it was"
-                f" {rules.tick_size}; start again to build the grid on it"
-            )
-            self._alerts.alert(AlertKey.TICK_SIZE_CHANGED, text, about=runner.strat_id)
-            runner.stop(text)
-        elif instrument.is_trading:
-            runner.doubts.pop("contract", None)
-        else:
-            runner.doubts["contract"] = f"{runner.symbol} is {instrument.status}"
 
     def _check_leverage(self, runner: StrategyRunner, positions: Sequence[Position]) -> None:
         wanted: Decimal = runner.strategy.config.leverage

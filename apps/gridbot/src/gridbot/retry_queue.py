@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from bybit_adapter import BybitError, RateLimited
@@ -23,7 +22,7 @@ LONGEST_S = 30.0
 @dataclass(slots=True)
 class _Waiting(Generic[Item]):
     item: Item
-    since: datetime
+    since: float  # monotonic
     attempts: int = 0
 
 
@@ -58,14 +57,14 @@ class RetryQueue(Generic[Item]):
     def add(self, item: Item, error: BybitError) -> None:
         """Take an item whose sending failed; it is given up when its attempts are used up."""
         key = self._key(item)
-        entry = self._waiting.setdefault(key, _Waiting(item, self._clock.now()))
+        entry = self._waiting.setdefault(key, _Waiting(item, self._clock.monotonic()))
         if entry.attempts >= MOST_ATTEMPTS:
             self._end(entry, error)
             return
         delay = BACKOFF_S[entry.attempts]
         if isinstance(error, RateLimited) and error.retry_at is not None:
             delay = max(delay, (error.retry_at - self._clock.now()).total_seconds())
-        age = (self._clock.now() - entry.since).total_seconds()
+        age = self._clock.monotonic() - entry.since
         if age + delay > LONGEST_S:
             self._end(entry, error)
             return

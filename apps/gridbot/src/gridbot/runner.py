@@ -6,25 +6,28 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import partial
 from typing import Protocol
 
-from bybit_adapter import Execution, Order, Position, Wallet
+from bybit_adapter import Execution, Instrument, Order, Position, Wallet
 from gridbot.alerts import AlertKey, Alerts
+from gridbot.block_watch import BlockWatch
+from gridbot.contract_watch import ContractWatch
 from gridbot.decisions import log_decision
 from gridbot.ports import ExchangeClock
 from gridbot.snapshot import Health
 from gridbot.state_store import StateStore
+from gridbot.tally import Tally
 from gridcore import (
     AccountEvent,
     CancelIntent,
-    DirectionType,
     Event,
     ExecutionEvent,
+    ExecutionKind,
     GridStrategy,
+    InstrumentInfo,
     Intent,
     LimitOrder,
     OrderUpdateEvent,
@@ -43,15 +46,12 @@ log = logging.getLogger(__name__)
 ZERO = Decimal(0)
 BUSY_EVENTS = 200  # handled before others get a turn
 QUIET_BEFORE_COMPARING = timedelta(seconds=5)
-TRIP_ALERTS = {
-    "same_order_error": AlertKey.SAME_ORDER_ERROR,
-    "loss_breaker": AlertKey.LOSS_BREAKER,
-    "reduce_only_long": AlertKey.REDUCE_ONLY_BREAKER,
-    "reduce_only_short": AlertKey.REDUCE_ONLY_BREAKER,
-}
-SHUTDOWN = "shutdown"
+SHUTDOWN, PAUSED, CONTRACT = "shutdown", "paused", "contract"
 # told by others, or wanted
-QUIET_TRIPS = ("account_unknown", SHUTDOWN, "starting", "paused", "stream_lost")
+QUIET_TRIPS = frozenset({"account_unknown", SHUTDOWN, "starting", PAUSED, "stream_lost"})
+NO_TICKER_S = 60.0
+# cancelled by the holder, or as the leg shrinks: what happens every day
+ORDINARY_CANCELS = frozenset({None, "UNKNOWN", "CancelByUser", "CancelByReduceOnly", "CancelBySmp"})
 LAST_WORDS_S = 2.0
 ONE_BATCH = 10  # orders: what one request, and one second of the account's limit, takes
 
@@ -89,7 +89,8 @@ class NobodyObserves:
 class Confirmation:
     """What REST says of one symbol, as one message: first the fills that may have been missed.
 
-    `orders_as_of` and the positions' own times are the exchange's.
+    `orders_as_of` and the positions' own times are the exchange's. Of orders that the list lacks
+    each was looked up: `ended` tells how they ended, `absent` names those that are nowhere.
     """
 
     executions: tuple[Execution, ...]
@@ -97,33 +98,12 @@ class Confirmation:
     orders_as_of: datetime
     positions: tuple[Position, ...]
     wallet: Wallet | None
+    ended: tuple[Order, ...] = ()
+    absent: frozenset[str] = frozenset()
+    instrument: Instrument | None = None
 
 
-@dataclass(slots=True)
-class Tally:
-    """What a strategy brought since the start of the run, USDT.
-
-    other_fees are those that were paid in other coins and have no known price in USDT: coin to
-    amount of that coin. They are in no other figure.
-    """
-
-    realised: Decimal = ZERO
-    fees: Decimal = ZERO
-    funding: Decimal = ZERO
-    fills: int = 0
-    rejected: int = 0
-    other_fees: dict[str, Decimal] = field(default_factory=dict)
-
-    def add_fee(self, fill: ExecutionEvent) -> None:
-        """Count the fee of one fill in the coin that it was paid in."""
-        if fill.fee is not None:
-            self.fees += fill.fee
-            return
-        coin, paid = fill.fee_currency, fill.fee_amount or ZERO
-        self.other_fees[coin] = self.other_fees.get(coin, ZERO) + paid
-
-
-Message = Event | Confirmation | Callable[[], None]
+Message = Event | Execution | Order | Confirmation | Callable[[], None]
 
 
 def _is_ticker(message: Message) -> bool:
@@ -161,16 +141,21 @@ class StrategyRunner:
         self.last_execution_at: datetime | None = None
         self.conflated = 0
         self.doubts: dict[str, str] = {}  # degraded, by kind
+        self.hold_reasons: dict[str, str] = {}  # of holds that are not the strategy's own
+        self.contract = ContractWatch(self.strat_id, self.symbol, alerts)
+        self.compare: Callable[[str], None] = lambda reason: None
         self._sizes_doubted_at: datetime | None = None
         self._clock = clock
         self._alerts = alerts
         self._observer = observer or NobodyObserves()
         self._store = store
         self._kept: tuple[int, int] | None = None
+        self._kept_guards: object = None
         self._executor: Executor | None = None
         self._inbox: deque[Message] = deque()
         self._filled = asyncio.Event()
-        self._known_trips: set[str] = set()
+        self._blocks = BlockWatch(self.strat_id, alerts, clock.monotonic, QUIET_TRIPS)
+        self._ticker_at = clock.monotonic()
 
     def use(self, executor: Executor) -> None:
         """Set who carries the intents out, before the first event."""
@@ -191,13 +176,27 @@ class StrategyRunner:
         inbox.append(message)
         self._filled.set()
 
-    def hold(self, name: str) -> None:
-        """Let the strategy place nothing until `release(name)`; takes its turn in the queue."""
-        self.tell(partial(self.strategy.hold, name))
+    def hold(self, name: str, reason: str = "", *, keep: bool = False) -> None:
+        """Let the strategy place nothing until `release(name)`; takes its turn in the queue.
+
+        `keep` holds through restarts as well.
+        """
+        if reason:
+            self.hold_reasons[name] = reason
+        self.tell(lambda: self.strategy.hold(name, keep=keep))
 
     def release(self, name: str) -> None:
         """End one hold."""
-        self.tell(partial(self.strategy.release, name))
+        self.hold_reasons.pop(name, None)
+        self.tell(lambda: self.strategy.release(name))
+
+    def require_confirmation(self) -> None:
+        """Let the strategy decide nothing until it is confirmed again; takes its turn."""
+        self.ask(GridStrategy.require_confirmation)
+
+    def ask(self, command: Callable[[GridStrategy], None]) -> None:
+        """Give the strategy a command; takes its turn in the queue."""
+        self.tell(lambda: command(self.strategy))
 
     def now(self) -> datetime:
         """Return the time of this machine."""
@@ -231,10 +230,18 @@ class StrategyRunner:
         try:
             if isinstance(message, Event):
                 self._on_event(message)
-            elif isinstance(message, Confirmation):
-                self._confirm(message)
             else:
-                message()
+                match message:
+                    case Execution():
+                        self._on_execution(message)
+                    case Order():
+                        self._on_order(message)
+                    case Confirmation():
+                        self._confirm(message)
+                    case _:
+                        message()
+                        self._keep_guards_if_changed()
+                self.look_at_blocks()
         except Exception as error:
             log.exception("%s: failed", self.strat_id)
             self.stop(f"{type(error).__name__}: {error}")
@@ -315,9 +322,7 @@ class StrategyRunner:
             self.last_ticker = event
             if self._executor is not None:
                 self._executor.on_ticker(event)
-        elif isinstance(event, ExecutionEvent):
-            self._on_fill(event)
-            return
+            self._ticker_at = self._clock.monotonic()
         elif isinstance(event, PlaceResultEvent):
             self._note_result(event)
         elif isinstance(event, PublicTradeEvent):
@@ -328,23 +333,54 @@ class StrategyRunner:
         if isinstance(event, OrderUpdateEvent):
             self._report_foreign(tuple(self.strategy.foreign_orders))
         # what the intents rest on is kept before they leave: a later start must know the same grid
-        self._keep_if_changed()
+        # and what is on its way, and nothing that stops trading may be forgotten
+        self._keep_if_changed(has_intents=bool(intents))
         self._observer.decided(self, event, intents)
+        if not isinstance(event, TickerEvent):
+            self.look_at_blocks()
         if intents:
             self._submit(intents)
 
-    def _keep_if_changed(self) -> None:
-        state = self.strategy.engine.grid.version, self.tally.fills
+    def _keep_if_changed(self, *, has_intents: bool = False) -> None:
+        tally = self.tally
+        state = self.strategy.engine.grid.version, tally.fills + tally.forced
         if state != self._kept:
-            self._kept = state
+            self._kept, self._kept_guards = state, self._guards_now()
             self.keep()
+        elif has_intents:
+            self._keep_guards()
+        else:
+            self._keep_guards_if_changed()
+
+    def _keep_guards_if_changed(self) -> None:
+        if self._guards_now() != self._kept_guards:
+            self._keep_guards()
+
+    def _guards_now(self) -> object:
+        admission = self.strategy.admission
+        return (
+            admission.loss.is_tripped,
+            admission.loss.realised,
+            admission.same_order.is_set,
+            tuple(breaker.tripped_ts for breaker in admission.reduce_only.values()),
+            admission.kept_holds,
+        )
+
+    def _keep_guards(self) -> None:
+        self._kept_guards = self._guards_now()
+        if self._store is not None:
+            guards = self.strategy.guards()
+            self._save(lambda store, now: store.save_guards(self.strat_id, now, guards))
 
     def keep(self) -> None:
         """Keep what a later start needs. A store that fails is told of, and trading goes on."""
+        self._save(lambda store, now: store.save(self.strat_id, now, self.strategy.snapshot()))
+
+    def _save(self, write: Callable[[StateStore, datetime], None]) -> None:
         if self._store is None:
             return
         try:
-            self._store.save(self.strat_id, self._clock.now(), self.strategy.snapshot())
+            write(self._store, self._clock.now())
             self.doubts.pop("state", None)
         except OSError as error:
             self.doubts["state"] = f"the state cannot be kept: {error}"
@@ -356,13 +392,37 @@ class StrategyRunner:
         if kept is None:
             return False
         saved_at, snapshot = kept
+        is_restored = True
         try:
             self.strategy.restore(snapshot)
         except SnapshotError as error:
-            log.warning("%s: begins afresh: %s", self.strat_id, error)
-            return False
+            log.warning("%s: the grid begins afresh: %s", self.strat_id, error)
+            is_restored = self._restore_memory(snapshot)
         self.started_at = min(self.started_at, saved_at)
-        return True
+        if PAUSED in self.strategy.admission.holds:
+            self._alerts.alert(
+                AlertKey.STRATEGY_BLOCKED,
+                f"{self.strat_id} is paused since before this start; /resume lets it trade",
+                about=self.strat_id,
+            )
+        return is_restored
+
+    def _restore_memory(self, snapshot: dict[str, object]) -> bool:
+        """Take over what another configuration of the grid does not undo."""
+        guards = snapshot.get("guards")
+        try:
+            if "executions" in snapshot or not isinstance(guards, dict):
+                self.strategy.restore_memory(snapshot)
+            else:
+                self.strategy.restore_guards(guards)
+        except SnapshotError as error:
+            self._alerts.alert(
+                AlertKey.STRATEGY_BLOCKED,
+                f"{self.strat_id}: what an earlier start kept cannot be used ({error}); a pause or"
+                " a breaker of then is not known any more",
+                about=self.strat_id,
+            )
+        return False
 
     def _submit(self, intents: list[Intent]) -> None:
         for intent in intents:
@@ -370,39 +430,73 @@ class StrategyRunner:
         if self._executor is not None and intents:
             self._executor.submit(intents)
 
-    def _on_fill(self, event: ExecutionEvent) -> None:
+    # one fact, whichever channel tells it first
+
+    def _on_execution(self, record: Execution) -> None:
+        """Take over an execution: count it, once, and tell of what nobody here asked for."""
+        event = record.to_change(self._clock.local())
+        if event is None:
+            is_news = record.exec_id not in self.strategy.executions
+            self.strategy.executions.add(record.exec_id)
+        else:
+            is_news = self._count(event)
+        if not is_news:
+            return
+        if record.kind.is_forced:
+            self._tell_forced(record)
+        elif event is not None and event.kind is ExecutionKind.TRADE:
+            self._tell_fill(event)
+        self._keep_if_changed()
+
+    def _count(self, event: ExecutionEvent) -> bool:
         strategy = self.strategy
         entry = strategy.account.legs[event.direction].entry_price
         duplicates = strategy.duplicate_executions
         intents = strategy.on_event(event)
         self._observer.decided(self, event, intents)
-        if strategy.duplicate_executions == duplicates:
-            self._count_fill(event, entry)
-            self._keep_if_changed()
-            if extract_client_order_prefix(event.order_link_id) is None:
-                self._alerts.alert(
-                    AlertKey.POSITION_MISMATCH,
-                    f"{self.strat_id}: {event.side.value} {event.qty} at {event.price} filled on"
-                    f" the {event.direction} leg by an order that is not the bot's",
-                    about=self.strat_id,
-                )
-
-    def _count_fill(self, event: ExecutionEvent, entry: Decimal | None) -> None:
+        if strategy.duplicate_executions != duplicates:
+            return False
         if self.last_execution_at is None or event.exchange_ts > self.last_execution_at:
             self.last_execution_at = event.exchange_ts
-        self.tally.fills += 1
-        self.tally.add_fee(event)
-        if event.closed_pnl is not None:
-            self.tally.realised += event.closed_pnl
-        elif event.closed_size and entry is not None:
-            # REST does not tell the profit of an execution
-            move = event.price - entry
-            is_long = event.direction is DirectionType.LONG
-            self.tally.realised += event.closed_size * (move if is_long else -move)
+        self.tally.add(event, entry)
+        return True
+
+    def _tell_fill(self, event: ExecutionEvent) -> None:
         log.info(
             "%s: filled %s %s at %s (%s)", self.strat_id, event.side.value, event.qty, event.price,
             event.direction,
         )  # fmt: skip
+        if extract_client_order_prefix(event.order_link_id) is None:
+            self._alerts.alert(
+                AlertKey.POSITION_MISMATCH,
+                f"{self.strat_id}: {event.side.value} {event.qty} at {event.price} filled on"
+                f" the {event.direction} leg by an order that is not the bot's",
+                about=self.strat_id,
+            )
+
+    def _tell_forced(self, record: Execution) -> None:
+        self._alerts.alert(
+            AlertKey.LIQUIDATION_OR_ADL,
+            f"{self.strat_id}: {record.cause} of {record.qty} {self.symbol} at {record.price}, at"
+            f" {record.time:%Y-%m-%d %H:%M:%S} UTC",
+            about=self.strat_id,
+        )
+        self.doubt_sizes(f"the exchange closed {record.qty} by {record.cause}", record.time)
+        self.compare(f"the exchange did a {record.cause}")
+
+    def _on_order(self, record: Order) -> None:
+        """Take over the state of an order; tell when the exchange cancelled it by itself."""
+        event = record.to_event(self._clock.local())
+        if event is None:
+            return
+        was_live = self.strategy.book.get(record.order_id) is not None
+        self._on_event(event)
+        if was_live and not record.is_open and record.cancel_type not in ORDINARY_CANCELS:
+            self._alerts.alert(
+                AlertKey.ORDERS_CANCELLED,
+                f"{self.strat_id}: the exchange cancelled orders: {record.cancel_type}",
+                about=self.strat_id,
+            )
 
     def _note_result(self, event: PlaceResultEvent) -> None:
         if event.outcome is PlaceOutcome.ACCEPTED:
@@ -437,26 +531,64 @@ class StrategyRunner:
     def _confirm(self, found: Confirmation) -> None:
         """Take over what REST says, and tell of what it says differently than the books."""
         local = self._clock.local()
-        strategy = self.strategy
-        was_known = strategy.account.is_known
+        was_known = self.strategy.account.is_known
         for execution in found.executions:
-            event = execution.to_event(local)
-            if event is not None:
-                self._on_event(event)
+            self._on_execution(execution)
+        if found.instrument is not None:
+            self._look_at_contract(found.instrument)
+            if found.instrument.has_ended:
+                self.stop(
+                    f"{self.symbol} is delisted ({found.instrument.status}); take the strategy out"
+                    " of the configuration"
+                )
+                return
+        strategy = self.strategy  # a contract with other ticks makes another one of it
         if was_known:
             self._compare_legs(found)
-        report = strategy.adopt_orders(self._limit_orders(found.orders), found.orders_as_of)
+        gone = [one for one in found.ended if strategy.book.get(one.order_id) is not None]
+        for order in found.ended:
+            self._on_order(order)
+        report = strategy.adopt_orders(
+            self._limit_orders(found.orders), found.orders_as_of, found.absent
+        )
         for account_event in self._account_events(found, local):
             self._on_event(account_event)
         self._end_doubt_of_sizes(found)
-        if was_known and (report.closed or report.adopted):
+        if was_known and (report.closed or report.adopted or gone):
             self._alerts.alert(
                 AlertKey.RECONCILE_DIFFERENCE,
-                f"{self.strat_id}: {len(report.closed)} orders were gone and"
+                f"{self.strat_id}: {len(report.closed) + len(gone)} orders were gone and"
                 f" {len(report.adopted)} unknown ones were there",
                 about=self.strat_id,
             )
         self._report_foreign(report.foreign)
+        self._keep_if_changed()
+
+    # the contract
+
+    def _look_at_contract(self, found: Instrument) -> None:
+        self.contract.look(found, self.strategy.config.instrument, self._use_rules)
+        if self.contract.announced:
+            self.doubts[CONTRACT] = self.contract.announced
+        else:
+            self.doubts.pop(CONTRACT, None)
+        reason = self.contract.block
+        if reason is not None:
+            self.hold_reasons[CONTRACT] = reason
+            self.strategy.hold(CONTRACT)
+        elif CONTRACT in self.strategy.admission.holds:
+            self.hold_reasons.pop(CONTRACT, None)
+            self.strategy.release(CONTRACT)
+
+    def _use_rules(self, rules: InstrumentInfo) -> None:
+        """Go on with other rules; another tick size means another grid."""
+        strategy = self.strategy
+        if rules.tick_size == strategy.config.instrument.tick_size:
+            strategy.adopt_rules(rules)
+            return
+        self.strategy = strategy.on_other_ticks(rules)
+        self._kept = None
+        self.compare("the grid is built anew")
 
     def _limit_orders(self, orders: tuple[Order, ...]) -> list[LimitOrder]:
         tick = self.strategy.config.instrument.tick_size
@@ -530,27 +662,33 @@ class StrategyRunner:
         return self._executor
 
     @property
+    def blocks(self) -> dict[str, str]:
+        """What keeps it from placing, by name, each with its reason and what ends it."""
+        found = self.strategy.trips
+        for name, reason in self.hold_reasons.items():
+            if name in found:
+                found[name] = reason
+        silent = self._clock.monotonic() - self._ticker_at
+        if silent >= NO_TICKER_S and "starting" not in found:
+            found["no_market_data"] = f"no ticker of {self.symbol} for {silent:.0f} s"
+        return found
+
+    @property
     def health(self) -> tuple[Health, tuple[str, ...]]:
         """How the strategy is, and why."""
         if self.stopped_because is not None:
             return Health.STOPPED, (self.stopped_because,)
         if SHUTDOWN in self.strategy.admission.holds:
             return Health.STOPPED, ()
-        trips = self.strategy.trips
-        if trips:
-            return Health.BLOCKED, tuple(trips.values())
-        if self.doubts:
-            return Health.DEGRADED, tuple(self.doubts.values())
+        blocks = self.blocks
+        if blocks:
+            return Health.BLOCKED, tuple(blocks.values())
+        doubts = {**self.doubts, **self.strategy.limits}
+        if doubts:
+            return Health.DEGRADED, tuple(doubts.values())
         return Health.HEALTHY, ()
 
-    def look_at_trips(self) -> None:
-        """Alert what blocks the strategy since the last look."""
-        if self.stopped_because is not None:
-            return
-        trips = self.strategy.trips
-        for name in trips.keys() - self._known_trips - set(QUIET_TRIPS):
-            key = TRIP_ALERTS.get(name, AlertKey.STRATEGY_BLOCKED)
-            self._alerts.alert(key, f"{self.strat_id}: {trips[name]}", about=self.strat_id)
-        for name in self._known_trips - trips.keys():
-            log.info("%s: no longer blocked by %s", self.strat_id, name)
-        self._known_trips = set(trips)
+    def look_at_blocks(self) -> None:
+        """Tell what blocks the strategy since the last look, and what does so no longer."""
+        if self.stopped_because is None and SHUTDOWN not in self.strategy.admission.holds:
+            self._blocks.look(self.blocks)

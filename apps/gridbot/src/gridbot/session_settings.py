@@ -20,6 +20,7 @@ class SessionSettings:
     sync_interval_s: float = 61.0
     wallet_interval_s: float = 300.0
     clock_interval_s: float = 300.0
+    account_interval_s: float = 60.0
     max_drift_s: float = 1.0
     stream_alert_s: float = 30.0
     dcp_window_s: int = 0

@@ -1,6 +1,7 @@
-"""What a strategy remembers between two starts, in one file per strategy.
+"""What a strategy remembers between two starts, in two files per strategy.
 
-The state is kept before the orders that rest on it leave, on the event loop's thread. So the file
+The state is kept before the orders that rest on it leave, on the event loop's thread. What changes
+with every order, and what stops trading, is small and has a file of its own. Each
 is a piece of memory that the system writes out by itself: a call into the kernel would hand the
 interpreter over to any thread that wants it, several milliseconds each time. A process that is
 killed loses nothing; a machine that loses power may lose the last half minute.
@@ -18,7 +19,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 log = logging.getLogger(__name__)
 
@@ -33,51 +34,95 @@ class StateStore(Protocol):
         """Return when it was saved and the snapshot; None when there is none to use."""
 
     def save(self, strat_id: str, saved_at: datetime, snapshot: Mapping[str, Any]) -> None:
-        """Keep a snapshot."""
+        """Keep a snapshot, with the guards in it."""
+
+    def save_guards(self, strat_id: str, saved_at: datetime, guards: Mapping[str, Any]) -> None:
+        """Keep newer guards beside the last snapshot."""
+
+
+GUARDS = "guards"
 
 
 class StateFiles:
-    """`<folder>/<strat_id>.state`. One that cannot be read is kept aside and counts as absent.
+    """`<folder>/<strat_id>.state` and `.guards`. One that cannot be read is kept aside and counts
+    as absent.
 
     A file that is taken away while the bot runs is not written again before the next start.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._open: dict[str, _TwoSlots] = {}
+        self._open: dict[Path, _TwoSlots] = {}
+        self._numbers: dict[str, int] = {}  # of the last save of a strategy, whichever file
 
     def load(self, strat_id: str) -> tuple[datetime, dict[str, Any]] | None:
         """Return when it was saved and the snapshot; None when there is none to use."""
-        path = self._path(strat_id)
+        state = self._read(self._path(strat_id, "state"), "snapshot")
+        newer = self._read(self._path(strat_id, GUARDS), GUARDS)
+        self._numbers[strat_id] = max(one.number if one else 0 for one in (state, newer))
+        if newer is not None and (state is None or newer.number > state.number):
+            # guards alone tell what stops trading; the grid begins afresh
+            content = {} if state is None else state.content
+            return newer.saved_at, content | {GUARDS: newer.content}
+        return None if state is None else (state.saved_at, state.content)
+
+    def save(self, strat_id: str, saved_at: datetime, snapshot: Mapping[str, Any]) -> None:
+        """Keep a snapshot. Raises OSError."""
+        self._write(strat_id, "state", saved_at, "snapshot", snapshot)
+
+    def save_guards(self, strat_id: str, saved_at: datetime, guards: Mapping[str, Any]) -> None:
+        """Keep newer guards. Raises OSError."""
+        self._write(strat_id, GUARDS, saved_at, GUARDS, guards)
+
+    def _write(
+        self, strat_id: str, suffix: str, saved_at: datetime, name: str, part: Mapping[str, Any]
+    ) -> None:
+        number = self._numbers[strat_id] = self._numbers.get(strat_id, 0) + 1
+        content = json.dumps(
+            {"saved_at": saved_at.isoformat(), "number": number, name: part}
+        ).encode()
+        path = self._path(strat_id, suffix)
+        slots = self._open.get(path)
+        if slots is None or not slots.fits(content):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._open[path] = _TwoSlots.replacing(path, content)
+            if slots is not None:
+                slots.close()
+        else:
+            slots.write(content)
+
+    def _path(self, strat_id: str, suffix: str) -> Path:
+        return self.folder / f"{strat_id}.{suffix}"
+
+    @staticmethod
+    def _read(path: Path, name: str) -> _Kept | None:
         try:
             content = json.loads(_newest(path.read_bytes())[1])
-            saved_at = datetime.fromisoformat(content["saved_at"])
-            snapshot = content["snapshot"]
-            if saved_at.tzinfo is None or not isinstance(snapshot, dict):
+            # an older version did not number what it kept
+            kept = _Kept(
+                datetime.fromisoformat(content["saved_at"]),
+                int(content.get("number", 0)),
+                content[name],
+            )
+            if kept.saved_at.tzinfo is None or not isinstance(kept.content, dict):
                 raise ValueError("not what was written")
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
             log.warning("%s cannot be used and counts as absent: %s", path, error)
             if path.exists():
-                path.replace(path.with_suffix(".unreadable"))
+                aside = path.stem if path.suffix == ".state" else path.name
+                path.replace(path.with_name(f"{aside}.unreadable"))
             return None
-        return saved_at, snapshot
+        return kept
 
-    def save(self, strat_id: str, saved_at: datetime, snapshot: Mapping[str, Any]) -> None:
-        """Keep a snapshot. Raises OSError."""
-        content = json.dumps({"saved_at": saved_at.isoformat(), "snapshot": snapshot}).encode()
-        slots = self._open.get(strat_id)
-        if slots is None or not slots.fits(content):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._open[strat_id] = _TwoSlots.replacing(self._path(strat_id), content)
-            if slots is not None:
-                slots.close()
-        else:
-            slots.write(content)
 
-    def _path(self, strat_id: str) -> Path:
-        return self.folder / f"{strat_id}.state"
+class _Kept(NamedTuple):
+    """What one file holds."""
+
+    saved_at: datetime
+    number: int
+    content: dict[str, Any]
 
 
 class _TwoSlots:
@@ -161,3 +206,8 @@ class StateInMemory:
     def save(self, strat_id: str, saved_at: datetime, snapshot: Mapping[str, Any]) -> None:
         """Keep a snapshot."""
         self._kept[strat_id] = saved_at, json.dumps(snapshot)
+
+    def save_guards(self, strat_id: str, saved_at: datetime, guards: Mapping[str, Any]) -> None:
+        """Keep newer guards."""
+        _, kept = self._kept.get(strat_id, (saved_at, "{}"))
+        self._kept[strat_id] = saved_at, json.dumps(json.loads(kept) | {GUARDS: guards})

@@ -21,6 +21,8 @@ HELP = """/status – accounts and strategies, how they are
 /pause [strategy] – place nothing, cancels go on
 /resume [strategy] – trade again
 /reset_same_order [strategy] – end the same-order error
+/reset_loss_breaker [strategy] – begin a new loss session
+/reset_reduce_only [strategy] – send closing orders again
 /stop – stop the bot
 Without a strategy a command means all of them. What changes something asks for a confirmation."""
 
@@ -54,6 +56,12 @@ class BotControl(Protocol):
 
     def reset_same_order(self, strat_id: str | None) -> str:
         """End the same-order error by hand."""
+
+    def reset_loss_breaker(self, strat_id: str | None) -> str:
+        """Begin a new loss session by hand."""
+
+    def reset_reduce_only(self, strat_id: str | None) -> str:
+        """Let closing orders through again after repeated refusals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +99,8 @@ class CommandDesk:
             "pause": control.pause,
             "resume": control.resume,
             "reset_same_order": control.reset_same_order,
+            "reset_loss_breaker": control.reset_loss_breaker,
+            "reset_reduce_only": control.reset_reduce_only,
             "stop": lambda _: control.stop(),
         }
 

@@ -96,6 +96,14 @@ class ControlOnLoop:
         """See BotControl."""
         return self._run(lambda: self._control.reset_same_order(strat_id))
 
+    def reset_loss_breaker(self, strat_id: str | None) -> str:
+        """See BotControl."""
+        return self._run(lambda: self._control.reset_loss_breaker(strat_id))
+
+    def reset_reduce_only(self, strat_id: str | None) -> str:
+        """See BotControl."""
+        return self._run(lambda: self._control.reset_reduce_only(strat_id))
+
 
 class TelegramListener:
     """Answers commands of the chat; what others write is logged once and ignored."""

@@ -10,6 +10,7 @@ from gridbot.runner import StrategyRunner
 from gridbot.snapshot import BotSnapshot
 from gridbot.snapshots import PAUSED
 from gridbot.texts import orders_text, pnl_text, positions_text, status_text
+from gridcore import GridStrategy
 
 
 class Bot(Protocol):
@@ -45,8 +46,8 @@ class TextControl:
 
     def pause(self, strat_id: str | None) -> str:
         """Place nothing more until resumed; cancels go on. Raises KeyError."""
-        names = self._each(strat_id, lambda runner: runner.hold(PAUSED))
-        return f"paused: {names}; what rests on the exchange stays"
+        names = self._each(strat_id, lambda runner: runner.hold(PAUSED, keep=True))
+        return f"paused, also through a restart: {names}; what rests on the exchange stays"
 
     def resume(self, strat_id: str | None) -> str:
         """Trade again. Raises KeyError."""
@@ -59,8 +60,18 @@ class TextControl:
 
     def reset_same_order(self, strat_id: str | None) -> str:
         """End the same-order error by hand. Raises KeyError."""
-        names = self._each(strat_id, lambda runner: runner.tell(runner.strategy.reset_same_order))
+        names = self._each(strat_id, lambda one: one.ask(GridStrategy.reset_same_order))
         return f"same-order error ended: {names}"
+
+    def reset_loss_breaker(self, strat_id: str | None) -> str:
+        """Begin a new loss session by hand. Raises KeyError."""
+        names = self._each(strat_id, lambda one: one.ask(GridStrategy.reset_loss_breaker))
+        return f"a new loss session begins: {names}"
+
+    def reset_reduce_only(self, strat_id: str | None) -> str:
+        """Let closing orders through again after repeated refusals. Raises KeyError."""
+        names = self._each(strat_id, lambda one: one.ask(GridStrategy.reset_reduce_only))
+        return f"closing orders go out again: {names}"
 
     def _each(self, strat_id: str | None, action: Callable[[StrategyRunner], None]) -> str:
         chosen = [one for one in self._bot.runners if strat_id in (None, one.strat_id)]

@@ -23,7 +23,7 @@ from gridcore import (
     WalletSnapshot,
     direction_of,
 )
-from gridcore.instrument import price_to_ticks
+from gridcore.instrument import floor_ceil_ticks
 
 ZERO = Decimal(0)
 USDT = "USDT"
@@ -82,14 +82,29 @@ class Execution:
             return None
         if self.kind is ExecutionKind.FUNDING:  # its side is the leg's
             return direction_of(self.side, closing=False)
-        return direction_of(self.side, closing=bool(self.closed_size))
+        return direction_of(self.side, closing=bool(self._closed))
+
+    @property
+    def _closed(self) -> Decimal | None:
+        """What it took off its leg; all of it where the kind says so and the row does not."""
+        if self.closed_size is None and self.kind.is_close:
+            return self.qty
+        return self.closed_size
 
     def to_event(self, local_ts: datetime, tags: Tags = NO_TAGS) -> ExecutionEvent | None:
-        """Return the strategy's event; None for anything but a fill on the book.
+        """Return the event of a fill on the book; None for anything else.
 
         Raises InvalidEventError for a trade without order, side or leaves quantity.
         """
-        if not self.kind.is_fill:
+        return self.to_change(local_ts, tags) if self.kind.is_fill else None
+
+    def to_change(self, local_ts: datetime, tags: Tags = NO_TAGS) -> ExecutionEvent | None:
+        """Return what a strategy has to know, whatever kind it is: fill, forced close, funding.
+
+        None for what changes neither a leg nor the money. Raises InvalidEventError for a trade
+        without order, side or leaves quantity.
+        """
+        if not self.kind.is_fill and (self.side is None or not self.qty or not self.price):
             return None
         return ExecutionEvent(
             symbol=self.symbol,
@@ -99,7 +114,8 @@ class Execution:
             account_id=tags.account_id,
             run_id=tags.run_id,
             exec_id=self.exec_id,
-            order_id=self.order_id or "",
+            # what the exchange does by itself may have no order
+            order_id=self.order_id or ("" if self.kind.is_fill else self.exec_id),
             order_link_id=self.order_link_id or "",
             side=self.side,  # type: ignore[arg-type]  # the event refuses None
             price=self.price,
@@ -109,8 +125,12 @@ class Execution:
             fee_amount=None if self.fee_currency == USDT else self.fee,
             closed_pnl=self.closed_pnl,
             # Bybit leaves closedSize empty for a fill that opens.
-            closed_size=ZERO if self.closed_size is None else self.closed_size,
-            leaves_qty=self.leaves_qty,  # type: ignore[arg-type]  # the event refuses None
+            closed_size=ZERO if self._closed is None else self._closed,
+            leaves_qty=ZERO
+            if self.leaves_qty is None and not self.kind.is_fill
+            else self.leaves_qty,  # type: ignore[arg-type]  # the event refuses None
+            kind=self.kind.meaning,
+            seq=self.seq,
         )
 
 
@@ -191,23 +211,27 @@ class Order:
     def to_limit_order(self, tick_size: Decimal) -> LimitOrder:
         """Return the order as the strategy's book knows it; tick_size in USDT.
 
-        Raises ValueError for an order that is no plain limit order of a hedge-mode leg, and
-        OffTickError for a price between two ticks.
+        Raises ValueError for an order that is no plain limit order of a hedge-mode leg.
         """
         if self.price is None or self.direction is None or self.leaves_qty is None:
             raise ValueError(
                 f"order {self.order_id}: type {self.order_type}, price {self.price}, leg"
                 f" {self.direction}, leaves {self.leaves_qty}; a resting limit order has all"
             )
+        below, above = floor_ceil_ticks(self.price, tick_size)
         return LimitOrder(
             order_id=self.order_id,
             order_link_id=self.order_link_id or "",
             direction=self.direction,
             side=self.side,
-            price_ticks=price_to_ticks(self.price, tick_size, f"order {self.order_id}"),
+            price_ticks=below,
             qty=self.qty,
             leaves_qty=self.leaves_qty,
             age_rank=0 if self.created is None else ms_of_time(self.created),
+            created_ts=self.created,
+            updated_ts=self.updated,
+            # an order may rest between two ticks after the tick size changed
+            price=None if below == above else self.price,
         )
 
     @property
@@ -259,6 +283,8 @@ class Position:
             liquidation_price=self.liq_price,
             unrealized_pnl=self.unrealised_pnl,
             leverage=self.leverage,
+            updated_ts=self.updated,
+            seq=self.seq,
         )
 
     def to_event(self, local_ts: datetime, tags: Tags = NO_TAGS) -> AccountEvent | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from gridcore import ExecutionKind as Meaning
+
 
 class ExecutionKind(StrEnum):
     """What an execution is: Bybit's execType, and of trades whether the holder wanted them.
 
-    Only fills on the book, wanted or forced, are events for a strategy.
+    `meaning` is what each is to a strategy.
     """
 
     TRADE = "Trade"
@@ -30,12 +32,34 @@ class ExecutionKind(StrEnum):
         return self in (ExecutionKind.TRADE, ExecutionKind.FORCED_TRADE)
 
     @property
+    def is_close(self) -> bool:
+        """Whether it always takes from its leg, also where the row does not say how much."""
+        return self in _CLOSES
+
+    @property
+    def meaning(self) -> Meaning:
+        """What it is to a strategy."""
+        if self is ExecutionKind.TRADE:
+            return Meaning.TRADE
+        return Meaning.FUNDING if self is ExecutionKind.FUNDING else Meaning.FORCED
+
+    @property
     def is_forced(self) -> bool:
         """Whether it changed a position without an order of the holder's on the book.
 
         Somebody must be told, and sizes have to be asked for anew.
         """
         return self not in (ExecutionKind.TRADE, ExecutionKind.FUNDING)
+
+
+_CLOSES = frozenset(
+    {
+        ExecutionKind.ADL,
+        ExecutionKind.LIQUIDATION,
+        ExecutionKind.SETTLEMENT,
+        ExecutionKind.DELIVERY,
+    }
+)
 
 
 def kind_of(exec_type: str, create_type: str | None) -> ExecutionKind:

@@ -117,10 +117,14 @@ class FundingRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """One contract: `rules` are what an order has to follow, the rest is for checks and reports."""
+    """One contract: `rules` are what an order has to follow, the rest is for checks and reports.
+
+    delivery_time is when a contract that is delisted is settled; None for one that goes on.
+    """
 
     rules: InstrumentInfo
     status: str  # Trading, PreLaunch, Delivering, Closed
+    delivery_time: datetime | None
     contract_type: str
     base_coin: str
     quote_coin: str
@@ -141,6 +145,11 @@ class Instrument:
     def is_trading(self) -> bool:
         """Whether orders are accepted."""
         return self.status == "Trading"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it never trades again."""
+        return self.status in ("Delivering", "Closed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

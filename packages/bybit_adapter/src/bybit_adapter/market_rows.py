@@ -135,6 +135,7 @@ def parse_instrument(row: Row) -> Instrument:
     return Instrument(
         rules=rules,
         status=row.text("status"),
+        delivery_time=_delivery(row),
         contract_type=row.text("contractType"),
         base_coin=row.text("baseCoin"),
         quote_coin=row.text("quoteCoin"),
@@ -146,6 +147,11 @@ def parse_instrument(row: Row) -> Instrument:
         funding_interval_min=row.opt_integer("fundingInterval"),
         raw_json=row.raw_json(),
     )
+
+
+def _delivery(row: Row) -> datetime | None:
+    """Return when the contract ends; a perpetual one that goes on says 0."""
+    return row.time("deliveryTime") if row.opt_text("deliveryTime", "0") is not None else None
 
 
 def parse_risk_tier(row: Row) -> RiskTier:

@@ -29,6 +29,8 @@ from bybit_adapter.row import ms_of_time
 
 KLINE_INTERVALS = ("1", "3", "5", "15", "30", "60", "120", "240", "360", "720", "D", "W", "M")
 
+OTHER_STATUSES = ("Delivering", "Closed", "PreLaunch")
+
 _FUNDING_PAGE = 200
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -46,19 +48,24 @@ class MarketCalls:
         )
 
     def get_instrument(self, symbol: str) -> Instrument:
-        """Return one contract's rules. Raises SettingRefused when it is not listed."""
-        try:
-            listing = self._caller.pages(
-                endpoints.INSTRUMENTS,
-                {"category": CATEGORY, "symbol": symbol},
-                lambda row, _: parse_instrument(row),
-                max_pages=1,
-            )
-        except OrderRejected as error:  # 10001: the exchange may refuse a name or list nothing
-            raise _unlisted(symbol, error.message) from error
-        for instrument in listing:
-            if instrument.symbol == symbol:
-                return instrument
+        """Return one contract's rules, whatever its status.
+
+        Raises SettingRefused when the exchange does not know it.
+        """
+        # by default the exchange lists what is traded and nothing else
+        for status in (None, *OTHER_STATUSES):
+            try:
+                listing = self._caller.pages(
+                    endpoints.INSTRUMENTS,
+                    {"category": CATEGORY, "symbol": symbol, "status": status},
+                    lambda row, _: parse_instrument(row),
+                    max_pages=1,
+                )
+            except OrderRejected as error:  # 10001: it may refuse a name or list nothing
+                raise _unlisted(symbol, error.message) from error
+            for instrument in listing:
+                if instrument.symbol == symbol:
+                    return instrument
         raise _unlisted(symbol, "no such contract")
 
     def get_tickers(self, symbol: str | None = None) -> list[Ticker]:

@@ -432,6 +432,18 @@ class GridStrategy:
         self.admission.use_rules(self.config)
         self._band = None
 
+    def on_other_ticks(self, instrument: InstrumentInfo) -> GridStrategy:
+        """Return a strategy for the same contract with another tick size, the grid built anew.
+
+        What was seen, what stops trading and what is on its way goes over to it; legs, wallet and
+        open orders have to be confirmed again. Orders between two of its ticks are cancelled.
+        """
+        other = GridStrategy(replace(self.config, instrument=instrument))
+        other.restore_memory(self.snapshot())
+        for name, keep in self.admission.holds.items():
+            other.hold(name, keep=keep)
+        return other
+
     # snapshot
 
     def snapshot(self) -> dict[str, Any]:

@@ -1,0 +1,51 @@
+"""What a strategy brought since the start of its run, whichever channel told it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from gridcore import DirectionType, ExecutionEvent, ExecutionKind
+
+ZERO = Decimal(0)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a strategy brought since the start of the run, USDT.
+
+    other_fees are those that were paid in other coins and have no known price in USDT: coin to
+    amount of that coin. They are in no other figure. funding is paid when positive.
+    """
+
+    realised: Decimal = ZERO
+    fees: Decimal = ZERO
+    funding: Decimal = ZERO
+    fills: int = 0
+    forced: int = 0
+    rejected: int = 0
+    other_fees: dict[str, Decimal] = field(default_factory=dict)
+
+    def add(self, event: ExecutionEvent, entry: Decimal | None) -> None:
+        """Count one execution; `entry` is the leg's entry price before it, USDT."""
+        if event.kind is ExecutionKind.FUNDING:
+            self.funding += event.fee or ZERO
+            return
+        self.fills += event.kind is ExecutionKind.TRADE
+        self.forced += event.kind is ExecutionKind.FORCED
+        self.add_fee(event)
+        if event.closed_pnl is not None:
+            self.realised += event.closed_pnl
+        elif event.closed_size and entry is not None:
+            # REST does not tell the profit of an execution
+            move = event.price - entry
+            is_long = event.direction is DirectionType.LONG
+            self.realised += event.closed_size * (move if is_long else -move)
+
+    def add_fee(self, event: ExecutionEvent) -> None:
+        """Count the fee of one fill in the coin that it was paid in."""
+        if event.fee is not None:
+            self.fees += event.fee
+            return
+        coin, paid = event.fee_currency, event.fee_amount or ZERO
+        self.other_fees[coin] = self.other_fees.get(coin, ZERO) + paid
