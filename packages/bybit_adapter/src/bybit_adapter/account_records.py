@@ -23,6 +23,7 @@ from gridcore import (
     WalletSnapshot,
     direction_of,
 )
+from gridcore import ExecutionKind as EventKind
 from gridcore.instrument import price_to_ticks
 
 ZERO = Decimal(0)
@@ -111,6 +112,7 @@ class Execution:
             # Bybit leaves closedSize empty for a fill that opens.
             closed_size=ZERO if self.closed_size is None else self.closed_size,
             leaves_qty=self.leaves_qty,  # type: ignore[arg-type]  # the event refuses None
+            kind=EventKind.FORCED if self.kind.is_forced else EventKind.TRADE,
         )
 
 
