@@ -247,6 +247,21 @@ def test_the_texts_of_the_commands() -> None:
     assert "stopping" in status_text(empty, NOW)
 
 
+def test_fees_in_other_coins_stand_beside_and_the_net_says_what_it_lacks() -> None:
+    one = snapshot().strategies[0]
+    mnt = replace(one.pnl, other_fees={"MNT": Decimal("0.0145")})
+    told = replace(snapshot(), strategies=(replace(one, pnl=mnt), snapshot().strategies[1]))
+    profit = pnl_text(told)
+    assert "btc BTCUSDT: net +14.50 USDT without fees in MNT (realised +5.50" in profit
+    assert "fees 1.25 and 0.0145 MNT, funding -0.25" in profit
+    assert profit.endswith("all: net +13.50 USDT without fees in MNT")
+    assert "net +14.50 USDT without fees in MNT" in status_text(told, NOW)
+    assert "net of all: +13.50 USDT without fees in MNT" in summary_text(told, NOW)
+    shown = "\n".join(drawn(told, width=120))
+    assert "1.25 and 0.0145 MNT" in shown
+    assert "+14.50 without MNT" in shown
+
+
 def drawn(shown: BotSnapshot, width: int = 80, height: int = 60) -> list[str]:
     console = Console(file=io.StringIO(), width=width, record=True)
     console.print(render(shown, NOW, height))
@@ -383,10 +398,16 @@ def test_metrics_show_what_a_trader_asks() -> None:
         assert found[at("gridbot_open_orders", *btc, "open")] == 2
         assert found[at("gridbot_orders_total", *btc, "fills")] == 6
         assert found[at("gridbot_pnl_usdt", *btc, "net")] == 14.501
+        assert at("gridbot_other_fees", *btc, "MNT") not in found
         assert found[at("gridbot_position_size", *btc, "long")] == 0.01
         assert found[at("gridbot_wallet_usdt", "main", "equity")] == 10015.501
         assert at("gridbot_wallet_usdt", "main", "available_balance") not in found
         assert at("gridbot_last_price_usdt", "main", "eth", "ETHUSDT") not in found
+        one = snapshot(datetime.now(UTC)).strategies[0]
+        mnt = replace(one, pnl=replace(one.pnl, other_fees={"MNT": Decimal("0.0145")}))
+        metrics.show(replace(snapshot(datetime.now(UTC)), strategies=(mnt,)))
+        found = samples(get(server.port, "/metrics")[1])
+        assert found[at("gridbot_other_fees", *btc, "MNT")] == 0.0145
         assert found[at("gridbot_reconnects_total", "main")] == 2
         assert found[at("gridbot_rest_seconds_count", "place_order", "ok")] == 1
         assert found[at("gridbot_alerts_total", "stream_down")] == 1

@@ -28,6 +28,7 @@ from gridcore import (
     SideType,
     TickerEvent,
 )
+from gridcore import ExecutionKind as EventKind
 
 NOW = datetime(2026, 8, 9, 21, 27, tzinfo=UTC)
 SENT_MS = 1762199126022
@@ -269,6 +270,7 @@ def test_who_made_the_order_tells_whether_a_trade_was_wanted(
     assert isinstance(update.event, ExecutionEvent)  # it fills all the same
     assert update.record.kind.is_forced is forced
     assert update.record.cause == (word if forced else "Trade")
+    assert update.event.kind is (EventKind.FORCED if forced else EventKind.TRADE)
     (update,) = normalizer.normalize(private("order", order_row), NOW)
     assert isinstance(update.record, Order)
     assert update.record.is_forced is forced

@@ -169,6 +169,30 @@ def test_every_row_of_every_table_survives_the_way_from_the_first_revision(
     assert len(left["users"]) == 2
 
 
+def test_what_somebody_made_on_our_tables_stays(database: DatabaseFactory) -> None:
+    alice = Tenant(database, "alice")
+    alice.fill(database)
+    runner.downgrade(database, "0003")
+    is_sqlite = database.dialect == "sqlite"
+    with database.transaction() as connection:
+        connection.execute(text("CREATE TABLE told (n integer)"))
+        connection.execute(text("CREATE VIEW fills AS SELECT exec_id FROM private_executions"))
+        if is_sqlite:
+            connection.execute(
+                text(
+                    "CREATE TRIGGER tell AFTER INSERT ON private_executions BEGIN"
+                    " INSERT INTO told VALUES (1); END"
+                )
+            )
+    runner.upgrade(database)
+    with database.get_session() as session:
+        more = [alice.execution("e2")]
+        assert TenantScope(session, alice.user_id).executions.bulk_insert(more) == 1
+    with database.looking() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM fills")) == 2
+        assert connection.scalar(text("SELECT count(*) FROM told")) == int(is_sqlite)
+
+
 def _all_rows(database: DatabaseFactory) -> dict[str, list[tuple[Any, ...]]]:
     found = {}
     with database.engine.connect() as connection:

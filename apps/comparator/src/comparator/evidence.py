@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from backtest.time_range import TimeRange
 from backtest.trades import moment, to_us
 from comparator.exact import Exact, Rows, exact_sum, negated
+from comparator.loader import FILLS
 from comparator.market import Hole, RecordedMarket, silent_holes
 from comparator.order_lives import OrderLife, order_lives
 from comparator.recorded_columns import read_orders
@@ -150,7 +151,7 @@ class EvidenceReader:
             changes = [
                 fill.exec_qty if leg.opening_side is fill.side else negated(fill.exec_qty)
                 for fill in since
-                if fill.symbol == symbol and fill.direction is leg and fill.exec_type == "Trade"
+                if fill.symbol == symbol and fill.direction is leg and fill.exec_type in FILLS
             ]
             return exact_sum([last.size, *changes])
         for snapshot in self._scope.positions.get_by_account_range(

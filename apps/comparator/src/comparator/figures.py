@@ -25,6 +25,8 @@ def verdict(comparison: Comparison) -> str:
         deltas = [m.price, m.quantity, m.fee]
         exact = all(one is None or one.shape is Shape.NONE for one in deltas)
         how = "no price, quantity or fee differs" if exact else "all within tolerance"
+        if m.live_fees_unknown:
+            how += f" (the fee of {m.live_fees_unknown:,} live trades is unknown)"
         return f"WITHIN TOLERANCE: {counts}, phantom rate {_rate(m.phantom_rate)}, {how}, {profit}"
     parts = [
         f"{m.live_only:,} missed" if m.live_only else "",
@@ -68,9 +70,14 @@ def figure_groups(m: ValidationMetrics) -> dict[str, list[Figure]]:
             Figure("Realised, live", "live_pnl", money(m.live_pnl, PLACES), "as recorded"),
             Figure("Realised, backtest", "backtest_pnl", money(m.backtest_pnl, PLACES), ""),
             Figure("Realised, delta", "pnl_delta", signed(m.pnl_delta), "live - backtest"),
-            Figure("Fees, live", "live_fees", money(m.live_fees, PLACES), "paid"),
+            Figure("Fees, live", "live_fees", money(m.live_fees, PLACES), _paid(m)),
             Figure("Fees, backtest", "backtest_fees", money(m.backtest_fees, PLACES), "paid"),
-            Figure("Fees, delta", "fee_delta", signed(m.fee_delta), "live - backtest"),
+            Figure(
+                "Fees, delta",
+                "fee_delta",
+                UNKNOWN if m.fee_delta is None else signed(m.fee_delta),
+                "live - backtest",
+            ),
             Figure("Volume, live", "live_volume", money(m.live_volume), "unmatched included"),
             Figure("Volume, backtest", "backtest_volume", money(m.backtest_volume), "likewise"),
             Figure(
@@ -81,6 +88,12 @@ def figure_groups(m: ValidationMetrics) -> dict[str, list[Figure]]:
             ),
         ],
     }
+
+
+def _paid(m: ValidationMetrics) -> str:
+    if not m.live_fees_unknown:
+        return "paid"
+    return f"paid; without {m.live_fees_unknown:,} trades whose fee is not known in USDT"
 
 
 def split_rows(comparison: Comparison) -> list[tuple[str, str]]:

@@ -12,9 +12,11 @@ from typing import Final
 import polars as pl
 
 from comparator.exact import Exact
+from comparator.fee_coins import USDT
 from comparator.trades import Source, TradeTable
 
 AVERAGE_PLACES: Final = 12
+SEVERAL: Final = "several"  # coins paid the fees of one order
 KEY: Final = ("client_order_id", "order_id", "symbol", "side", "direction", "kind")
 
 
@@ -23,14 +25,17 @@ def trades_of_fills(
 ) -> TradeTable:
     """Return fills as trades.
 
-    `fills` has the columns of KEY and ts_us; `exact` has price, qty, fee and realized_pnl. A fee or
-    a profit that one fill of an order lacks is unknown for the whole trade.
+    `fills` has the columns of KEY, ts_us and, if any fee was not paid in USDT, fee_coin; `exact`
+    has price, qty, fee and realized_pnl. A fee or a profit that one fill of an order lacks is
+    unknown for the whole trade.
     """
+    if "fee_coin" not in fills.columns:
+        fills = fills.with_columns(fee_coin=pl.lit(USDT))
     price, qty = exact["price"], exact["qty"]
     notional = price * qty
     for column in (notional, qty, exact["fee"], exact["realized_pnl"]):
         column.total()  # refuses what would not fit once summed
-    frame = fills.select(*KEY, "ts_us").with_columns(
+    frame = fills.select(*KEY, "ts_us", "fee_coin").with_columns(
         price=price.units,
         qty=qty.units,
         notional=notional.units,
@@ -46,6 +51,10 @@ def trades_of_fills(
         _sum_if_known("realized_pnl"),
         pl.col("ts_us").max(),
         pl.len().cast(pl.Int64).alias("fills"),
+        pl.when(pl.col("fee_coin").min() == pl.col("fee_coin").max())
+        .then(pl.col("fee_coin").first())
+        .otherwise(pl.lit(SEVERAL))
+        .alias("fee_coin"),
     )
     summed = {
         "price": Exact(trades["price"], price.places),

@@ -9,6 +9,7 @@ import polars as pl
 from backtest.quality import utc_text
 from comparator.errors import ComparatorError
 from comparator.exact import Exact, of_texts
+from comparator.fee_coins import USDT
 from comparator.funding import FundingPaid, per_unit
 from comparator.grouping import trades_of_fills, with_names
 from comparator.recorded_columns import EXECUTION_DECIMALS
@@ -19,23 +20,28 @@ FOREIGN: Final = "foreign"
 ORDER: Final = ("order_id", "symbol", "side")
 
 
-def live_trades(executions: pl.DataFrame) -> TradeTable:
+def live_trades(executions: pl.DataFrame, fees: Exact) -> TradeTable:
     """Return fills as trades; `executions` is what `recorded_columns.read_executions` returns.
 
+    `fees` are those of the fills in USDT, null where they are not known (`fee_coins.FeeValuer`).
     The leg is the recorded one, else follows from the closed size, else from that of another fill
     of the order. What has none of them is judged by its realised profit, and counted.
     """
     exact = {
         "price": of_texts(executions["exec_price"], "exec_price"),
         "qty": of_texts(executions["exec_qty"], "exec_qty"),
-        "fee": of_texts(executions["exec_fee"], "exec_fee"),
+        "fee": fees,
     }
     pnl = of_texts(executions["closed_pnl"], "closed_pnl")
     closed = of_texts(executions["closed_size"], "closed_size")
     # the texts go before anything is built beside them: a million rows fill a lot of memory
     executions = executions.drop(EXECUTION_DECIMALS)
     frame = executions.with_columns(pnl=pnl.units, closed=closed.units)
-    frame = _with_kinds(frame.rename({"exchange_ts": "ts_us"}))
+    frame = _with_kinds(
+        frame.rename({"exchange_ts": "ts_us"}).with_columns(
+            fee_coin=pl.col("fee_currency").fill_null(USDT)
+        )
+    )
     frame, inferred = _with_closing(frame)
     leg = (
         # a Buy opens the long leg or closes the short one
@@ -104,6 +110,12 @@ def live_funding(executions: pl.DataFrame) -> list[FundingPaid]:
             raise ComparatorError(
                 f"the funding of {row['symbol']} at {utc_text(row['exchange_ts'])} was recorded"
                 " without its amount; repair the recording from its raw JSON"
+            )
+        if row["fee_currency"] not in (None, USDT):
+            raise ComparatorError(
+                f"the funding of {row['symbol']} at {utc_text(row['exchange_ts'])} was recorded in"
+                f" {row['fee_currency']}, but is paid in USDT; repair the recording from its raw"
+                " JSON"
             )
         # the row of a settlement carries the side of its leg
         leg = row["direction"] or (

@@ -14,6 +14,7 @@ from backtest.time_range import TimeRange
 from backtest.trades import moment
 from comparator.backtest_file import read_funding, read_trades
 from comparator.exact import of_decimals
+from comparator.fee_coins import FeeValuer
 from comparator.funding import FundingPaid, of_payments
 from comparator.grouping import trades_of_fills, with_names
 from comparator.live_fills import live_funding, live_trades
@@ -22,7 +23,7 @@ from comparator.trades import Source, TradeTable
 
 # executions that change a position; everything else that is no funding is counted and left out
 FILLS: Final = frozenset(
-    {"Trade", "AdlTrade", "BustTrade", "BlockTrade", "MovePosition", "Delivery"}
+    {"Trade", "AdlTrade", "BustTrade", "BlockTrade", "MovePosition", "FutureSpread", "Delivery"}
 )
 FUNDING: Final = "Funding"
 
@@ -60,8 +61,10 @@ class LiveTradeLoader:
         funding = live_funding(executions.filter(kind == FUNDING))
         left_out = _left_out(executions.filter(~kind.is_in([*FILLS, FUNDING])))
         executions = executions.filter(kind.is_in(list(FILLS)))
-        trades = live_trades(executions)
-        return Side(trades=trades, funding=funding, warnings=[*_warnings(trades), *left_out])
+        valuer = FeeValuer(self._session)
+        trades = live_trades(executions, valuer.fees(executions))
+        told = [*_warnings(trades), *valuer.warnings, *left_out]
+        return Side(trades=trades, funding=funding, warnings=told)
 
 
 class BacktestTradeLoader:
@@ -126,8 +129,8 @@ def _warnings(trades: TradeTable) -> list[str]:
         missing = trades.frame[name].null_count()
         if missing:
             found.append(
-                f"{missing:,} {side} trades were recorded without their {what}, which is left out"
-                " of the sums"
+                f"{missing:,} {side} trades were recorded without their {what} in USDT, which is"
+                " left out of the sums"
             )
     return found
 

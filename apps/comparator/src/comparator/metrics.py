@@ -58,10 +58,11 @@ class LegMetrics(NamedTuple):
 class ValidationMetrics:
     """Figures of one comparison. None means that the figure does not exist, never zero.
 
-    Deltas are live - backtest. `match_rate` is matched / live trades, `phantom_rate` trades of the
-    backtest alone / its trades, both 0-1. Sums hold all trades, unmatched included; what was not
-    recorded is left out of them. `breaches` are pairs beyond a tolerance in any of
-    `breach_kinds`, each once. Times are microseconds.
+    Deltas are live - backtest; that of the fees does not exist while one of them is unknown.
+    `live_fees_unknown` counts live trades whose fee is not known in USDT. `match_rate` is matched /
+    live trades, `phantom_rate` trades of the backtest alone / its trades, both 0-1. Sums hold all
+    trades, unmatched included; what was not recorded is left out of them. `breaches` are pairs
+    beyond a tolerance in any of `breach_kinds`, each once. Times are microseconds.
     """
 
     live_trades: int
@@ -78,7 +79,8 @@ class ValidationMetrics:
     time_us: Spread | None
     live_fees: Decimal
     backtest_fees: Decimal
-    fee_delta: Decimal
+    live_fees_unknown: int
+    fee_delta: Decimal | None
     live_pnl: Decimal  # realised, before fees and funding
     backtest_pnl: Decimal
     pnl_delta: Decimal
@@ -124,7 +126,8 @@ def calculate_metrics(
         time_us=spread_of(Exact(pl.Series(result.time_delta_us, dtype=pl.Int128), 0)),
         live_fees=live_fees,
         backtest_fees=backtest_fees,
-        fee_delta=live_fees - backtest_fees,
+        live_fees_unknown=live.frame["fee"].null_count(),
+        fee_delta=None if _lacks_fees(live, backtest) else live_fees - backtest_fees,
         live_pnl=live_pnl,
         backtest_pnl=backtest_pnl,
         pnl_delta=live_pnl - backtest_pnl,
@@ -136,6 +139,10 @@ def calculate_metrics(
         breaches=_names(result, rows),
         breach_kinds={kind: _names(result, of_kind) for kind, of_kind in kinds.items()},
     )
+
+
+def _lacks_fees(*tables: TradeTable) -> bool:
+    return any(table.frame["fee"].null_count() for table in tables)
 
 
 def _breach_kinds(result: MatchResult, tolerances: Tolerances) -> dict[BreachKind, Rows]:

@@ -94,6 +94,6 @@ def _fee_note(pair: MatchedTrade) -> str:
 
 def _fee_text(trade: NormalizedTrade) -> str:
     if trade.fee is None:
-        return "not recorded"
+        return "not recorded" if trade.fee_coin == "USDT" else f"paid in {trade.fee_coin}"
     rate = trade.fee / (trade.price * trade.qty) * 100
     return f"{price_text(trade.fee)} USDT ({rate:.4f} %)"

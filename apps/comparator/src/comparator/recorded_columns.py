@@ -19,7 +19,7 @@ from grid_db.models import OrderRow, PrivateExecutionRow
 _BLOCK_ROWS: Final = 50_000
 
 EXECUTION_TEXTS: Final = (
-    "order_id", "order_link_id", "symbol", "exec_type", "side", "direction",
+    "order_id", "order_link_id", "symbol", "exec_type", "side", "direction", "fee_currency",
 )  # fmt: skip
 EXECUTION_DECIMALS: Final = (
     "exec_price", "exec_qty", "exec_fee", "fee_rate", "closed_pnl", "closed_size",

@@ -34,7 +34,7 @@ from gridcore import DirectionType
 
 NAMES = ("client_order_id", "occurrence", "symbol", "side", "direction")
 DELTAS = ("price", "qty", "fee", "realized_pnl")
-EXTRA = ("kind", "order_id", "fills")
+EXTRA = ("kind", "order_id", "fills", "fee_coin")
 
 
 def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
@@ -88,6 +88,7 @@ def matched_frame(result: MatchResult) -> pl.DataFrame:
     columns["time_delta_us"] = pl.Series(result.time_delta_us)
     columns["live_order_id"] = live["order_id"]
     columns["backtest_order_id"] = backtest["order_id"]
+    columns["live_fee_coin"] = live["fee_coin"]
     return pl.DataFrame([column.alias(name) for name, column in columns.items()])
 
 

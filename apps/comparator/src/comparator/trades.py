@@ -18,7 +18,15 @@ from gridcore import DirectionType, SideType
 
 GRID_KIND: Final = "grid"
 EXACT_COLUMNS: Final = ("price", "qty", "notional", "fee", "realized_pnl")
-TEXT_COLUMNS: Final = ("client_order_id", "order_id", "symbol", "side", "direction", "kind")
+TEXT_COLUMNS: Final = (
+    "client_order_id",
+    "order_id",
+    "symbol",
+    "side",
+    "direction",
+    "kind",
+    "fee_coin",
+)
 ORDER: Final = ("ts_us", "client_order_id", "side")
 
 
@@ -34,7 +42,8 @@ class NormalizedTrade:
     """All fills of one order within the compared range. Money is USDT, quantities base coin.
 
     `price` is the volume-weighted average, `ts_us` the time of the last fill (us UTC), `fee` paid
-    when positive, `realized_pnl` before fees; None is what was not recorded. `kind` is `grid` for
+    when positive, `realized_pnl` before fees; None is what was not recorded, or is not known in
+    USDT: `fee_coin` is the coin that the fee was paid in. `kind` is `grid` for
     an order of the strategy, else what it was (a liquidation, a foreign order). `occurrence`
     counts the trades of one client order id in time, from 1.
     """
@@ -53,6 +62,7 @@ class NormalizedTrade:
     order_id: str = ""
     kind: str = GRID_KIND
     fills: int = 1
+    fee_coin: str = "USDT"
 
     @property
     def timestamp(self) -> datetime:
@@ -167,6 +177,7 @@ class TradeTable:
                     order_id=row["order_id"],
                     kind=row["kind"],
                     fills=row["fills"],
+                    fee_coin=row["fee_coin"],
                 )
             )
         return found

@@ -13,8 +13,15 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from gridbot.snapshot import BotSnapshot, Health, LegSnapshot, OrderSnapshot, StrategySnapshot
-from gridbot.texts import UNKNOWN, age, average_price, net_of, number, usdt
+from gridbot.snapshot import (
+    BotSnapshot,
+    Health,
+    LegSnapshot,
+    OrderSnapshot,
+    PnlSnapshot,
+    StrategySnapshot,
+)
+from gridbot.texts import UNKNOWN, age, average_price, fees_text, net_text, number, usdt
 from gridcore import DirectionType, GridSideType
 
 MOST_AROUND = 5  # levels shown on each side of the price
@@ -110,7 +117,7 @@ def _overview(strategies: Sequence[StrategySnapshot], now: datetime) -> Table:
             number(one.short.size),
             str(len(one.orders)),
             str(one.counts.fills),
-            _money(one.pnl.net),
+            _net(one.pnl),
         )
     return table
 
@@ -167,8 +174,8 @@ def _figures(one: StrategySnapshot) -> Table:
     table.add_row("placed", f"{one.counts.placed}, cancelled {one.counts.cancelled}", "")
     table.add_row("fills", str(one.counts.fills), "")
     table.add_row("realised", "", _money(one.pnl.realised))
-    table.add_row("fees", "", usdt(one.pnl.fees))
-    table.add_row(Text("net", "bold"), "", _money(one.pnl.net))
+    table.add_row("fees", "", fees_text(one.pnl))
+    table.add_row(Text("net", "bold"), "", _net(one.pnl))
     return table
 
 
@@ -176,6 +183,13 @@ def _leg(leg: LegSnapshot) -> tuple[RenderableType, RenderableType]:
     if not leg.size:
         return "nothing", ""
     return f"{number(leg.size)} at {average_price(leg.entry_price)}", _money(leg.unrealised_pnl)
+
+
+def _net(pnl: PnlSnapshot) -> Text:
+    shown = _money(pnl.net)
+    if pnl.other_fees:
+        shown.append(f" without {', '.join(sorted(pnl.other_fees))}", "yellow")
+    return shown
 
 
 def _money(value: Decimal | None) -> Text:
@@ -193,7 +207,7 @@ def summary_text(snapshot: BotSnapshot, now: datetime) -> str:
         for account in snapshot.accounts
     ]
     if len(snapshot.strategies) > 1:
-        lines.append(f"net of all: {usdt(net_of(snapshot.strategies), signed=True)} USDT")
+        lines.append(f"net of all: {net_text(*(one.pnl for one in snapshot.strategies))}")
     return "\n".join(lines)
 
 
@@ -211,8 +225,8 @@ def _summary_of(one: StrategySnapshot) -> list[str]:
     )
     profit = (
         f"realised {usdt(pnl.realised, signed=True)}, unrealised"
-        f" {usdt(pnl.unrealised, signed=True)}, fees {usdt(pnl.fees)}, funding"
-        f" {usdt(pnl.funding)}, net {usdt(pnl.net, signed=True)} USDT"
+        f" {usdt(pnl.unrealised, signed=True)}, fees {fees_text(pnl)}, funding"
+        f" {usdt(pnl.funding)}, net {net_text(pnl)}"
     )
     head = f"{one.strat_id} {one.symbol} ({one.run_type}): {one.health}{why}"
     return [head, *(f"  {line}" for line in (orders, legs, profit))]

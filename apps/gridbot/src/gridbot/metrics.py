@@ -111,6 +111,9 @@ def _strategy_figures(strategies: tuple[StrategySnapshot, ...], now: datetime) -
     orders = GaugeMetricFamily("gridbot_open_orders", "Own orders", labels=[*STRATEGY, "does"])
     queued = GaugeMetricFamily("gridbot_queued_events", "Waiting for the actor", labels=STRATEGY)
     pnl = GaugeMetricFamily("gridbot_pnl_usdt", "Since the start", labels=[*STRATEGY, "kind"])
+    other_fees = GaugeMetricFamily(
+        "gridbot_other_fees", "Paid in coins whose price is not known", labels=[*STRATEGY, "coin"]
+    )
     counts = CounterMetricFamily(
         "gridbot_orders", "By what became of them", labels=[*STRATEGY, "what"]
     )
@@ -129,9 +132,11 @@ def _strategy_figures(strategies: tuple[StrategySnapshot, ...], now: datetime) -
         orders.add_metric([*labels, "open"], len(one.orders) - closing)
         for name in ("realised", "unrealised", "fees", "funding", "net"):
             _add(pnl, [*labels, name], getattr(one.pnl, name))
+        for coin, paid in one.pnl.other_fees.items():
+            _add(other_fees, [*labels, coin], paid)
         for name in ("placed", "cancelled", "rejected", "fills"):
             counts.add_metric([*labels, name], getattr(one.counts, name))
-    yield from (health, paused, tick_age, price, orders, queued, pnl, counts)
+    yield from (health, paused, tick_age, price, orders, queued, pnl, other_fees, counts)
 
 
 def _leg_figures(strategies: tuple[StrategySnapshot, ...]) -> Iterator[Metric]:

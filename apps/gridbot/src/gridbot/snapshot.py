@@ -6,7 +6,8 @@ thread. Money is USDT, sizes are base coin, times are aware UTC; None is what is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -71,16 +72,21 @@ class OrderCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PnlSnapshot:
-    """Profit of one strategy since the start of the run. fees are paid (a rebate is negative)."""
+    """Profit of one strategy since the start of the run, USDT.
+
+    fees are paid (a rebate is negative). other_fees are those that were paid in other coins and are
+    not known in USDT: coin to amount of that coin. No other figure contains them.
+    """
 
     realised: Decimal = ZERO
     unrealised: Decimal | None = None
     fees: Decimal = ZERO
     funding: Decimal = ZERO  # paid; received is negative
+    other_fees: Mapping[str, Decimal] = field(default_factory=dict)
 
     @property
     def net(self) -> Decimal:
-        """Realised and unrealised profit less fees and funding."""
+        """Realised and unrealised profit less fees and funding, without `other_fees`."""
         return self.realised + (self.unrealised or ZERO) - self.fees - self.funding
 
 

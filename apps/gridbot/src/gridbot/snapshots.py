@@ -77,6 +77,7 @@ def strategy_snapshot(runner: StrategyRunner, environment: Environment) -> Strat
             unrealised=None if price is None else strategy.account.unrealised_pnl(price),
             fees=tally.fees,
             funding=tally.funding,
+            other_fees=dict(tally.other_fees),
         ),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
@@ -12,6 +11,7 @@ from gridbot.snapshot import (
     Health,
     LegSnapshot,
     OrderSnapshot,
+    PnlSnapshot,
     RunState,
     StrategySnapshot,
 )
@@ -90,8 +90,7 @@ def _status_line(one: StrategySnapshot, now: datetime) -> str:
     return (
         f"• {one.strat_id} {one.symbol} ({one.run_type}): {health}{paused}{reasons}\n"
         f"  {number(one.last_price)} USDT, tick {age(one.tick_age_s(now))} ago,"
-        f" {len(one.orders)} orders, {one.counts.fills} fills, net"
-        f" {usdt(one.pnl.net, signed=True)} USDT"
+        f" {len(one.orders)} orders, {one.counts.fills} fills, net {net_text(one.pnl)}"
     )
 
 
@@ -134,22 +133,31 @@ def _order_line(order: OrderSnapshot) -> str:
     return f"  {number(order.price)} {order.side} {number(order.leaves_qty)}{part} {does} {leg}"
 
 
+def fees_text(pnl: PnlSnapshot) -> str:
+    """Return the fees in the coins that they were paid in; a number without a coin is USDT."""
+    others = [f"{number(paid)} {coin}" for coin, paid in sorted(pnl.other_fees.items())]
+    return " and ".join([usdt(pnl.fees), *others])
+
+
+def net_text(*of: PnlSnapshot) -> str:
+    """Return the net profit in USDT, and what it lacks for want of a price."""
+    net = sum((pnl.net for pnl in of), Decimal(0))
+    coins = sorted({coin for pnl in of for coin in pnl.other_fees})
+    lacks = f" without fees in {', '.join(coins)}" if coins else ""
+    return f"{usdt(net, signed=True)} USDT{lacks}"
+
+
 def pnl_text(snapshot: BotSnapshot) -> str:
     """Return profit by strategy and in all, since the start."""
     lines = []
     for one in snapshot.strategies:
         pnl = one.pnl
         lines.append(
-            f"{one.strat_id} {one.symbol}: net {usdt(pnl.net, signed=True)} USDT"
+            f"{one.strat_id} {one.symbol}: net {net_text(pnl)}"
             f" (realised {usdt(pnl.realised, signed=True)}, unrealised"
-            f" {usdt(pnl.unrealised, signed=True)}, fees {usdt(pnl.fees)}, funding"
+            f" {usdt(pnl.unrealised, signed=True)}, fees {fees_text(pnl)}, funding"
             f" {usdt(pnl.funding)}), {one.counts.fills} fills"
         )
     if len(snapshot.strategies) > 1:
-        lines.append(f"all: net {usdt(net_of(snapshot.strategies), signed=True)} USDT")
+        lines.append(f"all: net {net_text(*(one.pnl for one in snapshot.strategies))}")
     return "\n".join(lines) or "no strategies"
-
-
-def net_of(strategies: Iterable[StrategySnapshot]) -> Decimal:
-    """Return the net profit of several strategies, USDT."""
-    return sum((one.pnl.net for one in strategies), Decimal(0))
