@@ -265,3 +265,19 @@ def test_thinning_keeps_ends_and_extremes(values: list[int], most: int) -> None:
     assert len(even) <= most
     assert even[0] == 0
     assert even[-1] == len(values) - 1
+
+
+def test_orders_that_the_contract_enlarges_are_told_in_every_report(tmp_path: Path) -> None:
+    session = run(amount="1", strat_id="tiny")
+    (told,) = (text for text in session.warnings if text.startswith("tiny: amount asks for 1.00"))
+    assert "set max_amount_factor" in told
+    assert told in html_page({session.symbol: session}, {}).replace("&#x27;", "'")
+    export_session(session, tmp_path)
+    facts = json.loads((tmp_path / session.symbol / "run.json").read_text())
+    assert told in facts["warnings"]
+    assert len(session.strategies[0].trades) > 0  # it ran all the same
+
+
+@pytest.mark.parametrize("changes", [{"amount": "1", "max_amount_factor": 1000}, {}])
+def test_orders_as_asked_for_are_not_warned_of(changes: dict[str, object]) -> None:
+    assert not any("amount asks for" in text for text in run(**changes).warnings)

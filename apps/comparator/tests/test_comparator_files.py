@@ -1,6 +1,7 @@
 """Files of a backtest: what it exported comes back; what is wrong is named."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -187,3 +188,19 @@ def test_funding_of_a_file(tmp_path: Path) -> None:
     assert paid == (5, "X", DirectionType.SHORT, Decimal(-2), Decimal(-1))
     written(tmp_path, f"{head}\n", "funding.csv")
     assert read_funding(tmp_path / "trades.csv") == []
+
+
+def test_an_export_with_names_like_formulas_comes_back_as_it_was(
+    session_of_walk: BacktestSession, tmp_path: Path
+) -> None:
+    trades = tuple(
+        one._replace(strat_id="=1+1", order_id=f"-1+{number}")
+        for number, one in enumerate(session_of_walk.strategies[0].trades)
+    )
+    strategy = replace(session_of_walk.strategies[0], trades=trades)
+    session = replace(session_of_walk, strategies=(strategy,))
+    export_session(session, tmp_path)
+    path = tmp_path / session.symbol / "trades.csv"
+    assert ",=1+1," not in path.read_text()
+    loader = BacktestTradeLoader()
+    assert loader.of_file(path).trades.trades() == loader.of_session(session).trades.trades()

@@ -116,6 +116,10 @@ def test_every_query_is_understood(host: PaperHost, rest: BybitRestClient) -> No
     assert snapshot.wallet_balance == 1000
     assert snapshot.available_balance is not None
     assert rest.get_account_info().is_cross_margin
+    fees = rest.get_fee_rates("BTCUSDT")
+    assert (fees.symbol, fees.maker, fees.taker) == (
+        "BTCUSDT", Decimal("0.0002"), Decimal("0.00055"),
+    )  # fmt: skip
     rest.get_transaction_log()
     rest.set_leverage(BTC, Decimal(10))
     rest.switch_position_mode(BTC)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridcore import AmountError, AmountKind, AmountSpec, InstrumentInfo, order_qty
-from gridcore.qty import OrderSizer
+from gridcore.qty import OrderSize, OrderSizer, order_size
 from testkit.builders import btcusdt
 
 LAWS = settings(max_examples=300, deadline=None, derandomize=True)
@@ -189,3 +189,65 @@ def test_the_sizer_equals_the_definition(
                     wallet_balance=wallet,
                 )
                 assert found == expected
+
+
+# what was asked for, and what is placed
+
+
+def size(amount: str, price: str = "60000", **changes: Any) -> OrderSize:
+    arguments: dict[str, Any] = {"opening": True, "wallet_balance": Decimal(10_000)}
+    info = changes.pop("info", btcusdt())
+    found = order_size(AmountSpec.parse(amount), Decimal(price), info, **(arguments | changes))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("amount", "changes", "asked", "placed"),
+    [
+        ("1", {}, "1", "60"),  # the smallest order
+        ("100", {}, "100", "120"),  # the step
+        ("120", {}, "120", "120"),
+        ("x0.0001", {}, "1", "60"),
+        ("x0.012", {}, "120", "120"),
+        ("b0.0001", {}, "6", "60"),
+        ("b0.002", {}, "120", "120"),
+        ("60", {"long_koef": Decimal("0.1")}, "6", "60"),
+        ("60", {"multiplier": 1.5}, "90", "120"),
+        ("60", {"multiplier": 0.5}, "30", "60"),
+    ],
+)
+def test_asked_and_placed(amount: str, changes: dict[str, Any], asked: str, placed: str) -> None:
+    found = size(amount, **changes)
+    assert (found.asked_usdt, found.placed_usdt) == (Decimal(asked), Decimal(placed))
+    assert found.factor == Fraction(placed) / Fraction(asked)
+
+
+def test_the_notional_enlarges_an_opening_order_and_no_closing_one() -> None:
+    info = btcusdt(min_notional=Decimal(150))
+    assert size("60", info=info).placed_usdt == 180
+    assert size("60", info=info, opening=False).placed_usdt == 60
+
+
+def test_the_largest_order_of_a_contract_makes_it_smaller() -> None:
+    assert size("1000000", info=btcusdt(max_qty=Decimal("0.5"))).factor == Fraction(3, 100)
+
+
+def test_a_share_of_an_unknown_wallet_asks_for_nothing() -> None:
+    amount = AmountSpec.parse("x0.1")
+    assert order_size(amount, Decimal(60_000), btcusdt(), opening=True) is None
+
+
+@LAWS
+@given(
+    st.sampled_from(["0.7", "100", "x0.0003", "b0.0042"]),
+    st.integers(1, 200_000),
+    st.sampled_from([0.5, 1.0, 1.5, 2.0]),
+)
+def test_what_is_placed_is_what_the_strategy_places(
+    amount: str, price: int, multiplier: float
+) -> None:
+    found = size(amount, str(price), multiplier=multiplier)
+    assert found.qty == qty(amount, str(price), multiplier=multiplier)
+    assert found.placed_usdt == found.qty * price
+    assert found.factor * found.asked == Fraction(found.placed_usdt)

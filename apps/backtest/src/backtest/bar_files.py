@@ -84,7 +84,7 @@ def _from_json(text: bytes, path: Path) -> _Text:
         answer: dict[str, Any] = json.loads(text)
         result = answer["result"]
         rows = [[str(value) for value in row[: len(_FIELDS)]] for row in result["list"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UnreadableFileError(f"{path.name}: no kline answer of Bybit ({error!r})") from error
     widths = {len(row) for row in rows}
     if not rows or widths - {len(_FIELDS), len(_MARK_FIELDS)} or len(widths) > 1:

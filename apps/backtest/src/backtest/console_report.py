@@ -85,7 +85,8 @@ def _strategies(session: BacktestSession) -> Table:
     table.add_column("long at the end", justify="right")
     table.add_column("short at the end", justify="right")
     for outcome in session.strategies:
-        table.add_row(*strategy_row(outcome))
+        # a name is text, whatever brackets it has
+        table.add_row(*map(Text, strategy_row(outcome)))
     return table
 
 

@@ -6,9 +6,9 @@ FOLDER/SYMBOL/equity.csv    ts, ts_us, equity (USDT)
 FOLDER/SYMBOL/metrics.csv   metric, value
 FOLDER/SYMBOL/run.json      settings, data used with its fingerprint, versions
 
-Numbers are exact decimal text in CSV. In Parquet they are decimals of 18 places; a column with a
-value that needs more is text. Times are ISO 8601 UTC with microseconds, and `ts_us` microseconds
-since 1970. A file appears whole or not at all.
+Numbers are exact decimal text in CSV, where no text is a formula (see `csv_cells`). In Parquet they
+are decimals of 18 places; a column with a value that needs more is text. Times are ISO 8601 UTC
+with microseconds, and `ts_us` microseconds since 1970. A file appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any, Final
 import polars as pl
 
 from backtest.column_folder import write_atomically
+from backtest.csv_cells import SafeWriter, plain_cell
 from backtest.data_errors import UnreadableFileError
 from backtest.metrics import BacktestMetrics
 from backtest.quality import quality_to_json
@@ -148,7 +149,11 @@ def _rows_of(path: Path) -> list[dict[str, str]]:
             ]
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            rows = list(reader)
+            # a short row has None for what is missing
+            rows = [
+                {name: plain_cell(text) for name, text in row.items() if isinstance(text, str)}
+                for row in reader
+            ]
             columns = set(reader.fieldnames or ())
     except FileNotFoundError:
         raise UnreadableFileError(f"{path}: there is no such file") from None
@@ -195,9 +200,10 @@ def _iso(ts_us: int) -> str:
 
 def _csv(columns: Sequence[str], rows: Iterable[Row]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([value_text(value) for value in row] for row in rows)
+    writer = SafeWriter(text)
+    writer.row(columns)
+    for row in rows:
+        writer.row(value_text(value) for value in row)
     return text.getvalue()
 
 

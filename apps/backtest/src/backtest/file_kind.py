@@ -8,7 +8,7 @@ from typing import Any
 from backtest.archive import archive_layout
 from backtest.csv_layout import header_names
 from backtest.data_errors import TruncatedFileError, UnreadableFileError
-from backtest.line_blocks import LineBlocks, read_whole
+from backtest.line_blocks import MOST_JSON_BYTES, LineBlocks, read_whole
 from backtest.parquet_archive import is_parquet
 
 _MARK_WIDTH = 5  # start, open, high, low, close: no volume
@@ -30,7 +30,8 @@ def file_kind(path: Path) -> FileKind:
     if is_parquet(path):
         return FileKind.TRADES
     try:
-        head = next(iter(LineBlocks(path, block_bytes=1)), b"")
+        # an answer of REST is one long line
+        head = next(iter(LineBlocks(path, 1, MOST_JSON_BYTES)), b"")
     except TruncatedFileError as error:
         raise UnreadableFileError(f"{path.name}: damaged at its very beginning") from error
     if not head.strip():
@@ -51,7 +52,7 @@ def _kind_of_answer(path: Path) -> FileKind:
     text, _ = read_whole(path)
     try:
         row: Any = json.loads(text)["result"]["list"][0]
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise UnreadableFileError(
             f"{path.name}: JSON, but no answer of Bybit with a result.list ({error!r})"
         ) from error

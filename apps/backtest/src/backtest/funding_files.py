@@ -79,5 +79,5 @@ def _from_json(text: bytes, path: Path) -> pl.DataFrame:
     try:
         rows = json.loads(text)["result"]["list"]
         return pl.DataFrame({name: [str(row[name]) for row in rows] for name in FUNDING_FIELDS})
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UnreadableFileError(f"{path.name}: no funding answer of Bybit ({error!r})") from error

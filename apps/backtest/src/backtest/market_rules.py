@@ -74,7 +74,7 @@ def read_answer(path: Path) -> list[dict[str, Any]]:
                 f"{path.name}: the answer is an error of Bybit: {answer.get('retMsg')}"
             )
         rows = answer["result"]["list"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, UnreadableFileError):
             raise
         raise UnreadableFileError(f"{path.name}: no answer of Bybit ({error!r})") from error

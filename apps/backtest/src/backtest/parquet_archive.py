@@ -14,6 +14,7 @@ from backtest.trade_rows import TradeRows
 
 _MAGIC = b"PAR1"
 _BATCH_ROWS = 250_000
+ROWS_LET_BE = 2_000_000
 
 
 def is_parquet(path: Path) -> bool:
@@ -63,6 +64,12 @@ def _batches(path: Path) -> Iterator[pl.DataFrame]:
         wanted = [name for name in (*NEEDED_COLUMNS, ID_COLUMN) if name in schema]
         texts = scan.select(_as_text(name, schema[name]) for name in wanted)
         rows = scan.select(pl.len()).collect().item()
+        if rows > max(ROWS_LET_BE, path.stat().st_size):
+            # time, price and size of a trade take several bytes however they are packed
+            raise UnreadableFileError(
+                f"{path.name}: {rows:,} rows in {path.stat().st_size:,} bytes; no trades are that"
+                " regular, get the file again from where it came"
+            )
         for start in range(0, rows, _BATCH_ROWS):
             yield texts.slice(start, _BATCH_ROWS).collect()
     except pl.exceptions.PolarsError as error:

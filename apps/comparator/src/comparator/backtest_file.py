@@ -13,6 +13,7 @@ from typing import Final
 
 import polars as pl
 
+from backtest.csv_cells import plain_frame
 from backtest.trades import TradeKind
 from comparator.errors import ComparatorError
 from comparator.exact import Exact, of_column
@@ -151,7 +152,7 @@ def _read(path: Path) -> pl.DataFrame:
         names = pl.read_csv(path, infer_schema=False, n_rows=0).columns
         # an export has more columns than are compared
         wanted = [name for name in names if name in USED]
-        return pl.read_csv(path, infer_schema=False, columns=wanted or None)
+        return plain_frame(pl.read_csv(path, infer_schema=False, columns=wanted or None))
     except FileNotFoundError:
         raise ComparatorError(f"{path}: there is no such file") from None
     except pl.exceptions.NoDataError:

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from backtest.column_folder import write_atomically
+from backtest.csv_cells import csv_of
 from backtest.export import value_text
 from backtest.trades import moment, to_us
 from comparator.exact import Rows, exact_sum, negated, of_decimals
@@ -121,7 +122,7 @@ def write_equity(path: Path, comparison: EquityComparison) -> None:
             "divergence": [value_text(value) for value in divergence],
         }
     )
-    write_atomically(path, frame.write_csv().encode())
+    write_atomically(path, csv_of(frame))
 
 
 def _held(curve: Sequence[Point], times: Rows) -> list[Decimal]:

@@ -21,6 +21,7 @@ from pathlib import Path
 import polars as pl
 
 from backtest.column_folder import write_atomically
+from backtest.csv_cells import csv_of
 from backtest.export import value_text
 from comparator.causes import Explanation
 from comparator.comparison import Comparison
@@ -63,7 +64,7 @@ def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
     written = []
     for name, frame in tables.items():
         path = folder / f"{name}.csv"
-        write_atomically(path, frame.write_csv().encode())
+        write_atomically(path, csv_of(frame))
         written.append(path)
     if comparison.equity is not None:
         path = folder / "equity.csv"

@@ -20,6 +20,7 @@ from grid_db import PublicTradeRecord
 from gridcore import SideType
 
 TIMEOUT_S = 60.0
+LONGEST_LINE = 1 << 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -67,7 +68,7 @@ def _trades(
     answer: IO[bytes], symbol: str, start: datetime, end: datetime
 ) -> Iterator[PublicTradeRecord]:
     with gzip.open(answer) as unpacked:
-        for row in csv.DictReader(io.TextIOWrapper(unpacked, encoding="utf-8")):
+        for row in csv.DictReader(_lines(io.TextIOWrapper(unpacked, encoding="utf-8"))):
             moment = _EPOCH + timedelta(
                 microseconds=int(Decimal(row["timestamp"]).scaleb(6).to_integral_value())
             )
@@ -80,3 +81,11 @@ def _trades(
                     price=Decimal(row["price"]),
                     size=Decimal(row["size"]),
                 )
+
+
+def _lines(text: io.TextIOWrapper) -> Iterator[str]:
+    """Yield the lines. Raises ValueError for one that no archive has: it could fill the memory."""
+    while line := text.readline(LONGEST_LINE + 1):
+        if len(line) > LONGEST_LINE:
+            raise ValueError(f"a line of more than {LONGEST_LINE:,} characters")
+        yield line

@@ -28,7 +28,9 @@ class ApiKeys:
 class AccountConfig(Settings):
     """One exchange account. `testnet: true|false` stands for environment testnet or mainnet."""
 
-    name: Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[A-Za-z0-9_.-]+$")]
+    name: Annotated[
+        str, Field(min_length=1, max_length=50, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
+    ]
     environment: Environment = Field(
         description="no default, so that no order goes astray; or testnet: true / false"
     )

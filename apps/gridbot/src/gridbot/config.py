@@ -35,7 +35,9 @@ __all__ = ["AccountConfig", "GridbotConfig", "StrategySettings", "TelegramSettin
 class StrategySettings(BacktestStrategyConfig):
     """One grid on one symbol of one account; the same settings as in a backtest, and more."""
 
-    strat_id: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
+    strat_id: Annotated[
+        str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
+    ]
     account: str = Field(description="name of one of the accounts")
     symbol: Annotated[str, Field(pattern=SYMBOL)] = Field(description="for example BTCUSDT")
     shadow_mode: bool = Field(default=False, description="decide and log, send nothing")

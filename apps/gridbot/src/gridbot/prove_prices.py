@@ -5,13 +5,13 @@ The path goes to its end and back again, so that it never ends and never jumps.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from random import Random
 
+from backtest.csv_cells import SafeWriter
 from backtest.file_provider import file_provider
 
 HEADER = (
@@ -69,12 +69,12 @@ def write_archive(
     moving = (there_and_back[step % len(there_and_back)] for step in range(count))
     endless = [*[prices[0]] * (STILL_MS // interval_ms), *moving]
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(HEADER)
+        writer = SafeWriter(file)
+        writer.row(HEADER)
         for step, (before, price) in enumerate(pairwise([endless[0], *endless])):
             side = "Buy" if price >= before else "Sell"
             moment = FIRST_S + Decimal(step * interval_ms) / 1000
-            writer.writerow(
+            writer.row(
                 (f"{moment:.3f}", symbol, side, "1", f"{price:f}", "ZeroPlusTick", f"t{step}",
                  "0", "1", f"{price:f}")
             )  # fmt: skip
