@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import random
 import threading
 import time
@@ -19,6 +20,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import event, text
 
+import event_saver.main
 from backtest.instrument_info import default_rules
 from backtest.simulated_account import FeeRates
 from bybit_adapter import Environment, StreamTiming
@@ -554,6 +556,55 @@ def open_spool() -> Iterator[Callable[..., Spool]]:
     yield open_one
     for one in opened:
         one.close()
+
+
+@pytest.fixture
+def settings_file(tmp_path: Path) -> Callable[..., Path]:
+    """Write settings as a file of NAME=value lines."""
+
+    def write(database: DatabaseFactory, exchange: Any, **changes: Any) -> Path:
+        values = {
+            "SYMBOLS": "BTCUSDT,ETHUSDT,LTCUSDT",
+            "ENVIRONMENT": exchange.url,
+            "DATABASE_URL": database.engine.url.render_as_string(hide_password=False),
+            "SPOOL_DIR": tmp_path / "spool",
+            "FLUSH_INTERVAL": "0.3",
+            "METRICS_PORT": "",
+            "USER": "alice",
+            "API_KEY": "alice-key",
+            "API_SECRET": "alice-secret",
+            **changes,
+        }
+        file = tmp_path / "saver.env"
+        file.write_text("".join(f"EVENTSAVER_{name}={value}\n" for name, value in values.items()))
+        return file
+
+    return write
+
+
+class Children:
+    """Daemons in processes of their own, forked from one that has imported everything."""
+
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["event_saver.main"])
+        self.started: list[Any] = []
+
+    def start(self, file: Path) -> Any:
+        child = self._context.Process(target=event_saver.main.main, args=(["--config", str(file)],))
+        child.start()
+        self.started.append(child)
+        return child
+
+
+@pytest.fixture
+def children() -> Iterator[Children]:
+    made = Children()
+    yield made
+    for child in made.started:
+        if child.is_alive():
+            child.kill()
+        child.join(5)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

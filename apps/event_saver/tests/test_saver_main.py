@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import logging
-import multiprocessing
 import os
 import random
 import signal
@@ -15,13 +14,12 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import event_saver.main
 from event_saver.config import ConfigError, EventSaverConfig, load_config
 from event_saver.logs import configure_logs
 from event_saver.main import main
@@ -31,55 +29,6 @@ KILLS = 20 if "SAVER_LONG" in os.environ else 10  # on each database
 
 # the database makes no difference to these
 on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-
-
-@pytest.fixture
-def settings_file(tmp_path: Path) -> Callable[..., Path]:
-    """Write settings as a file of NAME=value lines."""
-
-    def write(database: DatabaseFactory, exchange: Any, **changes: Any) -> Path:
-        values = {
-            "SYMBOLS": "BTCUSDT,ETHUSDT,LTCUSDT",
-            "ENVIRONMENT": exchange.url,
-            "DATABASE_URL": database.engine.url.render_as_string(hide_password=False),
-            "SPOOL_DIR": tmp_path / "spool",
-            "FLUSH_INTERVAL": "0.3",
-            "METRICS_PORT": "",
-            "USER": "alice",
-            "API_KEY": "alice-key",
-            "API_SECRET": "alice-secret",
-            **changes,
-        }
-        file = tmp_path / "saver.env"
-        file.write_text("".join(f"EVENTSAVER_{name}={value}\n" for name, value in values.items()))
-        return file
-
-    return write
-
-
-class Children:
-    """Daemons in processes of their own, forked from one that has imported everything."""
-
-    def __init__(self) -> None:
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["event_saver.main"])
-        self.started: list[Any] = []
-
-    def start(self, file: Path) -> Any:
-        child = self._context.Process(target=event_saver.main.main, args=(["--config", str(file)],))
-        child.start()
-        self.started.append(child)
-        return child
-
-
-@pytest.fixture
-def children() -> Iterator[Children]:
-    made = Children()
-    yield made
-    for child in made.started:
-        if child.is_alive():
-            child.kill()
-        child.join(5)
 
 
 def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
@@ -99,7 +48,7 @@ def test_kill_at_any_moment_loses_nothing_that_can_be_asked_for(
     make_contexts: Any,
     make_stored: Any,
     settings_file: Any,
-    children: Children,
+    children: Any,
 ) -> None:
     exchange = start_exchange(per_s=60)
     contexts = make_contexts(database, exchange)[:1]
@@ -142,7 +91,7 @@ def test_kill_at_any_moment_loses_nothing_that_can_be_asked_for(
 
 @on_sqlite
 def test_sigterm_ends_in_order_and_metrics_tell_what_happens(
-    database: DatabaseFactory, start_exchange: Any, settings_file: Any, children: Children
+    database: DatabaseFactory, start_exchange: Any, settings_file: Any, children: Any
 ) -> None:
     exchange = start_exchange()
     port = free_port()
@@ -174,7 +123,7 @@ def test_a_second_signal_ends_at_once(
     database: DatabaseFactory,
     start_exchange: Any,
     settings_file: Any,
-    children: Children,
+    children: Any,
     hanging: Any,
 ) -> None:
     exchange = start_exchange()
@@ -198,7 +147,7 @@ def test_one_signal_ends_in_time_while_a_statement_hangs(
     database: DatabaseFactory,
     start_exchange: Any,
     settings_file: Any,
-    children: Children,
+    children: Any,
     hanging: Any,
 ) -> None:
     exchange = start_exchange()

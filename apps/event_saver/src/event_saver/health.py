@@ -25,6 +25,7 @@ def saver_stats(
     spool: Spool,
     database: DatabaseState,
     is_writing: bool,
+    losses_waiting: int,
     streams: Sequence[CollectorStatus],
     reconciler: GapReconciler,
     working: int,
@@ -39,10 +40,12 @@ def saver_stats(
             "max_bytes": spool.max_bytes,
             "batches": spool.batches,
             "corrupt_lines": spool.corrupt_lines,
+            "damages": spool.damages,
             "rejected_rows": spool.rejected_rows,
         },
         "database": asdict(database),
         "is_writing": is_writing,
+        "losses_waiting": losses_waiting,
         "streams": {
             one.name: {
                 "is_connected": one.is_connected,
@@ -86,8 +89,11 @@ def alarms(stats: Mapping[str, Any]) -> list[tuple[bool, str]]:
         found.append((grave, f"database_down: for {database['down_s']:.0f} s"))
     if spool["bytes"] > SPOOL_ALARM * spool["max_bytes"]:
         found.append((True, f"spool_filling: {spool['bytes']} of {spool['max_bytes']} bytes"))
-    if spool["corrupt_lines"]:
-        found.append((False, f"spool_corrupt: {spool['corrupt_lines']} lines could not be read"))
+    if spool["corrupt_lines"] or spool["damages"]:
+        lines, losses = spool["corrupt_lines"], spool["damages"]
+        found.append((False, f"spool_corrupt: {lines} lines unreadable, {losses} losses by damage"))
+    if stats["losses_waiting"]:
+        found.append((True, f"losses_waiting: {stats['losses_waiting']} are not written down yet"))
     dropped = sum(one["dropped"] for one in stats["writers"].values())
     if dropped:
         found.append((True, f"rows_dropped: {dropped} rows found no room"))

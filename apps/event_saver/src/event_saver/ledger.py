@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from event_saver.rows import Batch
 from grid_db import (
     CaptureGapRecord,
     CaptureStream,
@@ -22,6 +21,10 @@ LONGEST_RETRY = timedelta(hours=6)
 
 # Streams of states: what is missed cannot be asked for afterwards.
 STATES = frozenset({CaptureStream.TICKERS, CaptureStream.POSITIONS, CaptureStream.WALLET})
+# What the reason of a gap begins with, up to the first "; ", where rows were here and are not kept.
+LOST = "lost while the database was away"
+DAMAGED = "damaged on disk"
+REFUSED = "refused by the database"
 WHY_LOST = {
     CaptureStream.TICKERS: "the exchange keeps no history of tickers",
     CaptureStream.POSITIONS: "the exchange keeps no history of positions; they were read anew",
@@ -37,7 +40,12 @@ class OpenGap:
     user_id: str | None
 
     def is_due(self, now: datetime) -> bool:
-        """Whether it is time to try again: after 1, 2, 4 ... minutes, at most 6 hours."""
+        """Whether it is time to try again: after 1, 2, 4 ... minutes, at most 6 hours.
+
+        Of what was here and is lost nobody has asked for yet, so that is due at once.
+        """
+        if not self.gap.attempts and self.gap.reason.startswith((LOST, DAMAGED)):
+            return True
         last = self.gap.last_attempt_at or self.gap.detected_at
         wait: timedelta = min(FIRST_RETRY * (1 << min(self.gap.attempts, 20)), LONGEST_RETRY)
         return now >= last + wait
@@ -64,23 +72,6 @@ def gap_record(
         reason=reason,
         detected_at=datetime.now(UTC),
     )
-
-
-def lost_rows(batch: Batch, reason: str, *, has_archive: bool) -> list[CaptureGapRecord]:
-    """Return the entries for rows that found no room: one for each symbol and account."""
-    if batch.kind.name not in {stream.value for stream in CaptureStream}:
-        return []
-    stream = CaptureStream(batch.kind.name)
-    is_final = stream in STATES or (stream is CaptureStream.TRADES and not has_archive)
-    spans: dict[tuple[str, str | None], list[datetime]] = {}
-    for record in batch.records:
-        symbol = getattr(record, "symbol", "*")
-        key = (symbol, getattr(record, "account_id", None))
-        spans.setdefault(key, []).append(record.exchange_ts)
-    return [
-        gap_record(stream, symbol, account, min(times), max(times), reason, is_final=is_final)
-        for (symbol, account), times in spans.items()
-    ]
 
 
 def find_open(database: DatabaseFactory, user_ids: Iterable[str]) -> list[OpenGap]:

@@ -65,6 +65,8 @@ class SaverMetrics(Collector):
             "commit_seconds": ("How long the last took.", stats["database"]["last_commit_s"]),
             "spool_bytes": ("On disk.", stats["spool"]["bytes"]),
             "spool_max_bytes": ("Its bound.", stats["spool"]["max_bytes"]),
+            "losses_waiting": ("Losses without a row yet.", stats["losses_waiting"]),
+            "spool_damages": ("Losses by damage on disk.", stats["spool"]["damages"]),
             "gaps_in_work": ("Breaks that are being looked at.", stats["gaps"]["working"]),
             "loop_lag_seconds": ("Worst of a minute.", stats["loop_lag_s"]),
             "alarms": ("In force.", len(stats["alarms"])),

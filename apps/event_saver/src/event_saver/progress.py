@@ -4,14 +4,17 @@ A moment stands here only when everything that the stream sent before it is in t
 disk, or is noted as missing. So the stretch from here to the next start is what was not received.
 Where a process ended before it had fetched what an earlier break left, rows of after the break are
 stored already: the file says so, because then the newest row tells nothing.
+
+The file carries a checksum, and the one before it stays beside it: where the newer one is damaged
+the older one holds, and every stream counts as one that a hole was left in.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,11 +22,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from event_saver.durable import replace_file
 from grid_db import ALL_SYMBOLS, CaptureStream
 
 log = logging.getLogger(__name__)
 
 _HELD = "held"  # no name of a stream: those have slashes
+_CHECK = "check"  # the checksum of the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +48,25 @@ class Progress:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "progress.json"
+        self._before = folder / "progress.before.json"
         self._lock = threading.Lock()
         self._held: Counter[str] = Counter()
         self._moments: dict[str, datetime] = {}
         self._left: set[str] = set()
         self._saving = threading.Lock()
-        try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
-            self._left = set(content.pop(_HELD, ()))
-            self._moments = {key: datetime.fromisoformat(text) for key, text in content.items()}
-        except FileNotFoundError:
-            pass
-        except (OSError, ValueError, AttributeError, TypeError) as error:
-            # the newest rows of the database tell nearly as much
-            log.error("%s cannot be read (%s) and is begun anew", self._path.name, error)
+        for path in (self._path, self._before):
+            try:
+                self._moments, self._left = _read(path)
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError, AttributeError, TypeError) as error:
+                # the one before it, or else the newest rows of the database, tell nearly as much
+                log.error("%s cannot be read (%s) and is begun anew", path.name, error)
+                continue
+            if path is self._before:
+                # what the lost file knew of holes is lost with it
+                self._left = set(self._moments)
+            break
 
     def of(self, key: StreamKey) -> datetime | None:
         """Return until when the stream is complete, None if it was never captured."""
@@ -108,12 +118,23 @@ class Progress:
                 content: dict[str, Any] = {key: at.isoformat() for key, at in self._moments.items()}
                 held = {name for name, count in self._held.items() if count > 0}
                 content[_HELD] = sorted(held | self._left)
-            fresh = self._path.with_suffix(".new")
+            content[_CHECK] = _checksum(content)
             try:
-                with fresh.open("w", encoding="utf-8") as file:
-                    json.dump(content, file, indent=0)
-                    file.flush()
-                    os.fsync(file.fileno())
-                fresh.replace(self._path)
+                text = json.dumps(content, indent=0)
+                replace_file(self._path, text.encode(), before=self._before)
             except OSError as error:
                 log.warning("%s cannot be written: %s", self._path.name, error.strerror)
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return f"{zlib.crc32(json.dumps(content, sort_keys=True).encode()):08x}"
+
+
+def _read(path: Path) -> tuple[dict[str, datetime], set[str]]:
+    """Return moments and what was held. Raises OSError, ValueError, AttributeError, TypeError."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    check = content.pop(_CHECK, None)  # an older version wrote none
+    if check is not None and check != _checksum(content):
+        raise ValueError("it does not fit its checksum")
+    left = set(content.pop(_HELD, ()))
+    return {key: datetime.fromisoformat(text) for key, text in content.items()}, left

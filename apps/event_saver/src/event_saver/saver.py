@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,13 +19,12 @@ from event_saver.collectors import PrivateCollector, PublicCollector, StreamColl
 from event_saver.config import EventSaverConfig
 from event_saver.endpoint import Endpoint
 from event_saver.health import saver_stats, summary, totals
-from event_saver.ledger import lost_rows
 from event_saver.loop_lag import LoopLag
 from event_saver.progress import Progress, StreamKey
 from event_saver.reconcile_account import AccountFeed
 from event_saver.reconcile_market import TradeSource
 from event_saver.reconciler import GapReconciler, Patience, Stretch
-from event_saver.rows import Batch
+from event_saver.spans import StreamOf, account_streams
 from event_saver.spool import Spool
 from event_saver.writers import WriteLoop, WriterSet
 from grid_db import CaptureStream, DatabaseFactory, GridDbError
@@ -133,6 +132,7 @@ class EventSaver:
         """Open spool and progress, connect everything, close what an earlier end left open."""
         config = self._config
         self._spool = Spool(config.spool_dir, config.spool_max_mb << 20)
+        self._spool.may_hold = self._streams
         self._progress = Progress(config.spool_dir)
         self._loop = asyncio.get_running_loop()
         self._write_loop = WriteLoop(
@@ -140,7 +140,6 @@ class EventSaver:
             self._spool,
             self.writers.all,
             config.get_limits(),
-            on_loss=self._on_loss,
         )
         self._market_client = BybitAsyncClient(BybitRestClient(environment=self._environment))
         self._trades = TradeSource(
@@ -256,16 +255,16 @@ class EventSaver:
         moments = self._moments()
         await asyncio.gather(*(collector.stop() for collector in self._collectors.values()))
         is_written = await in_thread(lambda: self._write_loop.stop(3.5))
-        for collector, moment in moments:
-            for key in collector.keys:
-                self._progress.advance(key, moment)
+        if not self._write_loop.losses.pending:
+            for collector, moment in moments:
+                for key in collector.keys:
+                    self._progress.advance(key, moment)
         self._progress.save()
+        is_written = is_written and not self._write_loop.losses.pending
         log.log(
             logging.INFO if is_written else logging.WARNING,
             "stopped; %s",
-            "all rows are in the database"
-            if is_written and self._spool.is_empty
-            else f"{self._spool.batches} batches wait on disk for the next start",
+            self._what_waits(is_written=is_written),
             extra={"fields": totals(self.get_stats())},
         )
         for feed in self._feeds.values():
@@ -276,6 +275,14 @@ class EventSaver:
         self._collectors.clear()
         self._feeds.clear()
         self._spool.close()
+
+    def _what_waits(self, *, is_written: bool) -> str:
+        losses = self._write_loop.losses.pending
+        if losses:
+            return f"{losses} losses could not be written down; the next start looks at them"
+        if is_written and self._spool.is_empty:
+            return "all rows are in the database"
+        return f"{self._spool.batches} batches wait on disk for the next start"
 
     async def run_until_shutdown(self) -> None:
         """Start, run until SIGTERM or SIGINT, stop. A second signal ends the process at once."""
@@ -304,6 +311,14 @@ class EventSaver:
                 self._guard.cancel()
 
     # gaps
+
+    def _streams(self) -> Iterator[StreamOf]:
+        """Name every stream that rows may be of; called on the writing thread."""
+        for symbol in self._symbols:
+            yield StreamOf(CaptureStream.TRADES, symbol)
+            yield StreamOf(CaptureStream.TICKERS, symbol)
+        for context in tuple(self._contexts.values()):
+            yield from account_streams(context.owner)
 
     def _close_gap(
         self,
@@ -344,11 +359,6 @@ class EventSaver:
             await self._reconciler.audit_account(feed, self._doubts.pop(name))
 
         self._spawn(ask())
-
-    def _on_loss(self, batch: Batch, reason: str) -> None:
-        """Note rows that found no room; called on a thread of the write loop."""
-        for gap in lost_rows(batch, reason, has_archive=self._trades.has_archive):
-            self.writers.gaps.note(gap, batch.user_id)
 
     async def retry_gaps(self) -> int:
         """Try now, due or not, what the ledger has as open; return how many gaps were filled.
@@ -433,6 +443,7 @@ class EventSaver:
             spool=self._spool,
             database=self._write_loop.database_state(),
             is_writing=self._write_loop.is_alive,
+            losses_waiting=self._write_loop.losses.pending,
             streams=[one.status() for one in tuple(self._collectors.values())],
             reconciler=self._reconciler,
             working=sum(len(one) for one in tuple(self._closings.values())),

@@ -3,6 +3,10 @@
 While the database does not take them, rows go to the spool, and new rows queue behind what is
 there, so that the order stays. A second thread looks on: when a statement hangs while rows pile
 up, it puts them on disk, so that neither a slow database nor a crash takes them.
+
+What finds no room on either, or is found damaged on disk, is a loss: it waits in `losses` until a
+row of the gap ledger tells of it, and no later row of its stream is stored before. So the newest
+row that is stored, and `durable`, never go beyond a loss that nobody could know of.
 """
 
 from __future__ import annotations
@@ -16,8 +20,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from event_saver.rows import Batch
-from event_saver.spool import Spool, SpoolFullError
+from event_saver.ledger import DAMAGED, LOST, REFUSED
+from event_saver.losses import Losses
+from event_saver.rows import GAPS, Batch
+from event_saver.spans import Span, spans_of
+from event_saver.spool import REJECTED, Spool, SpoolFullError
 from event_saver.writers.limits import WriteLimits
 from event_saver.writers.writer import BatchWriter
 from grid_db import ConstraintError, DatabaseFactory, GridDbError, InvalidValueError
@@ -25,6 +32,9 @@ from grid_db import ConstraintError, DatabaseFactory, GridDbError, InvalidValueE
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.1  # how often the second thread looks
+# For so long losses grow together in memory before the spool gets them, where it has room for them
+# and nobody waits for it.
+SPOOL_LOSSES_S = 60.0
 _BAD_ROW = (ConstraintError, InvalidValueError, ValueError, TypeError, ArithmeticError)
 Loss = Callable[[Batch, str], None]
 
@@ -43,7 +53,7 @@ class WriteLoop:
     """Moves rows from the writers to the database, through the spool where need be.
 
     The order of `writers` is that in which they are served. `on_loss` is told, on either thread,
-    of rows that found no room anywhere.
+    of rows that found no room anywhere; that they stand in the ledger is seen to here.
     """
 
     def __init__(
@@ -63,6 +73,7 @@ class WriteLoop:
         self._limits = limits or WriteLimits()
         self._on_loss = on_loss
         self._monotonic = monotonic
+        self.losses = Losses(monotonic)
         self._wake = threading.Event()
         self._force = False
         self._stopping = threading.Event()
@@ -99,11 +110,14 @@ class WriteLoop:
         self._wake.set()
 
     async def durable(self, timeout_s: float = 60.0) -> bool:
-        """Wait until all rows added so far are in the database or on disk; False after timeout."""
+        """Wait until all rows added so far are in the database or on disk; False after timeout.
+
+        What is lost counts once the ledger, or the spool, has a row that tells of it.
+        """
         wanted = [(writer, writer.received) for writer in self._writers]
         end = self._monotonic() + timeout_s
         self.flush()
-        while any(writer.settled < received for writer, received in wanted):
+        while self.losses.pending or any(writer.settled < received for writer, received in wanted):
             if self._monotonic() > end:
                 return False
             await asyncio.sleep(0.02)
@@ -150,6 +164,13 @@ class WriteLoop:
             self._thread.join(timeout_s)
         if self._thread.is_alive() or not was_started:
             self._spill()
+        with self._order:
+            is_noted = self._spool_losses()
+        if not is_noted:
+            log.error(
+                "%d losses could not be written down; the next start begins where the streams were"
+                " complete: %s", self.losses.pending, "; ".join(self.losses.describe()[:20]),
+            )  # fmt: skip
         return not self._thread.is_alive()
 
     # the writing thread
@@ -161,13 +182,24 @@ class WriteLoop:
                 self._cycle(everything=stopping)
             except Exception:  # the supervisor: rows must not wait for ever
                 log.exception("writing failed in a way that is not foreseen; rows go to disk")
-                self._spill()
-                self._pending.clear()
+                self._rescue()
                 self._stopping.wait(self._limits.first_retry_s)
             if stopping:
                 return
             self._wake.wait(self._pause())
             self._wake.clear()
+
+    def _rescue(self) -> None:
+        """Bring what was being written to disk, or write down that it is lost."""
+        try:
+            self._spill()
+        except Exception:
+            log.exception("putting rows on disk failed in a way that is not foreseen")
+        with self._order:
+            while self._pending:
+                batch = self._pending.popleft()
+                if not (batch.on_disk or batch.is_lost):
+                    self._give_up(batch, f"{LOST}; writing failed, see the log")
 
     def _pause(self) -> float:
         """Return for how long there is nothing to do, in seconds."""
@@ -185,6 +217,7 @@ class WriteLoop:
 
     def _cycle(self, *, everything: bool) -> None:
         force, self._force = self._force or everything, False
+        self._settle_losses(at_once=force)
         if not self._spool.is_empty and not self._is_down():
             self._replay()
         again = True
@@ -218,7 +251,12 @@ class WriteLoop:
     def _settle(self, batch: Batch) -> None:
         """Bring a batch to where a crash cannot take it: the database, else the spool."""
         writer = self._by_kind[batch.kind.name]
-        if self._is_down() or not self._spool.is_empty or not self._store(batch):
+        if (
+            self._is_down()
+            or not self._spool.is_empty
+            or not self._write_losses()
+            or not self._store(batch)
+        ):
             with self._order:
                 self._to_spool(batch)
             return
@@ -238,20 +276,86 @@ class WriteLoop:
             return
         writer, rows = self._by_kind[batch.kind.name], len(batch.records)
         try:
+            if self.losses.are_pending(batch.kind.name) and not self._has_spooled_losses(batch):
+                raise SpoolFullError("what was lost before cannot be written down yet")
             self._spool.append(batch)
-            writer.count(spooled=rows, settled=rows)
         except (SpoolFullError, TypeError, ValueError) as error:
-            batch.is_lost = True
-            writer.count(dropped=rows, settled=rows)
-            log.error("%d rows of %s are lost: %s", rows, batch.kind.name, error)
-            self._on_loss(batch, f"lost while the database was away: {error}")
+            self._give_up(batch, f"{LOST}; {error}")
+        else:
+            writer.count(spooled=rows, settled=rows)
+
+    def _give_up(self, batch: Batch, reason: str) -> None:
+        """Note rows that find no room anywhere; those of the ledger wait until there is some."""
+        batch.is_lost = True
+        writer, rows = self._by_kind[batch.kind.name], len(batch.records)
+        if batch.kind.name == GAPS.name:
+            new = self.losses.add_gaps(batch.records, batch.user_id)
+            writer.count(settled=rows, duplicate=rows - new)
+            return
+        # first the loss, then the counter: what looks at both must not miss it in between
+        self._add_losses(spans_of(batch), reason)
+        writer.count(dropped=rows, settled=rows)
+        log.error("%d rows of %s are lost: %s", rows, batch.kind.name, reason)
+        self._on_loss(batch, reason)
+
+    def _add_losses(self, spans: Sequence[Span], reason: str, *, is_final: bool = False) -> None:
+        new = self.losses.add(spans, reason, is_final=is_final)
+        self._by_kind[GAPS.name].count(received=new, settled=new)
+
+    # losses
+
+    def _settle_losses(self, *, at_once: bool) -> None:
+        """Write down what is lost, to the database, else to the spool."""
+        if not self._is_down() and self._write_losses():
+            return
+        if at_once or self.losses.age_s() > SPOOL_LOSSES_S:
+            with self._order:
+                self._spool_losses()
+
+    def _write_losses(self) -> bool:
+        """Give all losses to the database; False if it does not take any now."""
+        if not self.losses.pending:
+            return True
+        taken = self.losses.take()
+        if not all(self._store(batch) for batch in taken.batches()):
+            self.losses.put_back(taken)
+            return False
+        self.losses.settle(taken)
+        log.warning("%d losses are written down", len(taken.entries))
+        return True
+
+    def _spool_losses(self, stream: str | None = None) -> bool:
+        """Put losses (of one stream, or all) on disk; False if there is no room."""
+        taken = self.losses.take(stream)
+        try:
+            for batch in taken.batches():
+                self._spool.append(batch)
+        except SpoolFullError:
+            self.losses.put_back(taken)
+            return False
+        self.losses.settle(taken)
+        self._by_kind[GAPS.name].count(spooled=len(taken.entries))
+        return True
+
+    def _has_spooled_losses(self, batch: Batch) -> bool:
+        """Put the losses of a batch's stream on disk, if there is room for the batch after them."""
+        return self._spool.has_room(batch) and self._spool_losses(batch.kind.name)
+
+    def _take_damage(self) -> None:
+        """Note what of the spool cannot be read."""
+        for spans, reason in self._spool.take_lost():
+            log.error("the spool is damaged, %d gaps follow: %s", len(spans), reason)
+            self._add_losses(spans, f"{DAMAGED}; {reason}")
 
     def _replay(self) -> bool:
         """Store the oldest rows of the spool; tell whether the database took them."""
         batches = self._spool.peek(self._limits.max_batch_rows)
+        self._take_damage()
         for batch in _joined(batches):
             if not self._store(batch):
                 return False
+        if not self._write_losses():
+            return False
         self._spool.forget_read()
         if self._spool.is_empty:
             log.info("the spool is empty; all its rows are in the database")
@@ -286,8 +390,11 @@ class WriteLoop:
         """Find the rows that the database refuses, keep them aside, store the others."""
         rows = batch.records
         if len(rows) == 1:
-            self._spool.reject(batch, str(error))
+            where = f"kept in {REJECTED}" if self._spool.reject(batch, str(error)) else "not kept"
             self._by_kind[batch.kind.name].count(failed=1)
+            if batch.kind.name != GAPS.name:
+                # the exchange would give the same row again
+                self._add_losses(spans_of(batch), f"{REFUSED}; {where}: {error}", is_final=True)
             return True
         middle = len(rows) // 2
         return all(
@@ -324,6 +431,8 @@ class WriteLoop:
 
     def _must_spill(self) -> bool:
         storing = self._storing_since
+        if not self._thread.is_alive():
+            return any(writer.buffered for writer in self._writers)
         if storing is None:
             return False
         if sum(writer.buffered for writer in self._writers) > self._limits.memory_rows:
