@@ -208,9 +208,57 @@ def test_leverage_changed_is_told(
     eventually(lambda: running.health(STRAT)[0] == "healthy", NOTICED_S, "health")
 
 
-def test_a_changed_tick_size_stops_the_strategy(host: PaperHost, running: RunningBot) -> None:
-    strike(host, {"do": "tick_size", "symbol": "BTCUSDT", "tick_size": "0.5"})
-    stopped(running, "tick_size_changed", "tick size")
+def test_a_changed_tick_size_builds_the_grid_anew(
+    host: PaperHost, running: RunningBot, witness: Witness
+) -> None:
+    strike(host, {"do": "change_rules", "symbol": "BTCUSDT", "tick_size": "0.5"})
+    eventually(lambda: running.alerts("tick_size_changed") == 1, NOTICED_S, "the alert")
+
+    def on_new_ticks() -> bool:
+        host.trade("60000.5")
+        orders = list(host.exchange.accounts["one"].open_orders.values())
+        return len(orders) == LEVELS and not any(one.price % Decimal("0.5") for one in orders)
+
+    eventually(on_new_ticks, NOTICED_S, "a grid on the new ticks")
+    agrees(running, host)
+    assert running.health(STRAT)[0] == "healthy"
+    assert witness.problems == []
+
+
+def test_a_larger_quantity_step_is_adopted(host: PaperHost, running: RunningBot) -> None:
+    strike(host, {"do": "change_rules", "symbol": "BTCUSDT", "qty_step": "0.01", "min_qty": "0.01"})
+    eventually(lambda: running.alerts("rules_changed") == 1, NOTICED_S, "the alert")
+    strike(host, {"do": "cancel_orders", "account": "one", "symbol": "BTCUSDT"})
+
+    def in_new_steps() -> bool:
+        host.trade("60000.5")
+        orders = list(host.exchange.accounts["one"].open_orders.values())
+        return len(orders) == LEVELS and all(one.qty == Decimal("0.01") for one in orders)
+
+    eventually(in_new_steps, NOTICED_S, "orders of the new step")
+    agrees(running, host)
+
+
+def test_a_delisting_is_told_ahead_and_ends_the_strategy(
+    host: PaperHost, running: RunningBot
+) -> None:
+    strike(host, {"do": "announce_delisting", "symbol": "BTCUSDT", "in_s": 3600})
+    eventually(lambda: running.alerts("contract_ends") == 1, NOTICED_S, "the announcement")
+    eventually(lambda: running.health(STRAT)[0] == "degraded", 5, "health")
+    assert "is delisted at" in str(running.health(STRAT))
+    strike(host, {"do": "deliver", "symbol": "BTCUSDT", "price": "60000", "exec_type": "Settle"})
+    stopped(running, "strategy_stopped", "is delisted")
+
+
+def test_margin_mode_switched_by_hand_blocks_until_it_is_switched_back(
+    host: PaperHost, running: RunningBot
+) -> None:
+    strike(host, {"do": "set_margin_mode", "account": "one", "mode": "ISOLATED_MARGIN"})
+    eventually(lambda: running.alerts("margin_mode_changed") == 1, 75, "the alert")
+    assert running.health(STRAT)[0] == "blocked"
+    assert "ISOLATED_MARGIN" in str(running.health(STRAT))
+    strike(host, {"do": "set_margin_mode", "account": "one", "mode": "REGULAR_MARGIN"})
+    eventually(lambda: running.health(STRAT)[0] == "healthy", 75, "health")
 
 
 def test_a_clock_that_drifts_is_told(host: PaperHost, running: RunningBot) -> None:

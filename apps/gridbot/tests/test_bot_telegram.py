@@ -97,6 +97,12 @@ class RecordingControl:
     def reset_same_order(self, strat_id: str | None) -> str:
         return self._note(f"reset {strat_id}")
 
+    def reset_loss_breaker(self, strat_id: str | None) -> str:
+        return self._note(f"loss {strat_id}")
+
+    def reset_reduce_only(self, strat_id: str | None) -> str:
+        return self._note(f"closes {strat_id}")
+
 
 # the API
 
@@ -440,6 +446,8 @@ def answers(desk: CommandDesk, *texts: str) -> list[str]:
         ("/resume", "resume None"),
         ("/stop", "stop"),
         ("/reset_same_order eth", "reset eth"),
+        ("/reset_loss_breaker eth", "loss eth"),
+        ("/reset_reduce_only", "closes None"),
     ],
 )
 def test_each_change_does_what_it_says(control: RecordingControl, command: str, call: str) -> None:

@@ -30,6 +30,7 @@ from gridbot.reconciler import NotConfirmedError, Reconciler
 from gridbot.runner import Confirmation, StrategyRunner
 from gridbot.session_settings import SessionSettings
 from gridcore import AccountEvent, DirectionType, Intent
+from gridcore.order_desk import ORPHAN_LAG
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +112,13 @@ class AccountSession:
         # what happened between the confirmation and the first frame of the stream
         self.reconciler.request(runner, "the streams have begun")
         runner.release(STARTING)
+        if runner.strategy.book.orphans():
+            self._spawn(self._end_orphans(runner))
+
+    async def _end_orphans(self, runner: StrategyRunner) -> None:
+        """Look again for what an earlier process sent, when it would have to be listed."""
+        await asyncio.sleep(ORPHAN_LAG.total_seconds() + 1)
+        self.reconciler.request(runner, "orders of the process before")
 
     async def _prepare_runner(self, runner: StrategyRunner) -> None:
         runner.strategy.hold(STARTING)

@@ -290,6 +290,7 @@ class Orchestrator:
         config = self.config
         return SessionSettings(
             sync_interval_s=config.order_sync_interval or config.position_check_interval,
+            account_interval_s=config.order_sync_interval or config.position_check_interval,
             wallet_interval_s=config.wallet_cache_interval,
             clock_interval_s=config.clock_check_interval,
             max_drift_s=config.max_clock_drift,
