@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from bybit_adapter import AccountInfo, BybitAsyncClient, BybitRestClient, Environment
+from bybit_adapter import AccountInfo, BybitAsyncClient, BybitRestClient, Environment, Instrument
 from gridbot.config import GridbotConfig
 from gridbot.config_file import ConfigFileError, load_gridbot_config
 from gridbot.instance_lock import InstanceLock
 from gridbot.main import main
 from gridbot.ports import ExchangeClock, MachineTime
-from gridbot.preflight import look_at_account
+from gridbot.preflight import look_at_account, look_at_strategy
 from paper_exchange.control import ACTION
 from paper_exchange.faults import FaultKind, FaultRule
 from testkit.bot_host import (
@@ -137,7 +137,7 @@ def unknown_symbol(scene: Scene) -> None:
 
 
 def not_traded(scene: Scene) -> None:
-    scene.host.exchange.market("BTCUSDT").listing.row["status"] = "Closed"
+    scene.host.exchange.market("BTCUSDT").listing.row["status"] = "Delivering"
 
 
 def no_price(scene: Scene) -> None:
@@ -243,7 +243,7 @@ CASES: list[tuple[Callable[[Scene], None], str]] = [
     (no_answer, "position/list"),
     (no_orders_answer, "order/realtime"),
     (unknown_symbol, "NOPEUSDT"),
-    (not_traded, "one_btcusdt: BTCUSDT is not traded, the exchange says Closed"),
+    (not_traded, "BTCUSDT is not listed; check the name and the environment"),
     (no_price, "one_btcusdt: BTCUSDT has no price"),
     (other_tick_size, "one_btcusdt: tick_size is 0.5, the exchange's is"),
     (leverage, "one_btcusdt: leverage is 1000, the contract has 151.52 at most"),
@@ -409,6 +409,23 @@ def test_a_check_beside_the_running_bot_says_so_and_disturbs_nothing(
     told = capsys.readouterr().err
     assert "the state folder" in told
     assert "is in use by another bot (process" in told
+
+
+class Delivering(BybitAsyncClient):
+    """A contract that is listed and takes no orders."""
+
+    async def get_instrument(self, symbol: str) -> Instrument:  # type: ignore[override]
+        return replace(await super().get_instrument(symbol), status="Delivering")
+
+
+async def test_a_contract_in_delivery_is_refused(scene: Scene) -> None:
+    scene.host.trade("60000")
+    config = GridbotConfig.model_validate(scene.settings)
+    port = scene.host.server.port
+    rest = Delivering(BybitRestClient(KEY, SECRET, Environment.local(port)))
+    report = await look_at_strategy(config, config.strategies[0], rest, Decimal(10_000))
+    rest.close()
+    assert report.problems == ["one_btcusdt: BTCUSDT is not traded, the exchange says Delivering"]
 
 
 class Isolated(BybitAsyncClient):

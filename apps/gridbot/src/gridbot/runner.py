@@ -50,6 +50,7 @@ SHUTDOWN, PAUSED, CONTRACT = "shutdown", "paused", "contract"
 # told by others, or wanted
 QUIET_TRIPS = frozenset({"account_unknown", SHUTDOWN, "starting", PAUSED, "stream_lost"})
 NO_TICKER_S = 60.0
+ONE_OCCASION_S = 60.0
 # cancelled by the holder, or as the leg shrinks: what happens every day
 ORDINARY_CANCELS = frozenset({None, "UNKNOWN", "CancelByUser", "CancelByReduceOnly", "CancelBySmp"})
 LAST_WORDS_S = 2.0
@@ -156,6 +157,7 @@ class StrategyRunner:
         self._filled = asyncio.Event()
         self._blocks = BlockWatch(self.strat_id, alerts, clock.monotonic, QUIET_TRIPS)
         self._ticker_at = clock.monotonic()
+        self._cancelled_at: dict[str, float] = {}
 
     def use(self, executor: Executor) -> None:
         """Set who carries the intents out, before the first event."""
@@ -492,9 +494,16 @@ class StrategyRunner:
         was_live = self.strategy.book.get(record.order_id) is not None
         self._on_event(event)
         if was_live and not record.is_open and record.cancel_type not in ORDINARY_CANCELS:
+            self._tell_cancelled(str(record.cancel_type))
+
+    def _tell_cancelled(self, how: str) -> None:
+        """Tell, once for all orders of one occasion, that the exchange cancelled them."""
+        now, last = self._clock.monotonic(), self._cancelled_at.get(how)
+        self._cancelled_at[how] = now
+        if last is None or now - last > ONE_OCCASION_S:
             self._alerts.alert(
                 AlertKey.ORDERS_CANCELLED,
-                f"{self.strat_id}: the exchange cancelled orders: {record.cancel_type}",
+                f"{self.strat_id}: the exchange cancelled orders: {how}",
                 about=self.strat_id,
             )
 

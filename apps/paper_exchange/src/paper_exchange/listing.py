@@ -47,7 +47,6 @@ class Listing:
     risk_rows: tuple[Row, ...]
     price_places: int  # of the finest tick so far
     qty_places: int
-    keeps_digits: bool = False  # there was a finer tick or step: what was placed with it shows it
 
     @property
     def symbol(self) -> str:
@@ -56,17 +55,11 @@ class Listing:
 
     def price_text(self, price: Decimal) -> str:
         """Return a price in USDT with the places of the tick size, or of a finer one it had."""
-        tick = self.instrument.tick_size
-        if self.keeps_digits and price % tick:
-            return stepped(price, ONE.scaleb(-self.price_places))
-        return stepped(price, tick)
+        return _stepped(price, self.instrument.tick_size, self.price_places)
 
     def qty_text(self, qty: Decimal) -> str:
         """Return a quantity in base coin with the places of the quantity step, as prices."""
-        step = self.instrument.qty_step
-        if self.keeps_digits and qty % step:
-            return stepped(qty, ONE.scaleb(-self.qty_places))
-        return stepped(qty, step)
+        return _stepped(qty, self.instrument.qty_step, self.qty_places)
 
     def with_places(self, price_places: int, qty_places: int) -> Listing:
         """Return the contract after one that was written with so many places."""
@@ -74,7 +67,6 @@ class Listing:
             self,
             price_places=max(price_places, self.price_places),
             qty_places=max(qty_places, self.qty_places),
-            keeps_digits=price_places > self.price_places or qty_places > self.qty_places,
         )
 
     @property
@@ -200,3 +192,12 @@ def _row(rules: FoundRules, max_leverage: object, number: int) -> Row:
         "forbidUplWithdrawal": False,
         "symbolId": number,
     }
+
+
+def _stepped(value: Decimal, step: Decimal, places: int) -> str:
+    """Return a value with the places of its step; of one between two steps no digit is lost."""
+    if value % step:
+        exponent = value.normalize().as_tuple().exponent
+        digits = -exponent if isinstance(exponent, int) else 0
+        return stepped(value, ONE.scaleb(-max(places, digits)))
+    return stepped(value, step)
