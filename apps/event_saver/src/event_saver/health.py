@@ -87,6 +87,9 @@ def alarms(stats: Mapping[str, Any]) -> list[tuple[bool, str]]:
     if database["error"] is not None:
         grave = database["down_s"] > DOWN_ALARM_S
         found.append((grave, f"database_down: for {database['down_s']:.0f} s"))
+    if database["journal_held_s"]:
+        size, held = database["journal_bytes"] >> 20, database["journal_held_s"]
+        found.append((False, f"journal_held: {size} MB, by a reader, for {held:.0f} s"))
     if spool["bytes"] > SPOOL_ALARM * spool["max_bytes"]:
         found.append((True, f"spool_filling: {spool['bytes']} of {spool['max_bytes']} bytes"))
     if spool["corrupt_lines"] or spool["damages"]:
