@@ -70,6 +70,7 @@ class SaverMetrics(Collector):
             ),
             "spool_bytes": ("On disk.", stats["spool"]["bytes"]),
             "spool_max_bytes": ("Its bound.", stats["spool"]["max_bytes"]),
+            "not_captured": ("Symbols and accounts that cannot be.", len(stats["out"])),
             "losses_waiting": ("Losses without a row yet.", stats["losses_waiting"]),
             "spool_damages": ("Losses by damage on disk.", stats["spool"]["damages"]),
             "gaps_in_work": ("Breaks that are being looked at.", stats["gaps"]["working"]),
