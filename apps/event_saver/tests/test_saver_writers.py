@@ -14,7 +14,8 @@ import pytest
 from event_saver.rows import TICKERS, TRADES, Batch
 from event_saver.spool import Spool
 from event_saver.writers import WriteLimits, WriteLoop, WriterSet
-from grid_db import CaptureStream, DatabaseFactory, TenantScope
+from event_saver.writers import loop as loop_module
+from grid_db import JOURNAL_BOUND_BYTES, CaptureStream, DatabaseFactory, TenantScope
 from grid_db.testing_rows import NOBODY, SYMBOL, Tenant, after, market_gap, ticker, trade
 
 LIMITS = WriteLimits(
@@ -22,6 +23,7 @@ LIMITS = WriteLimits(
 )
 
 
+on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 Block = Callable[..., AbstractContextManager[None]]
 
 
@@ -199,7 +201,9 @@ def test_rows_of_an_account_that_is_gone_are_kept_aside(
     until(lambda: one.writers.executions.settled == 2)
     stats = one.writers.executions.stats()
     assert (stats.written, stats.failed) == (1, 1)
-    assert spool.rejected_rows == 1
+    # so is the row of the ledger that would tell of it
+    until(lambda: not one.loop.losses.pending)
+    assert spool.rejected_rows == 2
 
 
 def test_a_statement_that_hangs_does_not_let_memory_grow(
@@ -313,3 +317,28 @@ def test_two_loops_on_one_database_are_harmless(
     other_spool.close()
     written = one.writers.trades.stats().written + two.writers.trades.stats().written
     assert written == len(stored(database)) == 1_000
+
+
+@on_sqlite
+def test_a_reader_that_keeps_the_log_from_being_emptied_is_told(
+    database: DatabaseFactory, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_module, "JOURNAL_LOOK_S", 0.1)
+    one = Writing(database, spool, LIMITS)
+    one.writers.trades.add_records([trade(n) for n in range(10)])
+    until(lambda: len(stored(database)) == 10)
+    with database.engine.connect() as reader:
+        reader.exec_driver_sql("BEGIN")
+        reader.exec_driver_sql("SELECT count(*) FROM public_trades").all()
+        with database.transaction() as connection:
+            connection.exec_driver_sql("CREATE TABLE filler (content BLOB)")
+            connection.exec_driver_sql(
+                f"INSERT INTO filler VALUES (zeroblob({JOURNAL_BOUND_BYTES + (1 << 20)}))"
+            )
+        until(lambda: one.loop.database_state().journal_held_s > 0)
+        assert one.loop.database_state().journal_bytes > JOURNAL_BOUND_BYTES
+        one.writers.trades.add_records([trade(n) for n in range(10, 20)])  # writing goes on
+        until(lambda: len(stored(database)) == 20)
+    until(lambda: not one.loop.database_state().journal_held_s)
+    assert one.loop.database_state().journal_bytes < JOURNAL_BOUND_BYTES
+    one.loop.stop()

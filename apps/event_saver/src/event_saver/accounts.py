@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from bybit_adapter import AuthError, BybitError, BybitRestClient, ClockSkew, Environment, Hidden
@@ -75,21 +76,44 @@ def stored_environment(environment: Environment) -> StoredEnvironment:
     return StoredEnvironment(environment.name)
 
 
+@dataclass(frozen=True, slots=True)
+class MissingAccount:
+    """An account that the settings name and that cannot be captured, with a sentence why.
+
+    `find` looks again: it returns the context with a new run, or raises ConfigError or GridDbError.
+    """
+
+    name: str
+    why: str
+    find: Callable[[], AccountContext]
+
+
 def find_accounts(
     config: EventSaverConfig, database: DatabaseFactory
-) -> list[tuple[str, AccountContext]]:
+) -> tuple[list[tuple[str, AccountContext]], list[MissingAccount]]:
     """Return (user/account, context) of the accounts that the settings name, each with a new run.
 
-    Blocking. Raises ConfigError and GridDbError.
+    What is wrong with one of them is told beside them and does not keep the others from being
+    captured. Blocking. Raises GridDbError.
     """
-    found = []
+    finders: dict[str, Callable[[], AccountContext]] = {}
     if config.api_key is not None and config.api_secret is not None:
         keys = (config.api_key.get_secret_value(), config.api_secret.get_secret_value())
-        found.append(_begin(config, database, config.user, config.account, keys, may_create=True))
+        finders[f"{config.user}/{config.account}"] = partial(
+            _begin, config, database, config.user, config.account, keys, may_create=True
+        )
     cipher = CredentialCipher.from_environment() if config.get_accounts() else None
     for user, account in config.get_accounts():
-        found.append(_begin(config, database, user, account, cipher, may_create=False))
-    return found
+        finders[f"{user}/{account}"] = partial(
+            _begin, config, database, user, account, cipher, may_create=False
+        )
+    found, missing = [], []
+    for name, find in finders.items():
+        try:
+            found.append((name, find()))
+        except ConfigError as error:
+            missing.append(MissingAccount(name, str(error), find))
+    return found, missing
 
 
 def _begin(
@@ -100,7 +124,7 @@ def _begin(
     keys: tuple[str, str] | CredentialCipher | None,
     *,
     may_create: bool,
-) -> tuple[str, AccountContext]:
+) -> AccountContext:
     name = f"{user_name}/{account_name}"
     environment = config.get_environment()
     with database.get_session() as session:
@@ -138,7 +162,7 @@ def _begin(
             account_id=account.id,
             config={"symbols": config.get_symbols(), "environment": environment.name},
         )
-    return name, AccountContext(
+    return AccountContext(
         account.id, user.id, run.id, *keys, environment, tuple(config.get_symbols())
     )
 
@@ -162,25 +186,22 @@ def beat(database: DatabaseFactory, contexts: Sequence[AccountContext]) -> None:
 
 
 def check_key(name: str, context: AccountContext) -> str | None:
-    """Ask the exchange whether it takes the account's key. Blocking.
-
-    Raises ConfigError if it does not; returns a sentence if it cannot be asked now.
-    """
+    """Ask the exchange whether it takes the account's key; return what is wrong. Blocking."""
     place = context.place
     with BybitRestClient(context.api_key, context.api_secret, place) as client:
         try:
             client.get_account_info()
         except AuthError as error:
-            raise ConfigError(
+            return (
                 f"account {name}: {name_of(place)} refuses the API key (code {error.code}:"
                 f" {error.message}); check key and secret, and that they were made for"
                 f" {name_of(place)}, as keys of testnet work on testnet only"
-            ) from None
+            )
         except ClockSkew as error:
-            raise ConfigError(
+            return (
                 f"account {name}: the clock of this machine differs from the exchange's"
                 f" (code {error.code}); set it"
-            ) from None
+            )
         except BybitError as error:
             return f"account {name}: the key could not be checked ({error.message})"
     return None

@@ -71,6 +71,12 @@ class EventSaverConfig(BaseSettings):
         le=86_400,
         description="Seconds between checks of executions against REST.",
     )
+    symbol_interval: float = Field(
+        default=60.0,
+        gt=0,
+        le=86_400,
+        description="Seconds between looks at contracts and accounts that are not captured.",
+    )
 
     @field_validator("environment", "metrics_port", "archive_url", mode="before")
     @classmethod

@@ -26,12 +26,16 @@ def saver_stats(
     database: DatabaseState,
     is_writing: bool,
     losses_waiting: int,
+    out: Mapping[str, str],
     streams: Sequence[CollectorStatus],
     reconciler: GapReconciler,
     working: int,
     lag: LoopLag,
 ) -> dict[str, Any]:
-    """Return everything that is known, ready for JSON. `working` breaks are being looked at."""
+    """Return everything that is known, ready for JSON. `working` breaks are being looked at.
+
+    `out` has symbols and accounts that cannot be captured now, with reasons.
+    """
     stats: dict[str, Any] = {
         "uptime_s": round(uptime_s, 1),
         "writers": {name: asdict(one) for name, one in writers.items()},
@@ -46,6 +50,7 @@ def saver_stats(
         "database": asdict(database),
         "is_writing": is_writing,
         "losses_waiting": losses_waiting,
+        "out": dict(out),
         "streams": {
             one.name: {
                 "is_connected": one.is_connected,
@@ -53,6 +58,7 @@ def saver_stats(
                 "lag_s": round(one.lag_s, 4),
                 "waiting": one.waiting,
                 "conflated": one.conflated,
+                "is_paused": one.is_paused,
                 "ignored": one.ignored,
                 "received": one.connection.received,
                 "malformed": one.connection.malformed,
@@ -87,6 +93,9 @@ def alarms(stats: Mapping[str, Any]) -> list[tuple[bool, str]]:
     if database["error"] is not None:
         grave = database["down_s"] > DOWN_ALARM_S
         found.append((grave, f"database_down: for {database['down_s']:.0f} s"))
+    if database["journal_held_s"]:
+        size, held = database["journal_bytes"] >> 20, database["journal_held_s"]
+        found.append((False, f"journal_held: {size} MB, by a reader, for {held:.0f} s"))
     if spool["bytes"] > SPOOL_ALARM * spool["max_bytes"]:
         found.append((True, f"spool_filling: {spool['bytes']} of {spool['max_bytes']} bytes"))
     if spool["corrupt_lines"] or spool["damages"]:
@@ -100,6 +109,7 @@ def alarms(stats: Mapping[str, Any]) -> list[tuple[bool, str]]:
     failed = sum(one["failed"] for one in stats["writers"].values())
     if failed:
         found.append((False, f"rows_refused: {failed} rows are in rejected.lines"))
+    found += [(False, f"not_captured: {name}: {why}") for name, why in stats["out"].items()]
     for name, stream in stats["streams"].items():
         found += _stream_alarms(name, stream)
     if stats["gaps"]["open"]:
@@ -112,7 +122,7 @@ def alarms(stats: Mapping[str, Any]) -> list[tuple[bool, str]]:
 def _stream_alarms(name: str, stream: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
     if stream["auth_error"]:
         yield True, f"auth_refused: {name}: {stream['auth_error']}"
-    elif stream["down_s"] > DOWN_ALARM_S:
+    elif stream["down_s"] > DOWN_ALARM_S and not stream["is_paused"]:
         yield True, f"stream_down: {name} for {stream['down_s']:.0f} s"
     if stream["rejected_topics"]:
         yield True, f"topic_refused: {name}: {', '.join(stream['rejected_topics'])}"

@@ -22,7 +22,14 @@ from typing import Annotated
 import typer
 
 from bybit_adapter import BybitError, BybitRestClient, SettingRefused
-from event_saver.accounts import AccountContext, check_key, end_runs, find_accounts, name_of
+from event_saver.accounts import (
+    AccountContext,
+    MissingAccount,
+    check_key,
+    end_runs,
+    find_accounts,
+    name_of,
+)
 from event_saver.config import ConfigError, EventSaverConfig, load_config
 from event_saver.endpoint import EndpointError
 from event_saver.logs import configure_logs
@@ -70,13 +77,14 @@ def capture(
     symbols = settings.get_symbols()
     with open_database(settings) as database:
         check_symbols(settings, symbols)
-        accounts = find_accounts(settings, database)
+        accounts, missing = find_accounts(settings, database)
         contexts = [context for _, context in accounts]
         try:
             for name, context in accounts:
                 doubt = check_key(name, context)
                 if doubt is not None:
-                    log.warning("%s", doubt)
+                    # its stream tries on, and says so among the alarms; the rest is captured
+                    log.error("%s", doubt)
             log.info(
                 "capturing %s of %s into %s; accounts: %s",
                 ",".join(symbols),
@@ -84,7 +92,7 @@ def capture(
                 database.redacted_url,
                 ", ".join(name for name, _ in accounts) or "none",
             )
-            asyncio.run(_run(settings, database, contexts))
+            asyncio.run(_run(settings, database, contexts, missing))
         finally:
             end_in_time(database, contexts)
 
@@ -106,15 +114,24 @@ def end_in_time(database: DatabaseFactory, contexts: Sequence[AccountContext]) -
 
 
 async def _run(
-    settings: EventSaverConfig, database: DatabaseFactory, contexts: Sequence[AccountContext]
+    settings: EventSaverConfig,
+    database: DatabaseFactory,
+    contexts: list[AccountContext],
+    missing: Sequence[MissingAccount],
 ) -> None:
+    """Capture until a signal; accounts that come later are added to `contexts`."""
     saver = EventSaver(settings, database)
-    for context in contexts:
+    for context in tuple(contexts):
         await saver.add_account(context)
+    for one in missing:
+        saver.await_account(one.name, one.find, one.why)
     # A full garbage collection walks all that was imported, and no thread moves meanwhile (70 ms);
     # none of it is ever garbage.
     gc.freeze()
-    await saver.run_until_shutdown()
+    try:
+        await saver.run_until_shutdown()
+    finally:
+        contexts += [one for one in saver.contexts if one not in contexts]
 
 
 def open_database(settings: EventSaverConfig) -> DatabaseFactory:
@@ -137,18 +154,25 @@ def open_database(settings: EventSaverConfig) -> DatabaseFactory:
 
 
 def check_symbols(settings: EventSaverConfig, symbols: Sequence[str]) -> None:
-    """Ask the exchange whether it lists the symbols. Raises ConfigError if it does not."""
+    """Ask the exchange whether it lists any of the symbols.
+
+    Raises ConfigError where it lists none and there is no account either: then nothing would ever
+    be captured. A single one that is not listed is left to the daemon, which looks again.
+    """
+    refusal = ""
     with BybitRestClient(environment=settings.get_environment()) as client:
         for symbol in symbols:
             try:
                 client.get_instrument(symbol)
             except SettingRefused as error:
-                raise ConfigError(
-                    f"EVENTSAVER_SYMBOLS: {name_of(client.environment)} says: {error.message}"
-                ) from None
+                refusal = f"{name_of(client.environment)} says: {error.message}"
             except BybitError as error:
                 log.warning("the symbols could not be checked: %s", error.message)
                 return
+            else:
+                return
+    if settings.api_key is None and not settings.get_accounts():
+        raise ConfigError(f"EVENTSAVER_SYMBOLS: {refusal}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -63,8 +63,14 @@ class SaverMetrics(Collector):
         singles = {
             "database_up": ("1 while it takes rows.", float(stats["database"]["error"] is None)),
             "commit_seconds": ("How long the last took.", stats["database"]["last_commit_s"]),
+            "journal_bytes": ("SQLite's write-ahead log.", stats["database"]["journal_bytes"]),
+            "journal_held_seconds": (
+                "How long a reader has kept it from being emptied.",
+                stats["database"]["journal_held_s"],
+            ),
             "spool_bytes": ("On disk.", stats["spool"]["bytes"]),
             "spool_max_bytes": ("Its bound.", stats["spool"]["max_bytes"]),
+            "not_captured": ("Symbols and accounts that cannot be.", len(stats["out"])),
             "losses_waiting": ("Losses without a row yet.", stats["losses_waiting"]),
             "spool_damages": ("Losses by damage on disk.", stats["spool"]["damages"]),
             "gaps_in_work": ("Breaks that are being looked at.", stats["gaps"]["working"]),

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,10 +16,12 @@ from bybit_adapter import BybitAsyncClient, BybitRestClient, RateLimiter, Stream
 from event_saver.accounts import AccountContext, beat
 from event_saver.background import in_thread
 from event_saver.collectors import PrivateCollector, PublicCollector, StreamCollector
-from event_saver.config import EventSaverConfig
+from event_saver.config import ConfigError, EventSaverConfig
 from event_saver.endpoint import Endpoint
 from event_saver.health import saver_stats, summary, totals
+from event_saver.listing import Listings
 from event_saver.loop_lag import LoopLag
+from event_saver.market_watch import MarketWatch, market_keys
 from event_saver.progress import Progress, StreamKey
 from event_saver.reconcile_account import AccountFeed
 from event_saver.reconcile_market import TradeSource
@@ -34,6 +36,7 @@ log = logging.getLogger(__name__)
 STOP_S = 9.5  # an ordered end takes less; after that the process ends all the same
 MINUTE_S = 60.0
 DOUBT_S = 10.0
+FindAccount = Callable[[], AccountContext]
 
 
 class EventSaver:
@@ -69,6 +72,7 @@ class EventSaver:
         self._is_running = False
         self._started = 0.0
         self._doubts: dict[str, datetime] = {}
+        self._missing: dict[str, tuple[FindAccount, str]] = {}
         self.lag = LoopLag()
         self.writers = WriterSet()
 
@@ -91,6 +95,31 @@ class EventSaver:
         self._contexts[account_id] = context
         if self._is_running:
             await self._begin_account(context)
+
+    def await_account(self, name: str, find: FindAccount, why: str) -> None:
+        """Capture an account once it can be found; until then `why` stands among the alarms.
+
+        `find` blocks, and raises ConfigError with a sentence as long as it cannot.
+        """
+        log.error("account %s is not captured (%s); it is looked at again", name, why)
+        self._missing[name] = (find, why)
+
+    async def _look_for_accounts(self) -> None:
+        for name, (find, why) in tuple(self._missing.items()):
+            try:
+                context = await in_thread(find)
+            except (ConfigError, GridDbError) as error:
+                if str(error) != why:
+                    self.await_account(name, find, str(error))
+                continue
+            del self._missing[name]
+            log.info("account %s is captured from now on", name)
+            await self.add_account(context)
+
+    @property
+    def contexts(self) -> list[AccountContext]:
+        """The accounts that are captured."""
+        return list(self._contexts.values())
 
     async def remove_account(self, account_id: object) -> bool:
         """Stop capturing an account; False if it was not captured."""
@@ -175,6 +204,8 @@ class EventSaver:
             self._repeat(max(1.0, config.flush_interval), self._keep_progress),
             self._repeat(MINUTE_S, self._every_minute),
             self._repeat(config.audit_interval, self._audit),
+            self._repeat(config.symbol_interval, self._watch.look),
+            self._repeat(config.symbol_interval, self._look_for_accounts),
         ):
             self._spawn(upkeep)
 
@@ -183,31 +214,61 @@ class EventSaver:
         for symbol, known in starts.items():
             if known is not None:  # where the file was lost, a crash must not lose this too
                 self._progress.begin(StreamKey(CaptureStream.TRADES, symbol), known)
+        listings = Listings(self._market_client, self._symbols)
+        self._watch = MarketWatch(
+            self._symbols,
+            listings,
+            self._progress,
+            lambda symbol, why: self._close_symbol(symbol, why, starts),
+        )
+        followed = await self._watch.begin()
+        known_starts = {symbol: starts.pop(symbol) for symbol in followed}
 
         async def close_start(stretch: Stretch) -> None:
             # a symbol that was never captured has missed nothing
-            for symbol, known in starts.items():
+            for symbol, known in known_starts.items():
                 if known is not None:
                     missed = Stretch(min(known, stretch.end), stretch.end, stretch.cause)
                     await self._reconciler.close_market({symbol: known}, missed)
 
         def on_gap(lost: datetime, back: datetime) -> None:
-            known = {one: collector.last_trade_before(one, lost) for one in self._symbols}
+            known = {one: collector.last_trade_before(one, lost) for one in collector.followed}
 
             async def close(stretch: Stretch) -> None:
                 await self._reconciler.close_market(known, stretch)
 
             self._close_gap(collector, close, Stretch(lost, back, "disconnected"))
+            # a contract that is traded no more looks like a connection that is dead
+            self._spawn(self._watch.look())
 
         collector = PublicCollector(
             self._environment,
             self._symbols,
+            followed,
             self.writers,
             self._progress,
             on_gap=on_gap,
             timing=self._timing,
         )
+        self._watch.follow_with(collector)
         await self._begin_collector("public", collector, close_start)
+
+    def _close_symbol(self, symbol: str, why: str, starts: dict[str, datetime | None]) -> None:
+        """Fetch what a symbol missed while it was out; `starts` has those that never were in."""
+        keys = market_keys(symbol)
+        trades, tickers = (self._progress.of(key) for key in keys)
+        known = starts.pop(symbol) if symbol in starts else trades
+        now = datetime.now(UTC)
+
+        async def work() -> None:
+            if known is not None:
+                missed = Stretch(min(tickers or known, now), now, f"not captured, {why}")
+                await self._reconciler.close_market({symbol: known}, missed)
+            for key in keys:
+                self._progress.begin(key, now)
+            self._progress.release(keys)
+
+        self._spawn(work())
 
     async def _market_start(self, symbol: str) -> datetime | None:
         """Return until when the symbol's trades are certain to be there, None if it is new."""
@@ -230,7 +291,7 @@ class EventSaver:
         now = datetime.now(UTC)
         before = [self._progress.of(key) for key in collector.keys]
         start = min((moment for moment in before if moment is not None), default=now)
-        for key in collector.keys:
+        for key in collector.live_keys():
             self._progress.begin(key, now)
         # a crash from here on is a stretch that the next start knows of
         await in_thread(self._progress.save)
@@ -256,9 +317,7 @@ class EventSaver:
         await asyncio.gather(*(collector.stop() for collector in self._collectors.values()))
         is_written = await in_thread(lambda: self._write_loop.stop(3.5))
         if not self._write_loop.losses.pending:
-            for collector, moment in moments:
-                for key in collector.keys:
-                    self._progress.advance(key, moment)
+            self._advance(moments)
         self._progress.save()
         is_written = is_written and not self._write_loop.losses.pending
         log.log(
@@ -373,17 +432,22 @@ class EventSaver:
 
     # upkeep
 
-    def _moments(self) -> list[tuple[StreamCollector, datetime]]:
-        moments = [(one, one.complete_until()) for one in self._collectors.values()]
-        return [(one, moment) for one, moment in moments if moment is not None]
+    def _moments(self) -> list[tuple[StreamKey, datetime]]:
+        """Return until when each stream is complete, as far as the writers have it."""
+        moments = [
+            (one.live_keys(), one.complete_until()) for one in tuple(self._collectors.values())
+        ]
+        return [(key, moment) for keys, moment in moments if moment is not None for key in keys]
+
+    def _advance(self, moments: Iterable[tuple[StreamKey, datetime]]) -> None:
+        for key, moment in moments:
+            self._progress.advance(key, moment)
 
     async def _keep_progress(self) -> None:
         moments = self._moments()
         if not await self._write_loop.durable():
             return
-        for collector, moment in moments:
-            for key in collector.keys:
-                self._progress.advance(key, moment)
+        self._advance(moments)
         await in_thread(self._progress.save)
 
     async def _every_minute(self) -> None:
@@ -418,8 +482,7 @@ class EventSaver:
         await asyncio.gather(*closings, return_exceptions=True)
         self._closings.pop(collector, None)
         if await self._write_loop.durable() and moment is not None:
-            for key in collector.keys:
-                self._progress.advance(key, moment)
+            self._advance((key, moment) for key in collector.keys)
         self._progress.abandon(collector.keys)
         await in_thread(self._progress.save)
 
@@ -444,6 +507,7 @@ class EventSaver:
             database=self._write_loop.database_state(),
             is_writing=self._write_loop.is_alive,
             losses_waiting=self._write_loop.losses.pending,
+            out={**self._watch.out, **{name: why for name, (_, why) in self._missing.items()}},
             streams=[one.status() for one in tuple(self._collectors.values())],
             reconciler=self._reconciler,
             working=sum(len(one) for one in tuple(self._closings.values())),

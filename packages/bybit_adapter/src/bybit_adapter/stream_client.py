@@ -61,6 +61,7 @@ class ConnectionState:
     callback_errors: int
     rejected_topics: dict[str, str]  # topic -> the exchange's words
     auth_error: str | None
+    unanswered_topics: tuple[str, ...] = ()  # their subscription has had no answer yet
 
 
 class StreamClient:
@@ -187,6 +188,7 @@ class StreamClient:
             malformed=self._malformed.total(),
             callback_errors=self._callback_errors,
             rejected_topics={} if session is None else dict(session.rejected),
+            unanswered_topics=() if session is None else tuple(session.unanswered),
             auth_error=None if session is None else session.auth_error,
         )
 
@@ -203,6 +205,21 @@ class StreamClient:
         if session is not None:
             for topic in fresh:
                 session.add_topic(topic)
+
+    def _unsubscribe(self, topics: Iterable[str]) -> None:
+        gone = set(topics)
+        with self._lock:
+            self._topics = [topic for topic in self._topics if topic not in gone]
+            session = self._session
+        if session is not None:
+            session.drop_topics(gone)
+
+    def retry_rejected(self) -> None:
+        """Ask again for the topics that were refused; `rejected_topics` tells what came of it."""
+        session = self._session
+        if session is not None:
+            for topic in tuple(session.rejected):
+                session.ask_for(topic)
 
     def _begin_session(self) -> None:
         self._session = StreamSession(

@@ -6,7 +6,7 @@ import itertools
 import json
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
@@ -130,14 +130,32 @@ class StreamSession:
         if topic in self._topics:
             return
         self._topics = (*self._topics, topic)
-        if self._socket is None or not self.is_ready:
+        self.ask_for(topic)
+
+    def ask_for(self, topic: str) -> None:
+        """Send the subscription to a topic, if connected; else the connection begins with it."""
+        if self._socket is None or not self.is_ready or topic not in self._topics:
             return
         request_id, message = _subscription(topic)
         self._pending[request_id] = topic
+        self._send(message, topic)
+
+    def drop_topics(self, topics: Collection[str]) -> None:
+        """Subscribe to the topics no more, now if connected and at every reconnect."""
+        gone = [topic for topic in self._topics if topic in topics]
+        self._topics = tuple(topic for topic in self._topics if topic not in topics)
+        for topic in gone:
+            self.rejected.pop(topic, None)
+            if self._socket is not None and self.is_ready:
+                message = {"op": "unsubscribe", "req_id": f"end-{next(_numbers)}", "args": [topic]}
+                self._send(json.dumps(message), topic)
+
+    def _send(self, message: str, topic: str) -> None:
+        assert self._socket is not None  # noqa: S101 -- looked at by whoever calls
         try:
             self._socket.ws.send(message)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the reconnect subscribes anew
-            log.info("subscription to %s goes out with the next connection: %s", topic, error)
+            log.info("what is wanted of %s holds from the next connection on: %s", topic, error)
 
     @property
     def unanswered(self) -> list[str]:

@@ -69,6 +69,12 @@ class PublicWebSocketClient(StreamClient):
         """Add symbols, at once if connected; what is subscribed to already stays."""
         self._subscribe(_public_topics(ticker_symbols, trade_symbols))
 
+    def unsubscribe(
+        self, *, ticker_symbols: Iterable[str] = (), trade_symbols: Iterable[str] = ()
+    ) -> None:
+        """Leave symbols, at once if connected. Without any topic left, `disconnect`."""
+        self._unsubscribe(_public_topics(ticker_symbols, trade_symbols))
+
 
 class PrivateWebSocketClient(StreamClient):
     """Positions, orders, executions and wallet of one account.

@@ -2,7 +2,7 @@
 
 from grid_db.columns import DecimalColumn, TickerColumns, TradeColumns
 from grid_db.crypto import CredentialCipher, generate_key
-from grid_db.database import DatabaseFactory
+from grid_db.database import JOURNAL_BOUND_BYTES, DatabaseFactory, JournalState
 from grid_db.enums import (
     AlertSeverity,
     CaptureStream,
@@ -74,6 +74,7 @@ from grid_db.urls import redact_db_url
 
 __all__ = [
     "ALL_SYMBOLS",
+    "JOURNAL_BOUND_BYTES",
     "AlertRecord",
     "AlertRepository",
     "AlertSeverity",
@@ -102,6 +103,7 @@ __all__ = [
     "InstrumentRecord",
     "InstrumentRepository",
     "InvalidValueError",
+    "JournalState",
     "KlineRecord",
     "KlineRepository",
     "MarketGapRepository",

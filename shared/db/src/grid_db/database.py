@@ -2,7 +2,9 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Self
@@ -24,8 +26,19 @@ from grid_db.urls import is_memory, redact_db_url, sqlite_file
 SQLITE_BUSY_TIMEOUT_MS = 60_000
 # The unique index of trades is visited in random order; it has to fit in memory to stay fast.
 _SQLITE_CACHE_KIB = 64 * 1024
+# The write-ahead log: SQLite empties it by itself, unless a reader still needs what it has; then it
+# grows, and afterwards the file is cut to this.
+JOURNAL_BOUND_BYTES = 64 << 20
 _CONNECT_TIMEOUT_S = 10
 _WAL_RETRY_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class JournalState:
+    """SQLite's write-ahead log: how large its file is, and whether a reader keeps it."""
+
+    size: int  # bytes
+    is_held: bool
 
 
 class DatabaseFactory:
@@ -141,9 +154,39 @@ class DatabaseFactory:
         with self.looking() as connection:
             schema.check(connection)
 
+    def trim_journal(self) -> JournalState | None:
+        """Look at SQLite's write-ahead log, and empty it where it is beyond its bound.
+
+        Waits for nobody: what a reader still needs stays, and is_held says so. None for a database
+        that has no such file. Raises DatabaseUnavailableError.
+        """
+        file = sqlite_file(self._url) if self._url.get_backend_name() == "sqlite" else None
+        if file is None:
+            return None
+        log = file.with_name(file.name + "-wal")
+        size = _size_of(log)
+        if size <= JOURNAL_BOUND_BYTES:
+            return JournalState(size, is_held=False)
+        with (
+            self.errors_translated(),
+            closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as connection,
+        ):
+            pragma = "PRAGMA wal_checkpoint(TRUNCATE)"
+            is_busy, pages, copied = connection.execute(pragma).fetchone()
+            if is_busy and pages == copied:  # a writer is at it: all is copied, the cut comes later
+                return JournalState(_size_of(log), is_held=False)
+        return JournalState(_size_of(log), is_held=bool(is_busy))
+
     def dispose(self) -> None:
         """Close all connections. A session asked for later opens new ones."""
         self._engine.dispose()
+
+
+def _size_of(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _make_engine(url: URL) -> Engine:
@@ -204,6 +247,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
         _switch_to_wal(cursor)
         # FULL is SQLite's default, said here because a fill must survive a power cut
         cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute(f"PRAGMA journal_size_limit = {JOURNAL_BOUND_BYTES}")
         cursor.execute(f"PRAGMA cache_size = -{_SQLITE_CACHE_KIB}")
     finally:
         cursor.close()

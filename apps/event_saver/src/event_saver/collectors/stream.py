@@ -49,6 +49,7 @@ class CollectorStatus:
     lag_s: float
     waiting: int
     conflated: int
+    is_paused: bool  # there is nothing to follow, so nobody connects
     ignored: int  # updates of symbols that are not wanted
     connection: ConnectionState
 
@@ -87,6 +88,7 @@ class StreamCollector:
         )
         self._task: asyncio.Task[None] | None = None
         self._is_stopped = False
+        self._is_paused = False
         self._lag_s = 0.0
         self._ignored = 0
         self._down_since: datetime | None = datetime.now(UTC)
@@ -98,7 +100,8 @@ class StreamCollector:
     async def start(self) -> None:
         """Begin to connect, and go on trying; see `wait_connected`."""
         self._task = self._loop.create_task(self._consume())
-        await in_thread(lambda: self._client.connect(0))
+        if not self._is_paused:
+            await in_thread(lambda: self._client.connect(0))
 
     async def wait_connected(self) -> None:
         """Return once the subscriptions are in force; never, where the collector is stopped."""
@@ -112,6 +115,10 @@ class StreamCollector:
         self._queue.close()
         if self._task is not None:
             await self._task
+
+    def live_keys(self) -> tuple[StreamKey, ...]:
+        """Return those of the keys that the connection brings now."""
+        return self.keys
 
     def complete_until(self) -> datetime | None:
         """Return until when all that was sent has reached the writers, None while broken."""
@@ -136,6 +143,7 @@ class StreamCollector:
             lag_s=self._lag_s,
             waiting=len(self._queue),
             conflated=self._queue.conflated,
+            is_paused=self._is_paused,
             ignored=self._ignored,
             connection=self._client.get_connection_state(),
         )

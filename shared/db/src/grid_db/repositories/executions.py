@@ -95,10 +95,13 @@ class PrivateExecutionRepository(TenantRepository[PrivateExecutionRecord]):
         start: datetime | None = None,
         end: datetime | None = None,
     ) -> Iterator[PrivateExecutionRecord]:
-        """Yield the account's executions with start <= exchange_ts < end, in time order."""
+        """Yield the account's executions with start <= exchange_ts < end, in time order.
+
+        In bounded memory; rows that are stored meanwhile may appear where they are later.
+        """
         columns = self._rows.columns
         query = self._rows.select(
             columns.account_id == id_text(account_id, "account_id"),
             *self._rows.within("exchange_ts", start, end),
         )
-        return self._rows.stream(query.order_by(columns.exchange_ts, columns.id))
+        return self._rows.stream(query, "exchange_ts")

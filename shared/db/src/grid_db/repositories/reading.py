@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Table, delete, select, update
+from sqlalchemy import ColumnElement, Select, Table, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -59,10 +59,30 @@ class RowReader(Generic[Record]):
         row = self.session.execute(query.limit(1)).first()
         return None if row is None else self._record(**row._mapping)
 
-    def stream(self, query: Select[Any]) -> Iterator[Record]:
-        """Yield the records of a query through a server-side cursor, in bounded memory."""
-        for row in self.session.execute(query.execution_options(yield_per=_STREAMED_ROWS)):
-            yield self._record(**row._mapping)
+    def stream(self, query: Select[Any], moment: str) -> Iterator[Record]:
+        """Yield the records of a query by the column `moment`, then as stored, in bounded memory.
+
+        On SQLite each page is a statement of its own that is read to its end at once, so that no
+        snapshot is held while the caller works: the write-ahead log could not be emptied. Rows
+        that are stored meanwhile appear where they are later than the last one of the page
+        before. PostgreSQL, where a reader does not hold the log, reads with one cursor.
+        """
+        when, number = self.columns[moment], self.columns.id
+        ordered = query.order_by(when, number)
+        if self.session.get_bind().dialect.name != "sqlite":
+            for row in self.session.execute(ordered.execution_options(yield_per=_STREAMED_ROWS)):
+                yield self._record(**row._mapping)
+            return
+        page = pages = ordered.add_columns(number).limit(_STREAMED_ROWS)
+        place = self._names.index(moment)
+        while rows := self.session.execute(page).all():
+            for row in rows:
+                yield self._record(**dict(zip(self._names, row, strict=False)))
+            if len(rows) < _STREAMED_ROWS:
+                return
+            last, last_number = rows[-1][place], rows[-1][-1]
+            # the first condition is what the index is searched by
+            page = pages.where(when >= last, or_(when > last, number > last_number))
 
     def scalar(self, what: ColumnElement[Any], *conditions: ColumnElement[bool]) -> Any:
         """Return one value over the rows that meet `conditions`."""

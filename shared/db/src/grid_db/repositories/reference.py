@@ -128,4 +128,4 @@ class KlineRepository:
             columns.interval_s == interval_s,
             *self._rows.within("open_ts", start, end),
         )
-        return self._rows.stream(query.order_by(columns.open_ts))
+        return self._rows.stream(query, "open_ts")

@@ -63,14 +63,17 @@ class MarketStream(Generic[Record]):
     ) -> Iterator[Record]:
         """Yield the records with start <= exchange_ts < end in time order, in bounded memory.
 
-        Rows of one moment come in the order in which they were stored. The session must stay
-        open, and be left alone, until the last one.
+        Rows of one moment come in the order in which they were stored. On SQLite they are read in
+        pages, each a short statement of its own, so that the write-ahead log does not have to wait
+        for whoever reads for hours; rows that are stored meanwhile appear where they are later
+        than the last one that was read. The session must stay open, and be left alone, until the
+        last one.
         """
         columns = self._rows.columns
         query = self._rows.select(
             columns.symbol == symbol, *self._rows.within("exchange_ts", start, end)
         )
-        return self._rows.stream(query.order_by(columns.exchange_ts, columns.id))
+        return self._rows.stream(query, "exchange_ts")
 
     def _blocks(
         self,
@@ -79,11 +82,11 @@ class MarketStream(Generic[Record]):
         start: datetime | None,
         end: datetime | None,
     ) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield blocks of raw rows in time order.
+        """Yield blocks of raw rows in time order; on SQLite a statement each, see `iterate`.
 
         `columns` maps SQLite's expression to PostgreSQL's; exchange_ts in microseconds is the
-        first of every row. The driver's own cursor is used, because at a microsecond a row
-        anything between costs as much as the database.
+        first of every row. The driver's own cursor is used, because at a
+        microsecond a row anything between costs as much as the database.
         """
         sqlite = is_sqlite(self._session)
         mark = "?" if sqlite else "%s"
@@ -97,13 +100,34 @@ class MarketStream(Generic[Record]):
                 parameters.append(exact)  # type: ignore[arg-type]  # a list of what the driver binds
         query = (
             f"SELECT {moment}, {wanted} FROM {self._rows.table.name}"  # noqa: S608 - names of our own columns
-            f" WHERE {' AND '.join(conditions)} ORDER BY exchange_ts, id"
+            f" WHERE {' AND '.join(conditions)}"
         )
+        order = " ORDER BY exchange_ts, id"
         connection = driver_connection(self._session)
-        cursor = connection.cursor() if sqlite else connection.cursor(f"stream_{uuid4().hex}")
-        with closing(cursor):
-            cursor.execute(query, parameters)
-            while rows := cursor.fetchmany(_BLOCK_ROWS):
+        if not sqlite:
+            with closing(connection.cursor(f"stream_{uuid4().hex}")) as cursor:
+                cursor.execute(query + order, parameters)
+                while rows := cursor.fetchmany(_BLOCK_ROWS):
+                    yield rows
+            return
+        with closing(connection.cursor()) as cursor:
+            limit = _BLOCK_ROWS
+            page, bounds = query, parameters
+            while True:
+                rows = cursor.execute(f"{page}{order} LIMIT {limit}", bounds).fetchall()
+                if len(rows) < limit:
+                    break
+                # the last moment may go on behind the page: it is left to the next one
+                last, end_of_page = rows[-1][0], len(rows) - 1
+                while end_of_page and rows[end_of_page - 1][0] == last:
+                    end_of_page -= 1
+                if not end_of_page:
+                    limit *= 2  # one moment fills the page
+                    continue
+                yield rows[:end_of_page]
+                limit = _BLOCK_ROWS
+                page, bounds = f"{query} AND exchange_ts >= ?", [*parameters, last]
+            if rows:
                 yield rows
 
 
