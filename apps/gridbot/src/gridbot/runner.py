@@ -47,6 +47,7 @@ ZERO = Decimal(0)
 BUSY_EVENTS = 200  # handled before others get a turn
 QUIET_BEFORE_COMPARING = timedelta(seconds=5)
 SHUTDOWN, PAUSED, CONTRACT = "shutdown", "paused", "contract"
+STATE = "state_not_kept"
 # told by others, or wanted
 QUIET_TRIPS = frozenset({"account_unknown", SHUTDOWN, "starting", PAUSED, "stream_lost"})
 NO_TICKER_S = 60.0
@@ -336,27 +337,45 @@ class StrategyRunner:
             self._report_foreign(tuple(self.strategy.foreign_orders))
         # what the intents rest on is kept before they leave: a later start must know the same grid
         # and what is on its way, and nothing that stops trading may be forgotten
-        self._keep_if_changed(has_intents=bool(intents))
+        is_kept = self._keep_if_changed(has_intents=bool(intents))
         self._observer.decided(self, event, intents)
+        if intents and not is_kept:
+            intents = self._without_placements(intents)
         if not isinstance(event, TickerEvent):
             self.look_at_blocks()
         if intents:
             self._submit(intents)
 
-    def _keep_if_changed(self, *, has_intents: bool = False) -> None:
+    def _without_placements(self, intents: list[Intent]) -> list[Intent]:
+        """Take back what is not sent: after a restart nobody would know that it is on its way."""
+        now, local = self._clock.now(), self._clock.local()
+        for one in intents:
+            if isinstance(one, PlaceLimitIntent):
+                self.strategy.on_event(
+                    PlaceResultEvent(
+                        symbol=self.symbol,
+                        exchange_ts=now,
+                        local_ts=local,
+                        client_order_id=one.client_order_id,
+                        outcome=PlaceOutcome.FAILED,
+                        message="not sent: the state cannot be kept",
+                    )
+                )
+        return [one for one in intents if isinstance(one, CancelIntent)]
+
+    def _keep_if_changed(self, *, has_intents: bool = False) -> bool:
         tally = self.tally
         state = self.strategy.engine.grid.version, tally.fills + tally.forced
         if state != self._kept:
-            self._kept, self._kept_guards = state, self._guards_now()
-            self.keep()
-        elif has_intents:
-            self._keep_guards()
-        else:
-            self._keep_guards_if_changed()
+            guards = self._guards_now()
+            is_kept = self.keep()
+            if is_kept:
+                self._kept, self._kept_guards = state, guards
+            return is_kept
+        return self._keep_guards() if has_intents else self._keep_guards_if_changed()
 
-    def _keep_guards_if_changed(self) -> None:
-        if self._guards_now() != self._kept_guards:
-            self._keep_guards()
+    def _keep_guards_if_changed(self) -> bool:
+        return self._guards_now() == self._kept_guards or self._keep_guards()
 
     def _guards_now(self) -> object:
         admission = self.strategy.admission
@@ -368,25 +387,35 @@ class StrategyRunner:
             admission.kept_holds,
         )
 
-    def _keep_guards(self) -> None:
-        self._kept_guards = self._guards_now()
-        if self._store is not None:
-            guards = self.strategy.guards()
-            self._save(lambda store, now: store.save_guards(self.strat_id, now, guards))
+    def _keep_guards(self) -> bool:
+        found = self._guards_now()
+        is_kept = self._save(
+            lambda store, now: store.save_guards(self.strat_id, now, self.strategy.guards())
+        )
+        if is_kept:
+            self._kept_guards = found
+        return is_kept
 
-    def keep(self) -> None:
-        """Keep what a later start needs. A store that fails is told of, and trading goes on."""
-        self._save(lambda store, now: store.save(self.strat_id, now, self.strategy.snapshot()))
+    def keep(self) -> bool:
+        """Keep what a later start needs; while that fails nothing is placed."""
+        return self._save(lambda store, now: store.save(self.strat_id, now, self.strategy.snapshot()))
 
-    def _save(self, write: Callable[[StateStore, datetime], None]) -> None:
+    def _save(self, write: Callable[[StateStore, datetime], None]) -> bool:
         if self._store is None:
-            return
+            return True
         try:
             write(self._store, self._clock.now())
-            self.doubts.pop("state", None)
         except OSError as error:
-            self.doubts["state"] = f"the state cannot be kept: {error}"
+            self.hold_reasons[STATE] = (
+                f"the state cannot be kept ({error}); nothing is placed until it can"
+            )
+            self.strategy.hold(STATE)
             log.error("%s: the state cannot be kept: %s", self.strat_id, error)
+            return False
+        if STATE in self.hold_reasons:
+            del self.hold_reasons[STATE]
+            self.strategy.release(STATE)
+        return True
 
     def restore(self) -> bool:
         """Take over what an earlier start kept; False when there is none that fits."""
@@ -699,5 +728,7 @@ class StrategyRunner:
 
     def look_at_blocks(self) -> None:
         """Tell what blocks the strategy since the last look, and what does so no longer."""
+        if STATE in self.hold_reasons:
+            self.keep()
         if self.stopped_because is None and SHUTDOWN not in self.strategy.admission.holds:
             self._blocks.look(self.blocks)

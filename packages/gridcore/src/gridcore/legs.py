@@ -49,10 +49,15 @@ class Moment(NamedTuple):
         return self.ts < other.ts
 
     def is_with(self, other: Moment) -> bool:
-        """Tell whether both are one moment, so that nobody knows which of them was first."""
-        if self.seq is not None and other.seq is not None:
-            return self.seq == other.seq
-        return self.ts == other.ts
+        """Tell whether both are one moment."""
+        return self.seq == other.seq if self.is_numbered_as(other) else self.ts == other.ts
+
+    def is_numbered_as(self, other: Moment) -> bool:
+        """Tell whether both have a number: then a row contains what has its own.
+
+        Of two that only have the same time nobody knows which was first.
+        """
+        return self.seq is not None and other.seq is not None
 
 
 class _Fill(NamedTuple):
@@ -145,7 +150,10 @@ class Leg:
             closed = (
                 -fill.change
                 for fill in self._fills
-                if fill.change < 0 and fill.moment.is_with(now) and ts < fill.moment.ts + ONE_MOMENT
+                if fill.change < 0
+                and fill.moment.is_with(now)
+                and not fill.moment.is_numbered_as(now)
+                and ts < fill.moment.ts + ONE_MOMENT
             )
             surplus = max(ZERO, surplus - sum(closed, ZERO))
         return surplus
@@ -189,6 +197,8 @@ class Leg:
                 self.unexplained -= change
                 if closing and not is_older:
                     self._presumed += event.qty
+                return
+            if moment.is_numbered_as(report):
                 return
             if closing and is_older:
                 self._count_presumed(moment, event.qty, report)

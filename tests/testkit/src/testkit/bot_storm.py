@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from gridbot.reconciler import NotConfirmedError
 from gridbot.runner import StrategyRunner
 from gridbot.session_settings import SessionSettings
-from gridcore import DirectionType
-from paper_exchange.account import PaperAccount
+from gridcore import SafetyCaps
 from paper_exchange.control import ACTION
 from paper_exchange.faults import FaultKind, FaultRule
 from paper_exchange.feeds import SyntheticFeed, SyntheticSettings, merged
-from paper_exchange.market import Market, PublicTrade
-from paper_exchange.orders import Execution, PaperOrder
+from paper_exchange.ret_codes import RefusalError
 from testkit.bot_world import BotWorld, StrategySpec, at_once
 from testkit.paper import paper_account, paper_listing, paper_market
+from testkit.storm_watch import StormWatch
 
 WIRE_FAULTS: tuple[tuple[FaultKind, dict[str, Any]], ...] = (
     (FaultKind.TIMEOUT, {"match": "order/", "executed": True}),
@@ -39,7 +38,31 @@ WIRE_FAULTS: tuple[tuple[FaultKind, dict[str, Any]], ...] = (
     (FaultKind.DELAY, {"channel": "private", "delay_ms": 3_000}),
     (FaultKind.LOSE, {"channel": "public"}),
     (FaultKind.DELAY, {"channel": "public", "delay_ms": 2_000}),
+    # a connection that is reset, while what was sent arrives late
+    (FaultKind.LATENCY, {"match": "order/", "delay_ms": 3_000}),
+    (FaultKind.LATENCY, {"match": "order/create", "executed": True, "delay_ms": 4_000}),
+    (FaultKind.BATCH_ITEMS, {"match": "create-batch", "every": 2, "code": 10006}),
+    (FaultKind.BATCH_ITEMS, {"match": "create-batch", "every": 3, "code": 10016, "executed": True}),
+    # lists that lag
+    (FaultKind.LAG, {"match": "position/list", "delay_ms": 3_000}),
+    (FaultKind.LAG, {"match": "position/list", "delay_ms": 12_000}),
+    (FaultKind.LAG, {"match": "order/realtime", "delay_ms": 4_000}),
+    (FaultKind.LAG, {"match": "order/", "delay_ms": 9_000}),
+    (FaultKind.LAG, {"match": "execution/list", "delay_ms": 6_000}),
+    (FaultKind.LAG, {"match": "wallet-balance", "delay_ms": 5_000}),
+    # forced closes that one channel alone tells
+    (FaultKind.LOSE, {"channel": "private", "where": {"execType": ["AdlTrade", "BustTrade"]}}),
+    (FaultKind.HIDE, {"match": "execution/list", "where": {"execType": ["AdlTrade", "BustTrade"]}}),
 )
+RULES: tuple[dict[str, str], ...] = (
+    {"min_notional": "10"},
+    {"min_notional": "5"},
+    {"qty_step": "0.002", "min_qty": "0.002"},
+    {"qty_step": "0.001", "min_qty": "0.001"},
+    {"tick_size": "0.5"},
+    {"tick_size": "0.1"},
+)
+CLOCK_STEPS_S = (-3.0, -0.8, 0.6, -40.0, 90.0)
 DAY_MS = 86_400_000
 LONGEST_OUTAGE_S = 45.0
 
@@ -56,36 +79,6 @@ class StormReport:
     problems: list[str] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     digest: str = ""
-
-
-class PromiseWatch:
-    """Looks at the exchange's books after every step in which an order or a leg changed."""
-
-    def __init__(self, world: BotWorld, problem: Callable[[str], None]) -> None:
-        self._world = world
-        self._problem = problem
-
-    def on_order(self, account: PaperAccount, order: PaperOrder) -> None:
-        """The leg of the order is told at the end of the step."""
-
-    def on_position(
-        self, account: PaperAccount, symbol: str, legs: tuple[DirectionType, ...]
-    ) -> None:
-        """Look."""
-        for text in self._world.broken_promises():
-            self._problem(text)
-
-    def on_execution(self, account: PaperAccount, execution: Execution) -> None:
-        """An order is told next."""
-
-    def on_wallet(self, account: PaperAccount) -> None:
-        """No promise is about the wallet."""
-
-    def on_trade(self, market: Market, trade: PublicTrade) -> None:
-        """Nothing of an account changes."""
-
-    def on_market(self, market: Market) -> None:
-        """Nothing of an account changes."""
 
 
 class Storm:
@@ -112,6 +105,7 @@ class Storm:
                     strat_id=f"grid_{symbol.lower()}",
                     amount="b0.002" if symbol == "BTCUSDT" else "b0.05",
                     grid_step=self.chance.choice(["0.05", "0.1", "0.2"]),
+                    caps=SafetyCaps(max_notional=self.chance.choice([None, Decimal(4_000)])),
                 )
                 for symbol in symbols
             ],
@@ -119,7 +113,7 @@ class Storm:
             # a wallet frame that is lost without a trace is made up for by the next read only
             settings=SessionSettings(blocking=at_once, wallet_interval_s=60.0),
         )
-        self.world.exchange.listen(PromiseWatch(self.world, self._problem))
+        self.watch = StormWatch(self.world, self._problem)
         prices = {"BTCUSDT": Decimal(60_000), "ETHUSDT": Decimal(3_000)}
         self._feeds = [
             SyntheticFeed(
@@ -144,6 +138,7 @@ class Storm:
         loop = asyncio.get_running_loop()
         end = world.exchange.now_ms + DAY_MS
         player = loop.create_task(world.play(merged(self._feeds), end), name="world market")
+        looks = loop.create_task(self.watch.look_now_and_then(), name="world looks")
         await asyncio.sleep(1)
         await world.start()
         await self._weather(self._minutes * 60)
@@ -151,9 +146,11 @@ class Storm:
         # the longest outage may have begun just now
         await asyncio.sleep(LONGEST_OUTAGE_S + 30)
         player.cancel()
+        looks.cancel()
         # of two facts of one millisecond nobody knows the order; the next comparison settles it
         await asyncio.sleep(world.settings.sync_interval_s + 5)
         self._judge()
+        self.report.digest = self.watch.digest
         if world.session is not None:
             await world.stop()
         self.report.fills = len(world.paper.account.executions)
@@ -198,8 +195,12 @@ class Storm:
             self._note(f"no connection for {seconds} s")
             world.transport.is_cut = True
             asyncio.get_running_loop().call_later(seconds, self._reconnect)
-        elif kind < 0.9:
+        elif kind < 0.84:
             self._market_event()
+        elif kind < 0.9:
+            self._by_hand()
+        elif kind < 0.93:
+            await self._out_of_order()
         elif self._kills and world.session is not None:
             await self._restart()
 
@@ -214,11 +215,80 @@ class Storm:
             {"do": "jump_price", "symbol": symbol, "percent": str(chance.uniform(-1.5, 1.5))[:6]},
             {"do": "adl", "account": "one", "symbol": symbol,
              "direction": chance.choice(["long", "short"]), "qty": adl_qty},
+            {"do": "liquidate", "account": "one", "by": "reduce", "symbol": symbol,
+             "direction": chance.choice(["long", "short"])},
             {"do": "cancel_orders", "account": "one", "symbol": symbol},
+            {"do": "change_rules", "symbol": symbol, **chance.choice(RULES)},
         ]  # fmt: skip
-        chosen = chance.choice(actions)
-        self._note(str(chosen))
-        self.world.paper.control.run(ACTION.validate_python(chosen))
+        if symbol != "BTCUSDT":
+            actions.pop()
+        self._act(chance.choice(actions))
+
+    def _by_hand(self) -> None:
+        """Let a person trade on the account, or change it, in the exchange's own app."""
+        chance = self.chance
+        symbol = chance.choice(list(self.world.exchange.markets))
+        direction = chance.choice(["long", "short"])
+        qty = "0.004" if symbol == "BTCUSDT" else "0.06"
+        side = "Buy" if direction == "long" else "Sell"
+        place = {"account": "one", "symbol": symbol}
+        opens = {"direction": direction, "side": side, "qty": qty}
+        self._act(
+            chance.choice(
+                [
+                    {
+                        "do": "place_order",
+                        **place,
+                        "direction": direction,
+                        "side": opens,
+                        "qty": qty,
+                    },
+                    {"do": "close_position", **place, "direction": direction},
+                    {"do": "cancel_orders", **place, "cancel_type": "CancelByUser"},
+                    {"do": "set_leverage", **place, "leverage": chance.choice(["5", "10"])},
+                ]
+            )
+        )
+
+    async def _out_of_order(self) -> None:
+        """Let something be wrong for a while that a person, or the exchange, then sets right."""
+        chance, world = self.chance, self.world
+        symbol = chance.choice(list(world.exchange.markets))
+        mode = {"do": "set_margin_mode", "account": "one"}
+        loop = asyncio.get_running_loop()
+        seconds = chance.choice([8.0, 70.0])
+        match chance.choice(["margin", "halt", "clock", "disk"]):
+            case "margin":
+                self._act(mode | {"mode": "ISOLATED_MARGIN"})
+                loop.call_later(seconds, self._act, mode | {"mode": "REGULAR_MARGIN"})
+            case "halt":
+                halt = {"do": "halt", "symbol": symbol, "code": chance.choice([110063, 110066])}
+                self._act(halt)
+                loop.call_later(seconds, self._act, halt | {"halted": False})
+            case "clock":
+                step = chance.choice(CLOCK_STEPS_S)
+                self._note(f"the clock steps by {step} s")
+                world.clock.skew += timedelta(seconds=step)
+                # what is too far off is set right, or no call would ever be taken
+                back = -world.clock.skew if abs(step) > 1 else timedelta(0)
+                loop.call_later(seconds, self._step_clock, back)
+            case _:
+                self._note("the disk is full")
+                world.store.is_full = True
+                loop.call_later(seconds, self._make_room)
+
+    def _step_clock(self, by: timedelta) -> None:
+        self.world.clock.skew += by
+
+    def _make_room(self) -> None:
+        self.world.store.is_full = False
+
+    def _act(self, action: dict[str, Any]) -> None:
+        self._note(str(action))
+        try:
+            self.world.paper.control.run(ACTION.validate_python(action))
+        except (ValueError, RefusalError) as error:
+            self._note(f"refused: {error}"[:100])
 
     async def _restart(self) -> None:
         world, chance = self.world, self.chance
@@ -228,7 +298,7 @@ class Storm:
         else:
             self._note("stopped in order")
             await world.stop()
-        await asyncio.sleep(chance.choice([0.5, 5.0, 60.0]))
+        await asyncio.sleep(chance.choice([0.0, 0.5, 5.0, 60.0]))
         await self._start()
 
     async def _start(self) -> None:
@@ -248,6 +318,12 @@ class Storm:
         self._note("quiet from here")
         self.world.paper.parts.faults.remove()
         self._reconnect()
+        self._make_room()
+        self.world.clock.skew = timedelta(0)
+        self._act({"do": "set_margin_mode", "account": "one", "mode": "REGULAR_MARGIN"})
+        for symbol in self.world.exchange.markets:
+            self._act({"do": "set_leverage", "account": "one", "symbol": symbol, "leverage": "10"})
+            self._act({"do": "halt", "symbol": symbol, "halted": False})
         for stream in (self.world.private, self.world.public):
             if stream is not None and stream.get_connection_state().disconnected_at is not None:
                 self._note("a stream is still coming back")
@@ -267,6 +343,7 @@ class Storm:
             return
         for text in world.disagreements():
             self._problem(f"after the storm: {text}")
+        self.watch.judge_alerts()
         for runner in runners:
             self._judge_runner(runner)
 

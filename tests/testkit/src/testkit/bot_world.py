@@ -103,30 +103,42 @@ class Unlimited(RateLimiter):
 
 
 class InProcessTransport:
-    """Hands calls to the exchange's REST, faults included. `hangs` tells of an answer lost."""
+    """Hands calls to the exchange's REST, faults included.
+
+    `hangs` tells of an answer lost, `late_s` of one that comes late. `on_request` sees what reaches
+    the exchange, before it does.
+    """
 
     def __init__(self, world: PaperWorld, clock: LoopTime) -> None:
         self._world = world
         self._clock = clock
         self.is_cut = False
         self.hangs = False
+        self.late_s = 0.0
+        self.on_request: Callable[[str, Mapping[str, Any]], None] = lambda path, params: None
 
     def close(self) -> None:
         """Nothing is open."""
 
     def send(self, endpoint: Endpoint, params: Mapping[str, Any]) -> Answer | Failure:
         """Make one call."""
-        self.hangs = False
+        self.hangs, self.late_s = False, 0.0
         if self.is_cut:
             error = ExchangeUnavailable("no connection", endpoint=str(endpoint), request=params)
             return Failure(error, LimitHeaders())
         rule = self._world.parts.faults.rest(endpoint.path)
         kind = None if rule is None else rule.kind
-        executes = rule is None or rule.executed or kind is FaultKind.LATENCY
-        reply = self._call(endpoint, params) if executes else None
-        if rule is None or kind is FaultKind.LATENCY:
+        reply = self._call(endpoint, params) if rule is None or rule.executed else None
+        if rule is None or (kind is FaultKind.LATENCY and rule.executed):
             assert reply is not None
+            self.late_s = 0.0 if rule is None else rule.delay_ms / 1000
             return self._parsed(endpoint, params, reply)
+        if kind is FaultKind.LATENCY:
+            # the connection was reset, and what had been sent arrives all the same
+            signed_ms = self._machine_ms()
+            asyncio.get_running_loop().call_later(
+                rule.delay_ms / 1000, self._call, endpoint, params, signed_ms
+            )
         if kind is FaultKind.RATE_LIMIT:
             return self._refused(endpoint, params, 10006, "Too many visits!")
         if kind is FaultKind.RET_CODE:
@@ -137,9 +149,15 @@ class InProcessTransport:
             problem(f"fault {kind}", endpoint=str(endpoint), request=params), LimitHeaders()
         )
 
-    def _call(self, endpoint: Endpoint, params: Mapping[str, Any]) -> dict[str, Any]:
-        now_ms = int((self._clock.now() - EPOCH) / timedelta(milliseconds=1))
+    def _machine_ms(self) -> int:
+        return int((self._clock.now() - EPOCH) / timedelta(milliseconds=1))
+
+    def _call(
+        self, endpoint: Endpoint, params: Mapping[str, Any], signed_ms: int | None = None
+    ) -> dict[str, Any]:
+        now_ms = self._machine_ms() if signed_ms is None else signed_ms
         self._world.exchange.advance(self._exchange_ms())
+        self.on_request(endpoint.path, params)
         sent = {name: value for name, value in params.items() if value is not None}
         if endpoint.method == "GET":
             sent = {name: str(value) for name, value in sorted(sent.items())}
@@ -214,7 +232,9 @@ class DelayedRest:
                     await asyncio.sleep(self._network.timeout_ms / 1000)
                 await self._wait(self._network.down_ms)
                 raise
+            late_s = self._transport.late_s
             await self._wait(self._network.down_ms)
+            await asyncio.sleep(late_s)
             return result
 
         return delayed
@@ -357,6 +377,35 @@ class CollectedAlerts:
         return sum(one is key for one, _ in self.all)
 
 
+def _age(task: asyncio.Task[Any]) -> tuple[int, str]:
+    """Return what sorts tasks by when they were made: the loop numbers those without a name."""
+    name = task.get_name()
+    number = name.rpartition("-")[2]
+    return (int(number) if number.isdigit() else 0), name
+
+
+class FailingStore(StateInMemory):
+    """A disk that is full for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_full = False
+
+    def save(self, strat_id: str, saved_at: datetime, snapshot: Mapping[str, Any]) -> None:
+        """Keep a snapshot."""
+        self._need_room()
+        super().save(strat_id, saved_at, snapshot)
+
+    def save_guards(self, strat_id: str, saved_at: datetime, guards: Mapping[str, Any]) -> None:
+        """Keep newer guards."""
+        self._need_room()
+        super().save_guards(strat_id, saved_at, guards)
+
+    def _need_room(self) -> None:
+        if self.is_full:
+            raise OSError(28, "No space left on device")
+
+
 async def at_once(call: Callable[[], Any]) -> Any:
     """Run what would block a thread where there is none."""
     return call()
@@ -410,7 +459,7 @@ class BotWorld:
         self.chance = random.Random(seed)
         self.clock = LoopTime(self.exchange.now_ms)
         self.alerts = CollectedAlerts()
-        self.store = StateInMemory()
+        self.store = FailingStore()
         self.settings = settings or SessionSettings(blocking=at_once)
         self.specs = list(specs)
         self.transport = InProcessTransport(self.paper, self.clock)
@@ -521,7 +570,8 @@ class BotWorld:
     def kill(self) -> None:
         """Let the bot be gone in the middle of whatever it does."""
         current = asyncio.current_task()
-        for task in asyncio.all_tasks():
+        # a set has another order in every process; the same seed has to end in the same way
+        for task in sorted(asyncio.all_tasks(), key=_age):
             if task is not current and not task.get_name().startswith("world"):
                 task.cancel()
         for stream in (self.private, self.public):
@@ -545,7 +595,9 @@ class BotWorld:
                 if leg.size != real:
                     found.append(f"{symbol} {direction}: {leg.size} here, {real} there")
             mine = {order.order_id: order.leaves_qty for order in strategy.book}
-            theirs = {one.order_id: one.leaves_qty for one in account.orders_of(symbol)}
+            theirs = {
+                one.order_id: one.leaves_qty for one in account.orders_of(symbol) if one.link_id
+            }
             if mine != theirs:
                 only_here, only_there = mine.keys() - theirs.keys(), theirs.keys() - mine.keys()
                 found.append(f"{symbol}: orders only here {only_here}, only there {only_there}")
@@ -562,6 +614,8 @@ class BotWorld:
         for symbol, book in account.books.items():
             places: dict[tuple[str, Decimal, str], int] = {}
             for order in account.orders_of(symbol):
+                if not order.link_id:
+                    continue  # somebody's own order
                 key = order.direction.value, order.price, order.side.value
                 places[key] = places.get(key, 0) + 1
             found += [f"{symbol}: {count} orders at {key}" for key, count in places.items()

@@ -1,0 +1,205 @@
+"""What has to hold in a storm, looked at against the exchange's own books at every step."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from gridbot.alerts import AlertKey
+from gridbot.runner import StrategyRunner
+from gridbot.snapshot import Health
+from gridcore import DirectionType
+from paper_exchange.account import PaperAccount
+from paper_exchange.market import Market, PublicTrade
+from paper_exchange.orders import ExecType, Execution, PaperOrder
+from testkit.bot_world import BotWorld
+
+ZERO = Decimal(0)
+HEALTHY_IDLE_S = 120.0
+LOOK_S = 5.0
+TOLD = re.compile(r" of (\S+) (\S+) at (\S+), at ")
+OURS = ("CreateByUser", "CreateByClosing")
+
+
+class StormWatch:
+    """Follows the exchange's books and the bot's words; `problem` is told what does not hold.
+
+    Looks at every order as it reaches the exchange (cover, caps), at the books after every step
+    (one order per price and leg), at every forced close (somebody was told), and every few seconds
+    at whether a bot that says healthy places anything. `digest` is of all that happened.
+    """
+
+    def __init__(self, world: BotWorld, problem: Callable[[str], None]) -> None:
+        self._world = world
+        self._problem = problem
+        self._hash = hashlib.sha256()
+        # a leg that somebody else made smaller, until the bot has learned of it
+        self._unlearned: set[tuple[str, DirectionType]] = set()
+        self._by_others = ZERO  # USDT that others opened, ever
+        self._forced: list[Execution] = []
+        self._idle_since: dict[str, float] = {}
+        world.exchange.listen(self)
+        world.transport.on_request = self._on_request
+
+    # the exchange's books
+
+    def on_order(self, account: PaperAccount, order: PaperOrder) -> None:
+        """Note it; the leg of the order is told at the end of the step."""
+        self._note("order", order.link_id, order.status.value, order.filled_qty, order.price)
+
+    def on_position(
+        self, account: PaperAccount, symbol: str, legs: tuple[DirectionType, ...]
+    ) -> None:
+        """Look at the promises."""
+        for text in self._world.broken_promises():
+            self._problem(text)
+
+    def on_execution(self, account: PaperAccount, execution: Execution) -> None:
+        """Note what others did to a leg."""
+        self._note("execution", execution.exec_type, execution.qty, execution.price)
+        if execution.exec_type is ExecType.FUNDING:
+            return
+        is_forced = execution.exec_type is not ExecType.TRADE or execution.create_type not in OURS
+        if is_forced:
+            self._forced.append(execution)
+        if is_forced or not execution.link_id:
+            if execution.closed_size:
+                self._unlearned.add((execution.symbol, execution.direction))
+            else:
+                self._by_others += execution.qty * execution.price
+
+    def on_wallet(self, account: PaperAccount) -> None:
+        """Note it."""
+        self._note("wallet", account.money.wallet)
+
+    def on_trade(self, market: Market, trade: PublicTrade) -> None:
+        """Nothing of an account changes."""
+
+    def on_market(self, market: Market) -> None:
+        """Nothing of an account changes."""
+
+    def _note(self, *words: object) -> None:
+        line = " ".join(map(str, (self._world.exchange.now_ms, *words)))
+        self._hash.update(line.encode())
+
+    @property
+    def digest(self) -> str:
+        """A hash of everything that happened on the account, in order, and of all alerts."""
+        told = "\n".join(f"{key} {text}" for key, text in self._world.alerts.all)
+        return hashlib.sha256(self._hash.digest() + told.encode()).hexdigest()
+
+    # orders as they come in
+
+    def _on_request(self, path: str, params: Mapping[str, Any]) -> None:
+        if path.endswith("order/create"):
+            self._entered([params])
+        elif path.endswith("order/create-batch"):
+            self._entered(params["request"])
+
+    def _entered(self, orders: list[Mapping[str, Any]]) -> None:
+        account = self._world.paper.account
+        closing: dict[tuple[str, DirectionType], Decimal] = {}
+        opening = ZERO
+        for order in orders:
+            symbol, qty = str(order["symbol"]), Decimal(str(order["qty"]))
+            direction = (
+                DirectionType.LONG if int(order["positionIdx"]) == 1 else DirectionType.SHORT
+            )
+            self._note("entry", symbol, direction, order["side"], qty, order["price"])
+            if order.get("reduceOnly"):
+                key = symbol, direction
+                closing[key] = closing.get(key, ZERO) + qty
+                self._check_cover(account, symbol, direction, closing[key])
+            else:
+                opening += qty * Decimal(str(order["price"]))
+        if opening:
+            self._check_caps(account, opening)
+
+    def _check_cover(
+        self, account: PaperAccount, symbol: str, direction: DirectionType, qty: Decimal
+    ) -> None:
+        book = account.books[symbol]
+        size = book.pair.leg(direction).size
+        resting = book.orders.closing_qty[direction] + book.arriving_closing[direction]
+        runner = self._runner(symbol)
+        if runner is None or resting + qty < size:
+            return
+        if (symbol, direction) in self._unlearned:
+            if runner.strategy.account.legs[direction].size > size:
+                return  # nobody could know yet
+            self._unlearned.discard((symbol, direction))
+        self._problem(
+            f"{symbol} {direction}: {qty} closing ordered beside {resting}, the leg holds {size};"
+            f" believed {runner.strategy.account.legs[direction].size}"
+        )
+
+    def _check_caps(self, account: PaperAccount, opening: Decimal) -> None:
+        for spec in self._world.specs:
+            cap = spec.caps.max_notional
+            if cap is None:
+                continue
+            book = account.books[spec.symbol]
+            held = book.pair.long.cost + book.pair.short.cost
+            resting = sum(
+                (
+                    one.leaves_qty * one.price
+                    for one in account.orders_of(spec.symbol)
+                    if not one.reduce_only
+                ),
+                ZERO,
+            )
+            if held + resting + opening > cap + self._by_others:
+                self._problem(
+                    f"{spec.symbol}: {opening:.2f} USDT more opened beside {held:.2f} held and"
+                    f" {resting:.2f} resting, the cap is {cap}, others opened {self._by_others:.2f}"
+                )
+
+    def _runner(self, symbol: str) -> StrategyRunner | None:
+        session = self._world.session
+        return None if session is None else session.runners.get(symbol)
+
+    # the bot's words
+
+    async def look_now_and_then(self) -> None:
+        """Judge health for ever."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            session = self._world.session
+            for symbol in self._world.exchange.markets:
+                runner = None if session is None else session.runners.get(symbol)
+                if runner is not None:
+                    self._look_at(runner)
+
+    def _look_at(self, runner: StrategyRunner) -> None:
+        now = asyncio.get_running_loop().time()
+        account = self._world.paper.account
+        opens = any(
+            order.link_id and not order.reduce_only for order in account.orders_of(runner.symbol)
+        )
+        if opens or runner.health[0] is not Health.HEALTHY:
+            self._idle_since.pop(runner.symbol, None)
+            return
+        since = self._idle_since.setdefault(runner.symbol, now)
+        if now - since > HEALTHY_IDLE_S:
+            self._problem(
+                f"{runner.symbol}: healthy, and no opening order rests for {now - since:.0f} s;"
+                f" refused {dict(runner.strategy.admission.refused)}"
+            )
+
+    def judge_alerts(self) -> None:
+        """Look whether somebody was told of every forced close."""
+        told = set()
+        for key, text in self._world.alerts.all:
+            found = TOLD.search(text) if key is AlertKey.LIQUIDATION_OR_ADL else None
+            if found:
+                told.add((Decimal(found[1]), found[2], Decimal(found[3])))
+        for one in self._forced:
+            if (one.qty, one.symbol, one.price) not in told:
+                self._problem(
+                    f"nobody was told of {one.exec_type.value} {one.create_type} of {one.qty}"
+                    f" {one.symbol} at {one.price}"
+                )
