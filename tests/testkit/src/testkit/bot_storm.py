@@ -236,13 +236,7 @@ class Storm:
         self._act(
             chance.choice(
                 [
-                    {
-                        "do": "place_order",
-                        **place,
-                        "direction": direction,
-                        "side": opens,
-                        "qty": qty,
-                    },
+                    {"do": "place_order", **place, **opens},
                     {"do": "close_position", **place, "direction": direction},
                     {"do": "cancel_orders", **place, "cancel_type": "CancelByUser"},
                     {"do": "set_leverage", **place, "leverage": chance.choice(["5", "10"])},
@@ -270,15 +264,15 @@ class Storm:
                 self._note(f"the clock steps by {step} s")
                 world.clock.skew += timedelta(seconds=step)
                 # what is too far off is set right, or no call would ever be taken
-                back = -world.clock.skew if abs(step) > 1 else timedelta(0)
-                loop.call_later(seconds, self._step_clock, back)
+                if abs(step) > 1:
+                    loop.call_later(seconds, self._set_clock)
             case _:
                 self._note("the disk is full")
                 world.store.is_full = True
                 loop.call_later(seconds, self._make_room)
 
-    def _step_clock(self, by: timedelta) -> None:
-        self.world.clock.skew += by
+    def _set_clock(self) -> None:
+        self.world.clock.skew = timedelta(0)
 
     def _make_room(self) -> None:
         self.world.store.is_full = False
@@ -319,7 +313,7 @@ class Storm:
         self.world.paper.parts.faults.remove()
         self._reconnect()
         self._make_room()
-        self.world.clock.skew = timedelta(0)
+        self._set_clock()
         self._act({"do": "set_margin_mode", "account": "one", "mode": "REGULAR_MARGIN"})
         for symbol in self.world.exchange.markets:
             self._act({"do": "set_leverage", "account": "one", "symbol": symbol, "leverage": "10"})

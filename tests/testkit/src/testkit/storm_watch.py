@@ -21,6 +21,8 @@ from testkit.bot_world import BotWorld
 ZERO = Decimal(0)
 HEALTHY_IDLE_S = 120.0
 LOOK_S = 5.0
+NOT_YET = -1.0
+LONGEST_WAY_S = 45.0  # of an order that is sent again and again
 TOLD = re.compile(r" of (\S+) (\S+) at (\S+), at ")
 OURS = ("CreateByUser", "CreateByClosing")
 
@@ -38,8 +40,8 @@ class StormWatch:
         self._problem = problem
         self._hash = hashlib.sha256()
         # a leg that somebody else made smaller, until the bot has learned of it
-        self._unlearned: set[tuple[str, DirectionType]] = set()
-        self._by_others = ZERO  # USDT that others opened, ever
+        self._unlearned: dict[tuple[str, DirectionType], float] = {}  # when it was learned
+        self._by_others: dict[str, Decimal] = {}  # USDT that others opened, ever, by symbol
         self._forced: list[Execution] = []
         self._idle_since: dict[str, float] = {}
         world.exchange.listen(self)
@@ -68,9 +70,10 @@ class StormWatch:
             self._forced.append(execution)
         if is_forced or not execution.link_id:
             if execution.closed_size:
-                self._unlearned.add((execution.symbol, execution.direction))
+                self._unlearned[execution.symbol, execution.direction] = NOT_YET
             else:
-                self._by_others += execution.qty * execution.price
+                known = self._by_others.get(execution.symbol, ZERO)
+                self._by_others[execution.symbol] = known + execution.qty * execution.price
 
     def on_wallet(self, account: PaperAccount) -> None:
         """Note it."""
@@ -103,7 +106,7 @@ class StormWatch:
     def _entered(self, orders: list[Mapping[str, Any]]) -> None:
         account = self._world.paper.account
         closing: dict[tuple[str, DirectionType], Decimal] = {}
-        opening = ZERO
+        opening: dict[str, Decimal] = {}
         for order in orders:
             symbol, qty = str(order["symbol"]), Decimal(str(order["qty"]))
             direction = (
@@ -115,9 +118,10 @@ class StormWatch:
                 closing[key] = closing.get(key, ZERO) + qty
                 self._check_cover(account, symbol, direction, closing[key])
             else:
-                opening += qty * Decimal(str(order["price"]))
-        if opening:
-            self._check_caps(account, opening)
+                value = qty * Decimal(str(order["price"]))
+                opening[symbol] = opening.get(symbol, ZERO) + value
+        for symbol, value in opening.items():
+            self._check_cap(account, symbol, value)
 
     def _check_cover(
         self, account: PaperAccount, symbol: str, direction: DirectionType, qty: Decimal
@@ -128,35 +132,47 @@ class StormWatch:
         runner = self._runner(symbol)
         if runner is None or resting + qty < size:
             return
-        if (symbol, direction) in self._unlearned:
-            if runner.strategy.account.legs[direction].size > size:
-                return  # nobody could know yet
-            self._unlearned.discard((symbol, direction))
+        if self._could_not_know(runner, symbol, direction, size):
+            return
         self._problem(
             f"{symbol} {direction}: {qty} closing ordered beside {resting}, the leg holds {size};"
             f" believed {runner.strategy.account.legs[direction].size}"
         )
 
-    def _check_caps(self, account: PaperAccount, opening: Decimal) -> None:
-        for spec in self._world.specs:
-            cap = spec.caps.max_notional
-            if cap is None:
-                continue
-            book = account.books[spec.symbol]
-            held = book.pair.long.cost + book.pair.short.cost
-            resting = sum(
-                (
-                    one.leaves_qty * one.price
-                    for one in account.orders_of(spec.symbol)
-                    if not one.reduce_only
-                ),
-                ZERO,
+    def _could_not_know(
+        self, runner: StrategyRunner, symbol: str, direction: DirectionType, size: Decimal
+    ) -> bool:
+        """Tell whether an order may have been decided before the bot learned of a smaller leg."""
+        learned = self._unlearned.get((symbol, direction))
+        if learned is None:
+            return False
+        now = asyncio.get_running_loop().time()
+        if runner.strategy.account.legs[direction].size > size:
+            return True
+        if learned == NOT_YET:
+            learned = self._unlearned[symbol, direction] = now
+        return now - learned < LONGEST_WAY_S
+
+    def _check_cap(self, account: PaperAccount, symbol: str, opening: Decimal) -> None:
+        caps = {one.symbol: one.caps.max_notional for one in self._world.specs}
+        cap = caps[symbol]
+        if cap is None:
+            return
+        pair, others = account.books[symbol].pair, self._by_others.get(symbol, ZERO)
+        held = pair.long.cost + pair.short.cost
+        resting = sum(
+            (
+                one.leaves_qty * one.price
+                for one in account.orders_of(symbol)
+                if not one.reduce_only
+            ),
+            ZERO,
+        )
+        if held + resting + opening > cap + others:
+            self._problem(
+                f"{symbol}: {opening:.2f} USDT more opened beside {held:.2f} held and"
+                f" {resting:.2f} resting, the cap is {cap}, others opened {others:.2f}"
             )
-            if held + resting + opening > cap + self._by_others:
-                self._problem(
-                    f"{spec.symbol}: {opening:.2f} USDT more opened beside {held:.2f} held and"
-                    f" {resting:.2f} resting, the cap is {cap}, others opened {self._by_others:.2f}"
-                )
 
     def _runner(self, symbol: str) -> StrategyRunner | None:
         session = self._world.session
