@@ -13,8 +13,7 @@ import pytest
 
 from event_saver.rows import TICKERS, TRADES, Batch
 from event_saver.spool import Spool
-from event_saver.writers import WriteLimits, WriteLoop, WriterSet
-from event_saver.writers import loop as loop_module
+from event_saver.writers import WriteLimits, WriteLoop, WriterSet, journal
 from grid_db import JOURNAL_BOUND_BYTES, CaptureStream, DatabaseFactory, TenantScope
 from grid_db.testing_rows import NOBODY, SYMBOL, Tenant, after, market_gap, ticker, trade
 
@@ -323,7 +322,7 @@ def test_two_loops_on_one_database_are_harmless(
 def test_a_reader_that_keeps_the_log_from_being_emptied_is_told(
     database: DatabaseFactory, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop_module, "JOURNAL_LOOK_S", 0.1)
+    monkeypatch.setattr(journal, "LOOK_S", 0.1)
     one = Writing(database, spool, LIMITS)
     one.writers.trades.add_records([trade(n) for n in range(10)])
     until(lambda: len(stored(database)) == 10)

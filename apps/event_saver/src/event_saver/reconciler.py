@@ -150,15 +150,20 @@ class GapReconciler:
                 self._note_state(stream, symbol, owner.account_id, owner.user_id, stretch)
         await self._safe()
 
-    async def audit_account(self, feed: AccountFeed, since: datetime) -> None:
-        """Ask again for what the stream should have brought; a failure is left to the next time."""
+    async def audit_account(self, feed: AccountFeed, since: datetime) -> bool:
+        """Ask again for what the stream should have brought; False where that failed.
+
+        The next time has to begin at the same moment then.
+        """
         if feed.owner.run_id is None:
-            return
+            return True
         async with self._lock(feed.owner.account_id):
             try:
                 await self._fetch_run(feed, since)
             except _TROUBLE as error:
                 log.warning("account %s was not audited: %s", feed.owner.account_id, error)
+                return False
+        return True
 
     async def _fetch_since(self, feed: AccountFeed, start: datetime) -> None:
         # an earlier process may have left less than it says: its newest row counts too

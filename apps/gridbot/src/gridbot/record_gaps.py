@@ -170,6 +170,7 @@ class RecordGaps:
         self._clients: list[BybitAsyncClient] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._audited: dict[tuple[str, str], datetime] = {}
         self._is_stopped = False
 
     # who is listened to; before `start` or after
@@ -320,11 +321,15 @@ class RecordGaps:
                 log.warning("%s: the ledger was not read: %s", place.name, error)
 
     async def _audit(self) -> None:
-        since = datetime.now(UTC) - timedelta(seconds=2 * AUDIT_S)
+        interval = timedelta(seconds=AUDIT_S)
         for account in self._open_accounts():
             for feed in account.feeds():
+                now = datetime.now(UTC)
+                # one that failed is made up for by the next that does not
+                since = min(now, self._audited.setdefault(feed.key, now - interval)) - interval
                 assert account.reconciler is not None  # noqa: S101 - given with its making
-                await account.reconciler.audit_account(feed, since)
+                if await account.reconciler.audit_account(feed, since):
+                    self._audited[feed.key] = now
 
     def moments(self) -> list[tuple[StreamKey, datetime]]:
         """Return until when each stream is complete, as far as the writers have it."""
