@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from event_saver import saver as saver_module
 from event_saver.main import EventSaver
 from grid_db import DatabaseFactory
 
@@ -152,6 +153,32 @@ async def test_duplicated_reordered_and_malformed_frames_do_no_harm(
     stats = saver.get_stats()["writers"]
     assert sum(one["duplicate"] for one in stats.values()) > 0
     assert sum(one["failed"] + one["dropped"] for one in stats.values()) == 0
+
+
+@on_sqlite
+async def test_a_frame_of_the_market_that_cannot_be_read_is_asked_for_over_rest(
+    world: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it said never comes over the stream, and no break tells of it."""
+    monkeypatch.setattr(saver_module, "DOUBT_S", 1.0)
+    exchange, saver, _, stored = world(per_s=60)
+    await saver.start()
+    await until(lambda: is_up(saver) and len(stored.trades()) > 20)
+    before = {key for key in dict(exchange.said.trades) if key not in set(stored.trades())}
+    exchange.fault("lose", channel="public", match="publicTrade", duration_s=1.0)
+    await asyncio.sleep(0.7)
+    exchange.call(
+        lambda: [
+            one.send(b'{"topic":"publicTrade.BTCUSDT","ts":1,"type":"snapshot","data":[{"T":1}]}')
+            for one in exchange.parts.hub.sessions.values()
+            if one.channel == "public"
+        ]
+    )
+    await asyncio.sleep(3.0)
+    await finish(exchange, saver)
+    begun = min(exchange.said.trades[key] for key in stored.trades())
+    said = {key for key, moment in exchange.said.trades.items() if moment >= begun + 1_000}
+    assert said - before <= set(stored.trades())
 
 
 @pytest.mark.parametrize("seconds", [1.5, *([60.0] if LONG else [])])

@@ -15,11 +15,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from event_saver.accounts import check_key
 from event_saver.config import ConfigError, EventSaverConfig, load_config
 from event_saver.logs import configure_logs
 from event_saver.main import main
@@ -216,20 +218,17 @@ def test_wrong_settings_end_with_one_sentence(
     assert "topsecret" not in lines[0]
 
 
-def test_a_key_that_the_exchange_does_not_know_ends_with_one_sentence(
-    clean_environment: Any, start_exchange: Any, capfd: Any
+@on_sqlite
+def test_a_key_that_the_exchange_does_not_know_is_told_with_one_sentence(
+    database: DatabaseFactory, start_exchange: Any, make_contexts: Any
 ) -> None:
+    """The daemon goes on: see test_saver_symbols."""
     exchange = start_exchange()
-    for name, value in {
-        "SYMBOLS": "BTCUSDT",
-        "ENVIRONMENT": exchange.url,
-        "API_KEY": "key-of-testnet",
-        "API_SECRET": "topsecret",
-        "METRICS_PORT": "",
-    }.items():
-        clean_environment.setenv(f"EVENTSAVER_{name}", value)
-    assert main([]) == 1
-    (line,) = capfd.readouterr().err.splitlines()
+    context = replace(
+        make_contexts(database, exchange)[0], api_key="key-of-testnet", api_secret="topsecret"
+    )
+    line = check_key("default/main", context)
+    assert line is not None
     assert f"account default/main: {exchange.url} refuses the API key (code 10003" in line
     assert "keys of testnet work on testnet only" in line
     assert "key-of-testnet" not in line
@@ -267,11 +266,11 @@ def test_log_lines_say_each_thing_once(clean_environment: Any, capfd: Any) -> No
     assert json.loads(line)["event"] == "connection refused"
 
 
-def test_a_symbol_that_is_not_listed_ends_with_one_sentence(
+def test_symbols_of_which_none_is_listed_end_with_one_sentence(
     clean_environment: Any, start_exchange: Any, capfd: Any
 ) -> None:
     exchange = start_exchange()
-    clean_environment.setenv("EVENTSAVER_SYMBOLS", "BTCUSDT,DOGEUSDT")
+    clean_environment.setenv("EVENTSAVER_SYMBOLS", "DOGEUSDT")
     clean_environment.setenv("EVENTSAVER_ENVIRONMENT", exchange.url)
     assert main([]) == 1
     (line,) = capfd.readouterr().err.splitlines()

@@ -81,3 +81,21 @@ def test_a_broken_file_is_begun_anew(tmp_path: Path) -> None:
         progress.begin(TRADES, NOW)
         progress.save()
         assert Progress(tmp_path).of(TRADES) == NOW
+
+
+def test_a_damaged_file_leaves_the_one_before_it_and_no_stream_is_trusted_further(
+    tmp_path: Path,
+) -> None:
+    """A flipped digit would be a later moment, and hide a hole."""
+    progress = Progress(tmp_path)
+    progress.begin(TRADES, NOW)
+    progress.save()
+    progress.advance(TRADES, after(5))
+    progress.save()
+    path = tmp_path / "progress.json"
+    path.write_text(path.read_text().replace("00:00:05", "08:00:05"))
+    again = Progress(tmp_path)
+    assert again.of(TRADES) == NOW
+    assert again.has_left(TRADES)  # so the newest stored row does not count
+    again.save()
+    assert Progress(tmp_path).of(TRADES) == NOW

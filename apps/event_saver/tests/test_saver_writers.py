@@ -13,9 +13,14 @@ import pytest
 
 from event_saver.rows import TICKERS, TRADES, Batch
 from event_saver.spool import Spool
-from event_saver.writers import WriteLimits, WriteLoop, WriterSet
-from event_saver.writers import loop as loop_module
-from grid_db import JOURNAL_BOUND_BYTES, CaptureStream, DatabaseFactory, TenantScope
+from event_saver.writers import BatchWriter, WriteLimits, WriteLoop, WriterSet, journal
+from grid_db import (
+    JOURNAL_BOUND_BYTES,
+    CaptureStream,
+    DatabaseFactory,
+    MarketGapRepository,
+    TenantScope,
+)
 from grid_db.testing_rows import NOBODY, SYMBOL, Tenant, after, market_gap, ticker, trade
 
 LIMITS = WriteLimits(
@@ -323,7 +328,7 @@ def test_two_loops_on_one_database_are_harmless(
 def test_a_reader_that_keeps_the_log_from_being_emptied_is_told(
     database: DatabaseFactory, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop_module, "JOURNAL_LOOK_S", 0.1)
+    monkeypatch.setattr(journal, "LOOK_S", 0.1)
     one = Writing(database, spool, LIMITS)
     one.writers.trades.add_records([trade(n) for n in range(10)])
     until(lambda: len(stored(database)) == 10)
@@ -342,3 +347,30 @@ def test_a_reader_that_keeps_the_log_from_being_emptied_is_told(
     until(lambda: not one.loop.database_state().journal_held_s)
     assert one.loop.database_state().journal_bytes < JOURNAL_BOUND_BYTES
     one.loop.stop()
+
+
+@on_sqlite
+@pytest.mark.parametrize("room", [1 << 20, 2_000], ids=["room on disk", "no room"])
+def test_a_failure_that_nobody_foresaw_leaves_rows_on_disk_or_a_gap(
+    database: DatabaseFactory, tmp_path: Path, room: int
+) -> None:
+    def store(*_: object) -> int:
+        raise RuntimeError("a fault of the program itself")
+
+    writers = WriterSet()
+    broken = BatchWriter(replace(TRADES, store=store))
+    spool = Spool(tmp_path / "spool", max_bytes=room)
+    loop = WriteLoop(database, spool, [writers.gaps, broken], LIMITS)
+    loop.start()
+    broken.add_records([trade(n) for n in range(200)])
+    until(lambda: broken.settled == 200 and not loop.losses.pending and spool.is_empty)
+    loop.stop()
+    spool.close()
+    with database.get_session() as session:
+        gaps = MarketGapRepository(session).find(stream=CaptureStream.TRADES)
+    if room > 2_000:
+        assert len(stored(database)) == 200  # read back from the disk as what they are
+        assert gaps == []
+        return
+    (gap,) = gaps
+    assert (gap.gap_start, gap.gap_end) == (trade(0).exchange_ts, trade(199).exchange_ts)

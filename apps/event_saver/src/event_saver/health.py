@@ -61,7 +61,7 @@ def saver_stats(
                 "is_paused": one.is_paused,
                 "ignored": one.ignored,
                 "received": one.connection.received,
-                "malformed": one.connection.malformed,
+                "malformed": one.connection.malformed + one.unhandled,
                 "reconnects": one.connection.reconnects,
                 "auth_error": one.connection.auth_error,
                 "rejected_topics": sorted(one.connection.rejected_topics),

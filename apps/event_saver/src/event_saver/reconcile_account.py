@@ -24,7 +24,7 @@ from event_saver.background import in_thread
 from event_saver.owner import Owner
 from event_saver.writers import WriterSet
 from event_saver.writers.records import as_update
-from grid_db import DatabaseFactory, GridDbError, TenantScope
+from grid_db import ALL_SYMBOLS, DatabaseFactory, GridDbError, TenantScope
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +40,26 @@ MOST_LOOKUPS = 500
 
 @dataclass(frozen=True, slots=True)
 class AccountFeed:
-    """One account as the reconciler sees it."""
+    """One account as the reconciler sees it.
+
+    `scope` is the only symbol of a feed that is asked for by it; an account whose symbols have
+    runs of their own has a feed for each.
+    """
 
     owner: Owner
     symbols: frozenset[str]
     client: BybitAsyncClient
+    scope: str = ALL_SYMBOLS
+
+    @property
+    def symbol(self) -> str | None:
+        """What REST is asked for: one symbol, or None for all."""
+        return None if self.scope == ALL_SYMBOLS else self.scope
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells the feed from others."""
+        return (self.owner.account_id, self.scope)
 
 
 async def _parts(
@@ -100,7 +115,7 @@ class AccountSource:
     ) -> None:
         self._most_pages = most_pages
         self._overlap = timedelta(seconds=overlap_s)
-        self._looks: dict[str, _Look] = {}
+        self._looks: dict[tuple[str, str], _Look] = {}
         self._database = database
         self._writers = writers
 
@@ -113,7 +128,9 @@ class AccountSource:
         orders = set()
 
         def ask(first: datetime, last: datetime) -> Awaitable[Listing[Execution]]:
-            return feed.client.get_executions_all(start=first, end=last, max_pages=self._most_pages)
+            return feed.client.get_executions_all(
+                feed.symbol, start=first, end=last, max_pages=self._most_pages
+            )
 
         async for rows in _parts(ask, begin, max(begin, datetime.now(UTC)) + AHEAD):
             found = [one for one in rows if one.symbol in feed.symbols]
@@ -179,9 +196,11 @@ class AccountSource:
             self._add(StreamKind.ORDER, found, feed)
 
         def ask(first: datetime, last: datetime) -> Awaitable[Listing[Order]]:
-            return feed.client.get_order_history(start=first, end=last, max_pages=self._most_pages)
+            return feed.client.get_order_history(
+                feed.symbol, start=first, end=last, max_pages=self._most_pages
+            )
 
-        listed = await feed.client.get_open_orders()
+        listed = await feed.client.get_open_orders(feed.symbol)
         add(listed)
         async for rows in _parts(ask, begin, max(begin, now) + AHEAD):
             add(rows)
@@ -195,7 +214,7 @@ class AccountSource:
                 add([order])
         still_open = {(one.symbol, one.order_id) for one in listed if one.symbol in feed.symbols}
         still_open.update(unknown[MOST_LOOKUPS:])
-        self._looks[feed.owner.account_id] = _Look(now, frozenset(still_open))
+        self._looks[feed.key] = _Look(now, frozenset(still_open))
 
     def _believed_open(self, feed: AccountFeed) -> set[OrderName]:
         """Return the orders that have not ended as far as is known here.
@@ -203,7 +222,7 @@ class AccountSource:
         The first time all that is stored is looked at; afterwards what came since the last look.
         """
         account = feed.owner.account_id
-        look = self._looks.get(account)
+        look = self._looks.get(feed.key)
         since = None if look is None else look.at - self._overlap - AHEAD
         with self._database.get_session() as session:
             orders = TenantScope(session, feed.owner.user_id).orders

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -21,7 +21,14 @@ from event_saver.ledger import STATES, WHY_LOST, OpenGap, find_open, gap_record,
 from event_saver.reconcile_account import AccountFeed, AccountSource
 from event_saver.reconcile_market import MissingTrades, TradeSource
 from event_saver.writers import WriteLoop, WriterSet
-from grid_db import ALL_SYMBOLS, CaptureStream, DatabaseFactory, GapStatus, GridDbError
+from grid_db import (
+    ALL_SYMBOLS,
+    CaptureGapRecord,
+    CaptureStream,
+    DatabaseFactory,
+    GapStatus,
+    GridDbError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -139,18 +146,24 @@ class GapReconciler:
             if trouble is not None:
                 log.warning("account %s: %s", owner.account_id, trouble)
             for stream in (CaptureStream.POSITIONS, CaptureStream.WALLET):
-                self._note_state(stream, ALL_SYMBOLS, owner.account_id, owner.user_id, stretch)
+                symbol = ALL_SYMBOLS if stream is CaptureStream.WALLET else feed.scope
+                self._note_state(stream, symbol, owner.account_id, owner.user_id, stretch)
         await self._safe()
 
-    async def audit_account(self, feed: AccountFeed, since: datetime) -> None:
-        """Ask again for what the stream should have brought; a failure is left to the next time."""
+    async def audit_account(self, feed: AccountFeed, since: datetime) -> bool:
+        """Ask again for what the stream should have brought; False where that failed.
+
+        The next time has to begin at the same moment then.
+        """
         if feed.owner.run_id is None:
-            return
+            return True
         async with self._lock(feed.owner.account_id):
             try:
                 await self._fetch_run(feed, since)
             except _TROUBLE as error:
                 log.warning("account %s was not audited: %s", feed.owner.account_id, error)
+                return False
+        return True
 
     async def _fetch_since(self, feed: AccountFeed, start: datetime) -> None:
         # an earlier process may have left less than it says: its newest row counts too
@@ -168,7 +181,7 @@ class GapReconciler:
         for stream in (CaptureStream.EXECUTIONS, CaptureStream.ORDERS):
             record = gap_record(
                 stream,
-                ALL_SYMBOLS,
+                feed.scope,
                 feed.owner.account_id,
                 stretch.start,
                 stretch.end,
@@ -221,20 +234,32 @@ class GapReconciler:
 
     # what is left
 
-    async def retry(self, feeds: Iterable[AccountFeed], *, force: bool = False) -> int:
+    async def retry(
+        self,
+        feeds: Iterable[AccountFeed],
+        *,
+        force: bool = False,
+        symbols: frozenset[str] | None = None,
+    ) -> int:
         """Try again what the ledger has as open; return how many gaps were filled.
 
-        Only those that are due, unless forced. Raises GridDbError.
+        Only those that are due, unless forced; of market data only those of `symbols`, where they
+        are named. Raises GridDbError.
         """
-        by_account = {feed.owner.account_id: feed for feed in feeds}
-        users = {feed.owner.user_id for feed in by_account.values()}
-        self.open_gaps = await in_thread(lambda: find_open(self._database, users))
+        known = tuple(feeds)
+        users = {feed.owner.user_id for feed in known}
+        found = await in_thread(lambda: find_open(self._database, users))
+        self.open_gaps = [
+            one
+            for one in found
+            if symbols is None or one.user_id is not None or one.gap.symbol in symbols
+        ]
         now = datetime.now(UTC)
         filled = 0
         for one in self.open_gaps:
             if not force and not one.is_due(now):
                 continue
-            status, reason = await self._retry_one(one, by_account)
+            status, reason = await self._retry_one(one, known)
             await self._safe()
             await in_thread(
                 lambda one=one, status=status, reason=reason: note_attempt(  # type: ignore[misc]  # bound defaults
@@ -244,20 +269,19 @@ class GapReconciler:
             filled += status is GapStatus.FILLED
         return filled
 
-    async def _retry_one(
-        self, one: OpenGap, feeds: dict[str, AccountFeed]
-    ) -> tuple[GapStatus, str]:
+    async def _retry_one(self, one: OpenGap, feeds: Sequence[AccountFeed]) -> tuple[GapStatus, str]:
         gap = one.gap
         try:
             if gap.stream is CaptureStream.TRADES:
                 return await self._retry_trades(one)
-            feed = feeds.get(gap.account_id or "")
-            if gap.stream in STATES or feed is None:
+            mine = [feed for feed in feeds if _is_of(gap, feed)]
+            if gap.stream in STATES or not mine:
                 return gap.status, gap.reason
-            async with self._lock(feed.owner.account_id):
-                executed = await self._accounts.fetch_executions(feed, gap.gap_start)
-                if gap.stream is CaptureStream.ORDERS:
-                    await self._accounts.fetch_orders(feed, gap.gap_start, executed)
+            for feed in mine:
+                async with self._lock(feed.owner.account_id):
+                    executed = await self._accounts.fetch_executions(feed, gap.gap_start)
+                    if gap.stream is CaptureStream.ORDERS:
+                        await self._accounts.fetch_orders(feed, gap.gap_start, executed)
         except _TROUBLE as error:
             return gap.status, f"{gap.reason.partition('; ')[0]}; {error}"
         return GapStatus.FILLED, f"{gap.reason.partition('; ')[0]}; fetched later"
@@ -276,3 +300,10 @@ class GapReconciler:
                 return GapStatus.MISSING, f"{cause}; {error}"
             return GapStatus.OPEN, f"{cause}; {error}"
         return GapStatus.FILLED, f"{cause}; {count} trades from the archive"
+
+
+def _is_of(gap: CaptureGapRecord, feed: AccountFeed) -> bool:
+    """Tell whether a feed can fill a gap, or its part of one."""
+    return feed.owner.account_id == gap.account_id and (
+        gap.symbol == ALL_SYMBOLS or gap.symbol in feed.symbols
+    )

@@ -14,9 +14,10 @@ from typing import Any
 
 from bybit_adapter import BybitAsyncClient, BybitRestClient, RateLimiter, StreamTiming
 from event_saver.accounts import AccountContext, beat
+from event_saver.awaited_accounts import AwaitedAccounts, FindAccount
 from event_saver.background import in_thread
 from event_saver.collectors import PrivateCollector, PublicCollector, StreamCollector
-from event_saver.config import ConfigError, EventSaverConfig
+from event_saver.config import EventSaverConfig
 from event_saver.endpoint import Endpoint
 from event_saver.health import saver_stats, summary, totals
 from event_saver.listing import Listings
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 STOP_S = 9.5  # an ordered end takes less; after that the process ends all the same
 MINUTE_S = 60.0
 DOUBT_S = 10.0
-FindAccount = Callable[[], AccountContext]
+_MARKET = "the market"  # among the doubts; no id of an account
 
 
 class EventSaver:
@@ -72,7 +73,8 @@ class EventSaver:
         self._is_running = False
         self._started = 0.0
         self._doubts: dict[str, datetime] = {}
-        self._missing: dict[str, tuple[FindAccount, str]] = {}
+        self._audited: dict[str, datetime] = {}
+        self._awaited = AwaitedAccounts(self.add_account)
         self.lag = LoopLag()
         self.writers = WriterSet()
 
@@ -99,22 +101,9 @@ class EventSaver:
     def await_account(self, name: str, find: FindAccount, why: str) -> None:
         """Capture an account once it can be found; until then `why` stands among the alarms.
 
-        `find` blocks, and raises ConfigError with a sentence as long as it cannot.
+        `find` blocks, and raises ConfigError or GridDbError with a sentence as long as it cannot.
         """
-        log.error("account %s is not captured (%s); it is looked at again", name, why)
-        self._missing[name] = (find, why)
-
-    async def _look_for_accounts(self) -> None:
-        for name, (find, why) in tuple(self._missing.items()):
-            try:
-                context = await in_thread(find)
-            except (ConfigError, GridDbError) as error:
-                if str(error) != why:
-                    self.await_account(name, find, str(error))
-                continue
-            del self._missing[name]
-            log.info("account %s is captured from now on", name)
-            await self.add_account(context)
+        self._awaited.add(name, find, why)
 
     @property
     def contexts(self) -> list[AccountContext]:
@@ -205,7 +194,7 @@ class EventSaver:
             self._repeat(MINUTE_S, self._every_minute),
             self._repeat(config.audit_interval, self._audit),
             self._repeat(config.symbol_interval, self._watch.look),
-            self._repeat(config.symbol_interval, self._look_for_accounts),
+            self._repeat(config.symbol_interval, self._awaited.look),
         ):
             self._spawn(upkeep)
 
@@ -248,6 +237,7 @@ class EventSaver:
             self.writers,
             self._progress,
             on_gap=on_gap,
+            on_doubt=lambda: self._doubt_market(collector),
             timing=self._timing,
         )
         self._watch.follow_with(collector)
@@ -414,10 +404,34 @@ class EventSaver:
         self._doubts[name] = now
 
         async def ask() -> None:
-            await asyncio.sleep(DOUBT_S)
-            await self._reconciler.audit_account(feed, self._doubts.pop(name))
+            while True:
+                await asyncio.sleep(DOUBT_S)
+                # what comes from here on is a doubt of its own
+                since = self._doubts.pop(name)
+                if await self._reconciler.audit_account(feed, since):
+                    return
+                if name in self._doubts:
+                    self._doubts[name] = since
+                    return  # it was doubted again meanwhile, and that is asked for
+                self._doubts[name] = since
 
         self._spawn(ask())
+
+    def _doubt_market(self, collector: PublicCollector) -> None:
+        """The same of market data: the trades are asked for, and the streams held until then."""
+        if _MARKET in self._doubts:
+            return
+        now = self._doubts[_MARKET] = datetime.now(UTC)
+        known = {one: collector.last_trade_before(one, now) for one in collector.followed}
+        self._progress.hold(collector.keys)
+
+        async def ask() -> None:
+            await asyncio.sleep(DOUBT_S)
+            self._doubts.pop(_MARKET, None)
+            stretch = Stretch(now, datetime.now(UTC), "a frame could not be read")
+            await self._reconciler.close_market(known, stretch)
+
+        self._spawn_closing(collector, ask)
 
     async def retry_gaps(self) -> int:
         """Try now, due or not, what the ledger has as open; return how many gaps were filled.
@@ -460,9 +474,13 @@ class EventSaver:
             log.warning("the ledger was not read: %s", error)
 
     async def _audit(self) -> None:
-        since = datetime.now(UTC) - timedelta(seconds=2 * self._config.audit_interval)
-        for feed in tuple(self._feeds.values()):
-            await self._reconciler.audit_account(feed, since)
+        interval = timedelta(seconds=self._config.audit_interval)
+        for name, feed in tuple(self._feeds.items()):
+            now = datetime.now(UTC)
+            # one that failed is made up for by the next that does not
+            since = min(now, self._audited.setdefault(name, now - interval)) - interval
+            if await self._reconciler.audit_account(feed, since):
+                self._audited[name] = now
 
     async def _repeat(self, interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -507,7 +525,7 @@ class EventSaver:
             database=self._write_loop.database_state(),
             is_writing=self._write_loop.is_alive,
             losses_waiting=self._write_loop.losses.pending,
-            out={**self._watch.out, **{name: why for name, (_, why) in self._missing.items()}},
+            out={**self._watch.out, **self._awaited.out()},
             streams=[one.status() for one in tuple(self._collectors.values())],
             reconciler=self._reconciler,
             working=sum(len(one) for one in tuple(self._closings.values())),

@@ -27,6 +27,7 @@ class AlertKey(StrEnum):
     AUTH_ERROR = "auth_error"
     CLOCK_DRIFT = "clock_drift"
     DATABASE_DOWN = "database_down"
+    RECORD_INCOMPLETE = "record_incomplete"
     STRATEGY_STOPPED = "strategy_stopped"
     HEDGE_MODE_OFF = "hedge_mode_off"
     LEVERAGE_CHANGED = "leverage_changed"

@@ -202,7 +202,12 @@ class Orchestrator:
         session = AccountSession(
             account.name,
             rest,
-            Connector(account, place).open_private(arm_dcp=bool(self.config.dcp_window)),
+            recorder.listen(
+                account.name,
+                place,
+                rest,
+                Connector(account, place).open_private(arm_dcp=bool(self.config.dcp_window)),
+            ),
             (),
             clock,
             self,
@@ -335,9 +340,10 @@ class Orchestrator:
         recorder = self.recorder
         for place, runners in by_place.items():
             trades = self.config.save_events or any(one.is_shadow for one in runners)
+            opened = open_public(place, trades=trades)
             hub = MarketHub(
                 place.name,
-                open_public(place, trades=trades),
+                opened if recorder is None else recorder.listen_market(place, opened),
                 runners,
                 MachineTime(),
                 self,
@@ -472,6 +478,8 @@ class Orchestrator:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.recorder is not None:
+            await self.recorder.stop_listening()
         for hub in self._hubs.values():
             await hub.stop()
         await asyncio.gather(*(self._stop_account(one) for one in self._accounts))

@@ -1,6 +1,7 @@
 """What happens goes into the database: runs, executions, orders, positions, wallet, market data.
 
-Rows go through event_saver's writers and its spool: trading never waits for the database.
+Rows go through event_saver's writers and its spool: trading never waits for the database. What is
+lost on the way, or was not received, is seen to by `record_gaps`, and people are told.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bybit_adapter import Environment as Place
 from bybit_adapter import StreamKind, StreamUpdate
 from event_saver.owner import Owner
+from event_saver.progress import StreamKey
 from event_saver.spool import Spool
-from event_saver.writers import BatchWriter, WriteLoop, WriterSet
+from event_saver.writers import BatchWriter, DatabaseState, WriteLoop, WriterSet
 from grid_db import (
     AlertRecord,
     AlertSeverity,
@@ -28,10 +31,13 @@ from grid_db import (
     SnapshotSource,
     TenantScope,
     UserRepository,
+    account_id_for,
     require_shared_writer,
 )
 from gridbot.alert_throttle import Alert
 from gridbot.alerts import AlertKey, Alerts
+from gridbot.ports import OpenPrivate, OpenPublic, Rest
+from gridbot.record_gaps import RecordGaps
 
 log = logging.getLogger(__name__)
 STOP_S = 8.0
@@ -64,6 +70,14 @@ class Recorder:
         self.writers = WriterSet()
         self._spool = Spool(spool_folder)
         self._loop = WriteLoop(database, self._spool, self.writers.all)
+        self.gaps = RecordGaps(
+            database,
+            spool_folder,
+            self.writers,
+            self._loop,
+            lambda: {key: run.owner for key, run in tuple(self._runs.items())},
+        )
+        self._spool.may_hold = self.gaps.streams
         self._private: Mapping[StreamKind, BatchWriter] = {
             StreamKind.EXECUTION: self.writers.executions,
             StreamKind.ORDER: self.writers.orders,
@@ -73,6 +87,8 @@ class Recorder:
         self._runs: dict[tuple[str, str], StartedRun] = {}
         self._failures: dict[str, str] = {}
         self._down_told = False
+        self._told = _Told()
+        self._last_moments: list[tuple[StreamKey, datetime]] = []
         try:
             with database.get_session() as session:
                 self.user_id = str(UserRepository(session).get_or_create(user).id)
@@ -81,6 +97,11 @@ class Recorder:
         except GridDbError:
             self._spool.close()
             raise
+
+    async def stop_listening(self) -> None:
+        """Fetch no more for the record; while the streams are still there."""
+        self._last_moments = self.gaps.moments()
+        await self.gaps.stop()
 
     def begin_run(
         self,
@@ -123,14 +144,27 @@ class Recorder:
                 self._failures[run.run_id] = reason
 
     def start(self) -> None:
-        """Begin to write."""
+        """Begin to write; on the event loop."""
         self._loop.start()
+        self.gaps.start()
 
     def private_update(self, account: str, update: StreamUpdate) -> None:
         """Take an update of an account's stream."""
         run = self._run_of(account, update.symbol)
         if run is not None:
             self._private[update.kind].add((update,), run.owner)
+        self.gaps.recorded(account, update)
+
+    def listen(
+        self, account: str, place: Place, rest: Rest, open_private: OpenPrivate
+    ) -> OpenPrivate:
+        """Return what opens an account's stream, so that its breaks are in the record too."""
+        account_id = str(account_id_for(self.user_id, account))
+        return self.gaps.listen(account, account_id, place, rest, open_private)
+
+    def listen_market(self, place: Place, open_public: OpenPublic) -> OpenPublic:
+        """Return the same of an exchange's market data, where that is kept."""
+        return self.gaps.listen_market(place, open_public) if self._save_market else open_public
 
     def market_update(self, update: StreamUpdate) -> None:
         """Take market data, where it is to be kept."""
@@ -140,6 +174,7 @@ class Recorder:
             self.writers.tickers.add((update,))
         else:
             self.writers.trades.add((update,))
+            self.gaps.traded(update)
 
     def _run_of(self, account: str, symbol: str | None) -> StartedRun | None:
         if symbol is not None:
@@ -148,8 +183,9 @@ class Recorder:
         return next((run for (name, _), run in self._runs.items() if name == account), None)
 
     async def heartbeat(self) -> None:
-        """Note that all runs are alive, and tell of a database that is not."""
+        """Note that all runs are alive, and tell of a record that is not complete."""
         state = self._loop.database_state()
+        self._tell_of_losses(state)
         if state.error is not None and not self._down_told:
             self._down_told = True
             self._alerts.alert(
@@ -159,6 +195,24 @@ class Recorder:
         if state.error is None:
             self._down_told = False
             await asyncio.to_thread(self._heartbeat)
+
+    def _tell_of_losses(self, state: DatabaseState) -> None:
+        """Alert once for each thing that got worse."""
+        dropped = sum(one.dropped + one.failed for one in self.writers.stats().values())
+        if self._told.is_more("dropped", dropped):
+            self._alert_loss(f"{dropped} rows could not be kept so far: no room, or refused")
+        if self._told.is_more("damages", self._spool.damages):
+            self._alert_loss("what waited on disk is damaged in part")
+        if self._told.is_more("writer", not self._loop.is_alive):
+            self._alert_loss("the thread that writes has ended; start the bot again")
+        if self._told.is_more("journal", state.journal_held_s > 0):
+            self._alert_loss(
+                f"the log of the database has {state.journal_bytes >> 20} MB and grows: another"
+                " program has been reading for long; end it"
+            )
+
+    def _alert_loss(self, text: str) -> None:
+        self._alerts.alert(AlertKey.RECORD_INCOMPLETE, f"the record: {text}; trading goes on")
 
     def _heartbeat(self) -> None:
         now = datetime.now(UTC)
@@ -178,6 +232,8 @@ class Recorder:
         """Store what waits and end the runs; `failures` are reasons by run id. Blocking."""
         if not self._loop.stop(STOP_S):
             log.warning("rows that are not stored yet wait on disk for the next start")
+        if not self._loop.losses.pending:
+            self.gaps.advance(self._last_moments)
         self._spool.close()
         now = datetime.now(UTC)
         reasons = self._failures | dict(failures)
@@ -194,6 +250,18 @@ class Recorder:
     def journal(self) -> DatabaseJournal:
         """Return a keeper of alerts."""
         return DatabaseJournal(self._database, self.user_id)
+
+
+class _Told:
+    """What was told of already."""
+
+    def __init__(self) -> None:
+        self._most: dict[str, float] = {}
+
+    def is_more(self, what: str, value: float) -> bool:
+        """Tell whether a figure has grown since it was last asked for."""
+        before, self._most[what] = self._most.get(what, 0), value
+        return value > before
 
 
 class DatabaseJournal:

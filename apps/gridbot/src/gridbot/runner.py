@@ -398,7 +398,9 @@ class StrategyRunner:
 
     def keep(self) -> bool:
         """Keep what a later start needs; while that fails nothing is placed."""
-        return self._save(lambda store, now: store.save(self.strat_id, now, self.strategy.snapshot()))
+        return self._save(
+            lambda store, now: store.save(self.strat_id, now, self.strategy.snapshot())
+        )
 
     def _save(self, write: Callable[[StateStore, datetime], None]) -> bool:
         if self._store is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from bybit_adapter import Environment, PublicWebSocketClient, StreamKind, StreamTiming, StreamUpdate
@@ -32,6 +32,7 @@ class PublicCollector(StreamCollector):
         progress: Progress,
         *,
         on_gap: OnGap,
+        on_doubt: Callable[[], None],
         timing: StreamTiming | None = None,
     ) -> None:
         self._environment = environment
@@ -50,6 +51,7 @@ class PublicCollector(StreamCollector):
             owner=None,
             symbols=symbols,
             on_gap=on_gap,
+            on_doubt=on_doubt,
         )
         self._is_paused = not self.followed
 

@@ -51,6 +51,7 @@ class CollectorStatus:
     conflated: int
     is_paused: bool  # there is nothing to follow, so nobody connects
     ignored: int  # updates of symbols that are not wanted
+    unhandled: int  # updates that could not be made rows
     connection: ConnectionState
 
 
@@ -58,8 +59,8 @@ class StreamCollector:
     """Feeds writers from one connection.
 
     on_gap is told, on the event loop, from when until when nothing was received; the keys are
-    held in `progress` from the break until whoever is told releases them. on_doubt is told of a
-    frame that could not be read.
+    held in `progress` from the break until whoever is told releases them. on_doubt is told, on the
+    event loop, of a frame or an update that could not be read.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class StreamCollector:
         owner: Owner | None,
         symbols: Iterable[str],
         on_gap: OnGap,
-        on_doubt: Callable[[], None] = lambda: None,
+        on_doubt: Callable[[], None],
     ) -> None:
         self.name = name
         self.keys = tuple(keys)
@@ -91,6 +92,7 @@ class StreamCollector:
         self._is_paused = False
         self._lag_s = 0.0
         self._ignored = 0
+        self._unhandled = 0
         self._down_since: datetime | None = datetime.now(UTC)
         self._client = self._make_client()
 
@@ -145,6 +147,7 @@ class StreamCollector:
             conflated=self._queue.conflated,
             is_paused=self._is_paused,
             ignored=self._ignored,
+            unhandled=self._unhandled,
             connection=self._client.get_connection_state(),
         )
 
@@ -157,10 +160,23 @@ class StreamCollector:
                     break
                 updates.append(more)
             self._lag_s = (datetime.now(UTC) - updates[0].local_ts).total_seconds()
-            self._hand_on(updates)
+            self._hand_on_guarded(updates)
             # a full batch: there is more; else what comes in the meantime is handled together,
             # because waking the loop for each frame costs more than the frame
             await asyncio.sleep(0 if len(updates) == MOST_AT_ONCE else REST_S)
+
+    def _hand_on_guarded(self, updates: list[StreamUpdate]) -> None:
+        """Hand updates on; one that cannot be is asked for elsewhere, and holds nobody up."""
+        try:
+            self._hand_on(updates)
+        except Exception:
+            log.exception("%s: an update could not be made a row", self.name)
+            for update in updates:  # those that were handed on already are known as duplicates
+                try:
+                    self._hand_on([update])
+                except Exception:  # noqa: BLE001 - the log has it
+                    self._unhandled += 1
+                    self._on_doubt()
 
     def _hand_on(self, updates: list[StreamUpdate]) -> None:
         by_kind: dict[StreamKind, list[StreamUpdate]] = {}

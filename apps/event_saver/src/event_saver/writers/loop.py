@@ -25,6 +25,7 @@ from event_saver.losses import Losses
 from event_saver.rows import GAPS, Batch
 from event_saver.spans import Span, spans_of
 from event_saver.spool import REJECTED, Spool, SpoolFullError
+from event_saver.writers.journal import JournalWatch
 from event_saver.writers.limits import WriteLimits
 from event_saver.writers.writer import BatchWriter
 from grid_db import ConstraintError, DatabaseFactory, GridDbError, InvalidValueError
@@ -35,7 +36,6 @@ LOOK_S = 0.1  # how often the second thread looks
 # For so long losses grow together in memory before the spool gets them, where it has room for them
 # and nobody waits for it.
 SPOOL_LOSSES_S = 60.0
-JOURNAL_LOOK_S = 5.0  # how often SQLite's write-ahead log is looked at
 _BAD_ROW = (ConstraintError, InvalidValueError, ValueError, TypeError, ArithmeticError)
 Loss = Callable[[Batch, str], None]
 
@@ -94,9 +94,7 @@ class WriteLoop:
         self._retry_s = self._limits.first_retry_s
         self._commits = 0
         self._last_commit_s = 0.0
-        self._journal_bytes = 0
-        self._journal_look_at = 0.0
-        self._journal_held_since: float | None = None
+        self._journal = JournalWatch(database, monotonic)
         self._stored_twice: Counter[str] = Counter()  # rows on disk that were stored all the same
         self._thread = threading.Thread(target=self._run, name="event-writer", daemon=True)
         self._watch = threading.Thread(target=self._look_on, name="event-spiller", daemon=True)
@@ -147,7 +145,7 @@ class WriteLoop:
 
     def database_state(self) -> DatabaseState:
         """Return whether the database takes rows."""
-        since, error, held = self._down_since, self._error, self._journal_held_since
+        since, error = self._down_since, self._error
         storing = self._storing_since
         if since is None and storing is not None:
             # a statement that hangs is an outage that has no error yet
@@ -159,8 +157,8 @@ class WriteLoop:
             down_s=0.0 if since is None else self._monotonic() - since,
             commits=self._commits,
             last_commit_s=self._last_commit_s,
-            journal_bytes=self._journal_bytes,
-            journal_held_s=0.0 if held is None else self._monotonic() - held,
+            journal_bytes=self._journal.size,
+            journal_held_s=self._journal.held_s(),
         )
 
     def stop(self, timeout_s: float = 8.0) -> bool:
@@ -249,7 +247,8 @@ class WriteLoop:
                     break
             if everything and any(writer.buffered for writer in self._writers):
                 again = True
-        self._look_at_journal()
+        if not self._is_down():
+            self._journal.look()
         if everything:
             # half of the time: what is left of the spool waits for the next start
             while not self._spool.is_empty and self._monotonic() < self._stop_by - 4:
@@ -434,29 +433,6 @@ class WriteLoop:
             )
         self._down_since, self._error = None, None
         self._retry_at, self._retry_s = 0.0, self._limits.first_retry_s
-
-    def _look_at_journal(self) -> None:
-        """Let SQLite's log be emptied where it is too large, and tell of a reader that keeps it."""
-        if self._monotonic() < self._journal_look_at or self._is_down():
-            return
-        self._journal_look_at = self._monotonic() + JOURNAL_LOOK_S
-        try:
-            state = self._database.trim_journal()
-        except GridDbError as error:
-            log.warning("the write-ahead log could not be looked at: %s", error)
-            return
-        if state is None:
-            return
-        self._journal_bytes = state.size
-        if state.is_held and self._journal_held_since is None:
-            self._journal_held_since = self._monotonic()
-            log.warning(
-                "the write-ahead log of the database has %d MB and grows on: a reader has had a"
-                " transaction open for long; end it", state.size >> 20,
-            )  # fmt: skip
-        elif not state.is_held and self._journal_held_since is not None:
-            self._journal_held_since = None
-            log.info("the write-ahead log could be emptied again")
 
     # the thread that looks on
 
