@@ -13,7 +13,7 @@ from testkit.builders import strategy_config
 from testkit.world import UNKIND, World
 
 EVENTS = 10_000
-GOLDEN = (647, "5070a7fe94305f7d649c7e0b7147fba27012b20cff3f3c7521821a0cd3818a9e")
+GOLDEN = (648, "92c9996e5c40013ce45f8e31a8a1618a6847c210d00e82a5379f2d03dd572c56")
 
 
 def test_ten_thousand_events() -> None:
