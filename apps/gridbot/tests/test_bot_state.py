@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
+import struct
+import zlib
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -95,3 +98,45 @@ def test_a_kill_at_any_moment_loses_nothing_that_was_saved(tmp_path: Path) -> No
         assert kept is not None
         assert len(set(kept[1]["levels"])) == 1
         assert kept[1]["levels"][0] >= told
+
+
+def test_newer_guards_stand_in_for_those_of_the_snapshot(tmp_path: Path) -> None:
+    files = StateFiles(tmp_path)
+    files.save("one", NOW, {"levels": [1], "guards": {"holds": []}})
+    files.save_guards("one", NOW, {"holds": ["paused"]})
+    again = StateFiles(tmp_path)
+    assert again.load("one") == (NOW, {"levels": [1], "guards": {"holds": ["paused"]}})
+    # a snapshot that is kept later holds the newest of both
+    again.save("one", NOW, {"levels": [2], "guards": {"holds": []}})
+    assert StateFiles(tmp_path).load("one") == (NOW, {"levels": [2], "guards": {"holds": []}})
+
+
+def test_guards_tell_what_stops_trading_where_the_grid_is_lost(tmp_path: Path) -> None:
+    files = StateFiles(tmp_path)
+    files.save("one", NOW, {"levels": [1], "guards": {"holds": []}})
+    files.save_guards("one", NOW, {"holds": ["paused"]})
+    (tmp_path / "one.state").write_bytes(b"no state")
+    assert StateFiles(tmp_path).load("one") == (NOW, {"guards": {"holds": ["paused"]}})
+    (tmp_path / "one.guards").write_bytes(b"none either")
+    assert StateFiles(tmp_path).load("one") is None
+    assert (tmp_path / "one.guards.unreadable").read_bytes() == b"none either"
+
+
+def test_a_state_of_the_version_before_is_read(tmp_path: Path) -> None:
+    """It did not number what it kept, and had no guards beside it."""
+    files = StateFiles(tmp_path)
+    files.save("one", NOW, {"levels": [1]})
+    path = tmp_path / "one.state"
+    content = path.read_bytes()
+    number, length, _ = struct.unpack_from("<QII", content, len(content) // 2)
+    body = json.dumps({"saved_at": NOW.isoformat(), "snapshot": {"levels": [1]}}).encode()
+    half = struct.pack("<QII", number, len(body), zlib.crc32(body)) + body
+    path.write_bytes(bytes(len(content) // 2) + half + bytes(len(content) // 2 - len(half)))
+    assert length != len(body)
+    again = StateFiles(tmp_path)
+    assert again.load("one") == (NOW, {"levels": [1]})
+    again.save_guards("one", NOW, {"holds": ["paused"]})
+    assert StateFiles(tmp_path).load("one") == (
+        NOW,
+        {"levels": [1], "guards": {"holds": ["paused"]}},
+    )
