@@ -323,6 +323,8 @@ class AccountSession:
 
     def auth_failed(self, error: BybitError) -> None:
         """Stop the account: no retry helps."""
+        if self.stopped_because is not None:
+            return  # what was on its way is refused as well
         self._alerts.alert(
             AlertKey.AUTH_ERROR, f"account {self.name}: {error.message}", about=self.name
         )
@@ -512,15 +514,20 @@ class RunnerTroubles:
 
     def order_refused(self, intent: Intent, error: BybitError) -> None:
         """Tell of an order that the exchange refuses, and look what is wrong."""
-        self._alerts.alert(
-            AlertKey.ORDER_REJECTED,
-            f"{self._runner.strat_id}: {intent.side.value} at {intent.price}: {error.message}",
-            about=self._runner.strat_id,
-        )
+        if self._runner.occasions.is_new(f"refused: {error.code or error.message}"):
+            code = "" if error.code is None else f" (code {error.code})"
+            self._alerts.alert(
+                AlertKey.ORDER_REJECTED,
+                f"{self._runner.strat_id}: {intent.side.value} at {intent.price}: {error.message}"
+                f"{code}",
+                about=self._runner.strat_id,
+            )
         self.orders_in_doubt()
 
     def unresolved(self, placement: Placement, seconds: float) -> None:
         """Tell of an order of which nobody knows whether it exists."""
+        if not self._runner.occasions.is_new("unresolved"):
+            return
         self._alerts.alert(
             AlertKey.AMBIGUOUS_UNRESOLVED,
             f"{self._runner.strat_id}: whether {placement.intent.side.value} at"

@@ -16,6 +16,7 @@ from gridbot.alerts import AlertKey, Alerts
 from gridbot.block_watch import BlockWatch
 from gridbot.contract_watch import ContractWatch
 from gridbot.decisions import log_decision
+from gridbot.occasions import Occasions
 from gridbot.ports import ExchangeClock
 from gridbot.snapshot import Health
 from gridbot.state_store import StateStore
@@ -50,7 +51,6 @@ SHUTDOWN, PAUSED, CONTRACT = "shutdown", "paused", "contract"
 # told by others, or wanted
 QUIET_TRIPS = frozenset({"account_unknown", SHUTDOWN, "starting", PAUSED, "stream_lost"})
 NO_TICKER_S = 60.0
-ONE_OCCASION_S = 60.0
 # cancelled by the holder, or as the leg shrinks: what happens every day
 ORDINARY_CANCELS = frozenset({None, "UNKNOWN", "CancelByUser", "CancelByReduceOnly", "CancelBySmp"})
 LAST_WORDS_S = 2.0
@@ -157,7 +157,8 @@ class StrategyRunner:
         self._filled = asyncio.Event()
         self._blocks = BlockWatch(self.strat_id, alerts, clock.monotonic, QUIET_TRIPS)
         self._ticker_at = clock.monotonic()
-        self._cancelled_at: dict[str, float] = {}
+        self.occasions = Occasions(clock.monotonic)
+        self._foreign: frozenset[str] = frozenset()
 
     def use(self, executor: Executor) -> None:
         """Set who carries the intents out, before the first event."""
@@ -468,7 +469,8 @@ class StrategyRunner:
             "%s: filled %s %s at %s (%s)", self.strat_id, event.side.value, event.qty, event.price,
             event.direction,
         )  # fmt: skip
-        if extract_client_order_prefix(event.order_link_id) is None:
+        is_ours = extract_client_order_prefix(event.order_link_id) is not None
+        if not is_ours and self.occasions.is_new(f"filled: {event.order_id}"):
             self._alerts.alert(
                 AlertKey.POSITION_MISMATCH,
                 f"{self.strat_id}: {event.side.value} {event.qty} at {event.price} filled on"
@@ -498,9 +500,7 @@ class StrategyRunner:
 
     def _tell_cancelled(self, how: str) -> None:
         """Tell, once for all orders of one occasion, that the exchange cancelled them."""
-        now, last = self._clock.monotonic(), self._cancelled_at.get(how)
-        self._cancelled_at[how] = now
-        if last is None or now - last > ONE_OCCASION_S:
+        if self.occasions.is_new(f"cancelled: {how}"):
             self._alerts.alert(
                 AlertKey.ORDERS_CANCELLED,
                 f"{self.strat_id}: the exchange cancelled orders: {how}",
@@ -515,10 +515,12 @@ class StrategyRunner:
             "%s: %s %s: %s", self.strat_id, event.client_order_id, event.outcome.value,
             event.message,
         )  # fmt: skip
-        if event.reject_reason is RejectReason.INSUFFICIENT_BALANCE:
+        is_short = event.reject_reason is RejectReason.INSUFFICIENT_BALANCE
+        if is_short and self.occasions.is_new("balance"):
             self._alerts.alert(
                 AlertKey.BALANCE_INSUFFICIENT,
-                f"{self.strat_id}: the balance does not carry further opening orders",
+                f"{self.strat_id}: the balance does not carry further opening orders:"
+                f" {event.message}",
                 about=self.strat_id,
             )
 
@@ -654,14 +656,16 @@ class StrategyRunner:
             self._sizes_doubted_at = None
 
     def _report_foreign(self, foreign: tuple[str, ...]) -> None:
+        known, self._foreign = self._foreign, frozenset(foreign)
         if not foreign:
             self.doubts.pop("foreign_orders", None)
             return
         text = f"{len(foreign)} orders on {self.symbol} are not of this strategy"
-        if self.doubts.get("foreign_orders") == text:
-            return
         self.doubts["foreign_orders"] = text
-        self._alerts.alert(AlertKey.FOREIGN_ORDERS, f"{self.strat_id}: {text}", about=self.strat_id)
+        if not self._foreign <= known and self.occasions.is_new("foreign orders"):
+            self._alerts.alert(
+                AlertKey.FOREIGN_ORDERS, f"{self.strat_id}: {text}", about=self.strat_id
+            )
 
     # how it is
 
