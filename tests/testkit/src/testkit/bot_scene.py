@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,8 +16,9 @@ from bybit_adapter.endpoints import Endpoint
 from gridbot.alerts import AlertKey
 from gridbot.runner import StrategyRunner
 from gridbot.session_settings import SessionSettings
-from gridcore import SafetyCaps
+from gridcore import SafetyCaps, StrategyConfig
 from paper_exchange.feeds import SyntheticFeed, SyntheticSettings, merged
+from paper_exchange.market import Market
 from testkit.bot_world import BotWorld, StrategySpec, at_once
 from testkit.paper import paper_account, paper_listing, paper_market
 from testkit.virtual_loop import run_virtually
@@ -25,6 +27,18 @@ PRICES = {"BTCUSDT": 60_000, "ETHUSDT": 3_000}
 AMOUNTS = {"BTCUSDT": "b0.002", "ETHUSDT": "b0.05"}
 QUIET = 0.02  # volatility: tickers come, and no order fills
 LIVELY = 3.0
+
+
+@dataclass(slots=True)
+class SceneSpec(StrategySpec):
+    """One strategy of a scene."""
+
+    max_margin: float = 8.0  # times the wallet
+
+    def config(self, market: Market) -> StrategyConfig:
+        """Return what the strategy is told."""
+        config = StrategySpec.config(self, market)
+        return replace(config, risk=replace(config.risk, max_margin=self.max_margin))
 
 
 class Scene:
@@ -39,11 +53,12 @@ class Scene:
         volatility: float = QUIET,
         trades_per_s: float = 1.0,
         seed: int = 3,
+        settings: SessionSettings | None = None,
         **spec: Any,
     ) -> None:
         self.symbols = tuple(symbols)
         specs = [
-            StrategySpec(
+            SceneSpec(
                 **{"symbol": one, "strat_id": one.lower(), "amount": AMOUNTS[one]}
                 | {"caps": caps or SafetyCaps()}
                 | spec
@@ -55,7 +70,7 @@ class Scene:
             [paper_account(deposit=deposit)],
             specs,
             seed=seed,
-            settings=SessionSettings(blocking=at_once),
+            settings=settings or SessionSettings(blocking=at_once),
         )
         self._market = [
             SyntheticFeed(
