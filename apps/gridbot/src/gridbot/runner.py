@@ -49,7 +49,15 @@ BUSY_EVENTS = 200  # handled before others get a turn
 QUIET_BEFORE_COMPARING = timedelta(seconds=5)
 SHUTDOWN, PAUSED, CONTRACT = "shutdown", "paused", "contract"
 # told by others, or wanted
-QUIET_TRIPS = frozenset({"account_unknown", SHUTDOWN, "starting", PAUSED, "stream_lost"})
+QUIET_TRIPS = frozenset({SHUTDOWN, "starting", PAUSED, "stream_lost"})
+UNKNOWN, NOT_COMPARED = "account_unknown", "not_compared"
+HOLD_TEXTS = {
+    PAUSED: "paused; /resume lets it trade",
+    SHUTDOWN: "the bot is stopping",
+    "starting": "it is being started",
+    "stream_lost": "the private stream is gone; it goes on when the stream is back and all is"
+    " compared",
+}
 NO_TICKER_S = 60.0
 # cancelled by the holder, or as the leg shrinks: what happens every day
 ORDINARY_CANCELS = frozenset({None, "UNKNOWN", "CancelByUser", "CancelByReduceOnly", "CancelBySmp"})
@@ -542,7 +550,8 @@ class StrategyRunner:
     def _confirm(self, found: Confirmation) -> None:
         """Take over what REST says, and tell of what it says differently than the books."""
         local = self._clock.local()
-        was_known = self.strategy.account.is_known
+        before = self.strategy
+        was_known = before.account.is_known
         for execution in found.executions:
             self._on_execution(execution)
         if found.instrument is not None:
@@ -553,7 +562,8 @@ class StrategyRunner:
                     " of the configuration"
                 )
                 return
-        strategy = self.strategy  # a contract with other ticks makes another one of it
+        strategy = self.strategy
+        was_known = was_known and strategy is before  # other ticks make another one of it
         if was_known:
             self._compare_legs(found)
         gone = [one for one in found.ended if strategy.book.get(one.order_id) is not None]
@@ -590,6 +600,7 @@ class StrategyRunner:
         elif CONTRACT in self.strategy.admission.holds:
             self.hold_reasons.pop(CONTRACT, None)
             self.strategy.release(CONTRACT)
+            self._ticker_at = self._clock.monotonic()
 
     def _use_rules(self, rules: InstrumentInfo) -> None:
         """Go on with other rules; another tick size means another grid."""
@@ -629,7 +640,7 @@ class StrategyRunner:
             busy = last is not None and position.as_of - last < QUIET_BEFORE_COMPARING
             if busy or not mirror.is_known or mirror.unsettled_closing_qty:
                 continue
-            if position.size != mirror.size:
+            if mirror.is_contradicted_by(position.leg, position.as_of):
                 self._alerts.alert(
                     AlertKey.POSITION_MISMATCH,
                     f"{self.strat_id}: the {position.direction} leg holds {position.size} on the"
@@ -678,11 +689,12 @@ class StrategyRunner:
     def blocks(self) -> dict[str, str]:
         """What keeps it from placing, by name, each with its reason and what ends it."""
         found = self.strategy.trips
-        for name, reason in self.hold_reasons.items():
+        for name, reason in {**HOLD_TEXTS, **self.hold_reasons}.items():
             if name in found:
                 found[name] = reason
         silent = self._clock.monotonic() - self._ticker_at
-        if silent >= NO_TICKER_S and "starting" not in found:
+        # a contract that is not traded has no tickers either
+        if silent >= NO_TICKER_S and not found.keys() & {"starting", CONTRACT}:
             found["no_market_data"] = f"no ticker of {self.symbol} for {silent:.0f} s"
         return found
 
@@ -703,5 +715,9 @@ class StrategyRunner:
 
     def look_at_blocks(self) -> None:
         """Tell what blocks the strategy since the last look, and what does so no longer."""
-        if self.stopped_because is None and SHUTDOWN not in self.strategy.admission.holds:
-            self._blocks.look(self.blocks)
+        if self.stopped_because is not None or SHUTDOWN in self.strategy.admission.holds:
+            return
+        blocks = self.blocks
+        if NOT_COMPARED in self.doubts or "stream_lost" in blocks:
+            blocks.pop(UNKNOWN, None)  # an alert of its own tells why
+        self._blocks.look(blocks)
