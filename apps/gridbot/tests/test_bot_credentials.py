@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import subprocess
 import sys
+import threading
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -171,3 +174,34 @@ def test_a_database_that_is_away_silences_nobody(caplog: pytest.LogCaptureFixtur
     notifier.close()
     assert notifier.sent == 1
     assert "could not be stored" in caplog.text
+
+
+class Listening:
+    """Takes every text, and tells when the first one came."""
+
+    def __init__(self) -> None:
+        self.heard = threading.Event()
+
+    def send(self, text: str) -> None:
+        """Take it."""
+        self.heard.set()
+
+
+def test_a_database_that_hangs_delays_nobody_and_gets_the_alert_later(
+    config: GridbotConfig, database: DatabaseFactory
+) -> None:
+    path = config.database_url.get_secret_value().removeprefix("sqlite:///")
+    listening = Listening()
+    notifier = Notifier(listening, journal=DatabaseAlerts(config, database))
+    notifier.start()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        notifier.alert(AlertKey.LIQUIDATION_OR_ADL, "gone", about="btc")
+        assert listening.heard.wait(2)
+        other.execute("ROLLBACK")
+    notifier.close()
+    with database.get_session() as session:
+        alerts = TenantScope(session, user_id_for(config.user)).alerts
+        assert [one.message for one in alerts.list_recent()] == ["gone"]
+        assert alerts.get_undelivered() == []
+    database.dispose()

@@ -243,7 +243,7 @@ CASES: list[tuple[Callable[[Scene], None], str]] = [
     (no_answer, "position/list"),
     (no_orders_answer, "order/realtime"),
     (unknown_symbol, "NOPEUSDT"),
-    (not_traded, "BTCUSDT is not listed; check the name and the environment"),
+    (not_traded, "one_btcusdt: BTCUSDT is not traded, the exchange says Delivering"),
     (no_price, "one_btcusdt: BTCUSDT has no price"),
     (other_tick_size, "one_btcusdt: tick_size is 0.5, the exchange's is"),
     (leverage, "one_btcusdt: leverage is 1000, the contract has 151.52 at most"),

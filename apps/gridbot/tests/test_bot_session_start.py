@@ -176,7 +176,7 @@ def test_a_wallet_without_usdt(refused: Attempt, host: PaperHost) -> None:
 def test_a_contract_that_is_not_traded(refused: Attempt, host: PaperHost) -> None:
     listing = host.exchange.market("BTCUSDT").listing
     listing.row["status"] = "Delivering"
-    assert "BTCUSDT is not listed" in refused()
+    assert "BTCUSDT is not traded, the exchange says Delivering" in refused()
 
 
 def test_an_answer_that_never_comes(refused: Attempt, host: PaperHost) -> None:

@@ -24,6 +24,7 @@ from bybit_adapter import (
 from event_saver.writers.records import as_update
 from gridbot.alerts import AlertKey, Alerts
 from gridbot.executor import Placement
+from gridbot.occasions import Occasions
 from gridbot.ports import ExchangeClock, OpenPrivate, Rest, Stream
 from gridbot.preflight import AccountReport, look_at_account, measure_clock, one_way_problem
 from gridbot.reconciler import NotConfirmedError, Reconciler
@@ -35,11 +36,11 @@ from gridcore.order_desk import ORPHAN_LAG
 log = logging.getLogger(__name__)
 
 STARTING = "starting"
-AUTH = "auth_error"
 STREAM_LOST = "stream_lost"
 MAINTENANCE = "exchange_maintenance"
 PAUSES_S = (30.0, 60.0, 120.0, 300.0)
 MARGIN_MODE = "margin_mode"
+CLOCK = "clock"
 
 
 class AccountSession:
@@ -75,6 +76,9 @@ class AccountSession:
         self._queue: EventQueue[StreamUpdate | _StreamChange] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._lost_at: datetime | None = None
+        self._is_loss_told = False
+        self._is_clock_off = False
+        self._occasions = Occasions(clock.monotonic)
         self._pauses: dict[str, ContractPause] = {}
         self._has_started = False
         for runner in runners:
@@ -231,6 +235,8 @@ class AccountSession:
             except Exception:
                 # a message that cannot be handled must not end the stream of all the others
                 log.exception("account %s: a message of the stream was not handled", self.name)
+                if not self._occasions.is_new("message"):
+                    continue
                 self._alerts.alert(
                     AlertKey.INTERNAL_ERROR,
                     f"account {self.name}: a message of the stream was not handled; see the log",
@@ -246,7 +252,7 @@ class AccountSession:
             for runner in self.runners.values():
                 runner.hold(STREAM_LOST)
             return
-        self._lost_at = None
+        self._lost_at, self._is_loss_told = None, False
         gap = (change.back_at - change.lost_at).total_seconds()
         log.warning("account %s: the private stream is back after %.1f s", self.name, gap)
         if gap > self._settings.stream_alert_s:
@@ -323,6 +329,8 @@ class AccountSession:
 
     def auth_failed(self, error: BybitError) -> None:
         """Stop the account: no retry helps."""
+        if self.stopped_because is not None:
+            return  # what was on its way is refused as well
         self._alerts.alert(
             AlertKey.AUTH_ERROR, f"account {self.name}: {error.message}", about=self.name
         )
@@ -379,17 +387,18 @@ class AccountSession:
         while True:
             for runner in tuple(self.runners.values()):
                 self.reconciler.request(runner, "in turn")
-                self._check_stream()
                 await asyncio.sleep(interval_s / len(self.runners))
             if not self.runners:
                 await asyncio.sleep(interval_s)
 
     def _check_stream(self) -> None:
+        """Tell once, while it lasts, that the private stream is gone."""
         lost = self._lost_at
-        if lost is None:
+        if lost is None or self._is_loss_told:
             return
         seconds = (self.clock.local() - lost).total_seconds()
         if seconds > self._settings.stream_alert_s:
+            self._is_loss_told = True
             self._alerts.alert(
                 AlertKey.STREAM_DOWN,
                 f"account {self.name}: the private stream is gone for {seconds:.0f} s; nothing is"
@@ -419,17 +428,21 @@ class AccountSession:
                 runner.release(MARGIN_MODE)
 
     async def _check_clock(self) -> None:
-        drift = await measure_clock(self.rest, self.clock)
-        if abs(drift.total_seconds()) > self._settings.max_drift_s:
-            self._alerts.alert(
-                AlertKey.CLOCK_DRIFT,
-                f"account {self.name}: the clock differs from the exchange's by"
-                f" {drift.total_seconds():+.2f} s",
-                about=self.name,
-            )
+        drift = (await measure_clock(self.rest, self.clock)).total_seconds()
+        text = f"account {self.name}: the clock differs from the exchange's by {drift:+.2f} s"
+        is_off = abs(drift) > self._settings.max_drift_s
+        if is_off and not self._is_clock_off:
+            self._alerts.alert(AlertKey.CLOCK_DRIFT, text, about=self.name)
+        self._is_clock_off = is_off
+        for runner in self.runners.values():
+            if is_off:
+                runner.doubts[CLOCK] = text
+            else:
+                runner.doubts.pop(CLOCK, None)
 
     async def _look_at_trips(self) -> None:
         self._notice_first_connection()
+        self._check_stream()
         for runner in self.runners.values():
             runner.look_at_blocks()
 
@@ -512,15 +525,20 @@ class RunnerTroubles:
 
     def order_refused(self, intent: Intent, error: BybitError) -> None:
         """Tell of an order that the exchange refuses, and look what is wrong."""
-        self._alerts.alert(
-            AlertKey.ORDER_REJECTED,
-            f"{self._runner.strat_id}: {intent.side.value} at {intent.price}: {error.message}",
-            about=self._runner.strat_id,
-        )
+        if self._runner.occasions.is_new(f"refused: {error.code or error.message}"):
+            code = "" if error.code is None else f" (code {error.code})"
+            self._alerts.alert(
+                AlertKey.ORDER_REJECTED,
+                f"{self._runner.strat_id}: {intent.side.value} at {intent.price}: {error.message}"
+                f"{code}",
+                about=self._runner.strat_id,
+            )
         self.orders_in_doubt()
 
     def unresolved(self, placement: Placement, seconds: float) -> None:
         """Tell of an order of which nobody knows whether it exists."""
+        if not self._runner.occasions.is_new("unresolved"):
+            return
         self._alerts.alert(
             AlertKey.AMBIGUOUS_UNRESOLVED,
             f"{self._runner.strat_id}: whether {placement.intent.side.value} at"

@@ -21,6 +21,8 @@ ALERTS = {
 }
 # what comes back within this time was never over
 OVER_AFTER_S = 60.0
+# what every comparison ends in a moment; it is told only when it does not
+PATIENCE_S = {"account_unknown": 150.0}
 
 
 class BlockWatch:
@@ -34,11 +36,13 @@ class BlockWatch:
         self._monotonic = monotonic
         self._quiet = quiet
         self._told: dict[str, float | None] = {}  # when it went, None while it is there
+        self._since: dict[str, float] = {}  # of what is waited for with patience
 
     def look(self, blocks: Mapping[str, str]) -> None:
         """Alert what is new; say what is over for a minute."""
-        if not blocks and not self._told:
+        if not blocks and not self._told and not self._since:
             return
+        blocks = self._without_short_ones(blocks)
         for name, reason in blocks.items():
             if name not in self._told and name not in self._quiet:
                 key = ALERTS.get(name, AlertKey.STRATEGY_BLOCKED)
@@ -59,3 +63,13 @@ class BlockWatch:
                         f"{self._strat_id}: no longer blocked by {name}",
                         about=f"{self._strat_id} {name}",
                     )
+
+    def _without_short_ones(self, blocks: Mapping[str, str]) -> dict[str, str]:
+        now = self._monotonic()
+        found = dict(blocks)
+        for name, patience in PATIENCE_S.items():
+            if name not in blocks:
+                self._since.pop(name, None)
+            elif now - self._since.setdefault(name, now) < patience:
+                del found[name]
+        return found

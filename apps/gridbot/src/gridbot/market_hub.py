@@ -9,6 +9,7 @@ from datetime import datetime
 
 from bybit_adapter import EventQueue, StreamKind, StreamUpdate, ticker_symbol
 from gridbot.alerts import AlertKey, Alerts
+from gridbot.occasions import Occasions
 from gridbot.ports import Now, OpenPublic, Stream
 from gridbot.runner import StrategyRunner
 from gridbot.session_settings import SessionSettings
@@ -41,11 +42,14 @@ class MarketHub:
         self._on_update = on_update
         self._queue: EventQueue[StreamUpdate] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._occasions = Occasions(now.monotonic)
 
     async def start(self) -> None:
         """Begin to listen."""
         self._queue = EventQueue(ticker_symbol)
         self._task = asyncio.get_running_loop().create_task(self._pump())
+        if not self._runners:
+            return  # strategies that cannot be started yet bring their symbols later
         self.stream = self._open_public(tuple(self._runners), self)
         if not await self._settings.blocking(self.stream.connect):
             log.warning("%s: market data does not come yet; trying on", self.name)
@@ -54,10 +58,11 @@ class MarketHub:
         """Serve one more strategy; the stream is made anew for a symbol that it does not bring."""
         is_new = runner.symbol not in self._runners
         self._runners.setdefault(runner.symbol, []).append(runner)
-        if is_new and self.stream is not None:
+        if is_new and self._queue is not None:
             old, self.stream = self.stream, self._open_public(tuple(self._runners), self)
             await self._settings.blocking(self.stream.connect)
-            await self._settings.blocking(old.disconnect)
+            if old is not None:
+                await self._settings.blocking(old.disconnect)
 
     async def stop(self) -> None:
         """End."""
@@ -99,6 +104,8 @@ class MarketHub:
             except Exception:
                 # one message must not end the stream of all the others
                 log.exception("%s: a message was not handled", self.name)
+                if not self._occasions.is_new("message"):
+                    continue
                 self._alerts.alert(
                     AlertKey.INTERNAL_ERROR,
                     f"{self.name}: a message of the market was not handled; see the log",

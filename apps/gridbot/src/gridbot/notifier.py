@@ -13,6 +13,7 @@ from typing import Protocol
 from grid_db import AlertSeverity
 from gridbot.alert_throttle import LONGEST_MESSAGE, Alert, AlertThrottle, usual_severity
 from gridbot.alerts import AlertKey
+from gridbot.journal_keeper import AlertJournal, JournalKeeper
 from gridbot.redaction import Redactor
 from gridbot.settings import TelegramSettings
 from gridbot.telegram_api import (
@@ -40,16 +41,6 @@ class AlertSender(Protocol):
 
     def send(self, text: str) -> None:
         """Send one text."""
-
-
-class AlertJournal(Protocol):
-    """Keeps alerts. Called on the notifier's thread; what it raises is logged."""
-
-    def add(self, alert: Alert) -> int | None:
-        """Keep an alert; return its number there, if it has one."""
-
-    def mark_delivered(self, number: int, at: datetime) -> None:
-        """Note that somebody was told."""
 
 
 class TelegramChat:
@@ -92,7 +83,7 @@ class Notifier:
         most_waiting: int = WAITING_ALERTS,
     ) -> None:
         self._sender = sender
-        self._journal = journal
+        self._keeper = None if journal is None else JournalKeeper(journal)
         self._redactor = redactor or Redactor()
         self._throttle = throttle or AlertThrottle()
         self._clock = clock
@@ -106,6 +97,8 @@ class Notifier:
 
     def start(self) -> None:
         """Start the thread."""
+        if self._keeper is not None:
+            self._keeper.start()
         self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
         self._thread.start()
 
@@ -150,9 +143,13 @@ class Notifier:
             self._thread = None
         if self._waiting:
             log.warning("%d alerts could not be sent before the end", len(self._waiting))
+        if self._keeper is not None:
+            self._keeper.close(timeout_s)
 
     def _push(self, alert: Alert) -> None:
         self._waiting.append(alert)
+        if self._keeper is not None:
+            self._keeper.keep(alert)
         if len(self._waiting) > self._most_waiting:
             self._waiting.popleft()
             self.dropped += 1
@@ -166,15 +163,14 @@ class Notifier:
             batch = self._next_batch()
             if not batch:
                 return
-            numbers = self._keep(batch)
-            wait_s = self._deliver(batch, numbers, backoff_s)
+            wait_s = self._deliver(batch, backoff_s)
             while wait_s is not None:
                 # a closing process does not wait for a server that is away
                 if self._is_closing.is_set() or self._is_closing.wait(wait_s):
                     log.warning("%d alerts were not delivered", len(batch))
                     return
                 backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
-                wait_s = self._deliver(batch, numbers, backoff_s)
+                wait_s = self._deliver(batch, backoff_s)
             backoff_s = FIRST_BACKOFF_S
 
     def _next_batch(self) -> list[Alert]:
@@ -197,21 +193,7 @@ class Notifier:
                 batch.append(self._waiting.popleft())
             return batch
 
-    def _keep(self, batch: list[Alert]) -> list[int]:
-        if self._journal is None:
-            return []
-        numbers = []
-        for alert in batch:
-            try:
-                number = self._journal.add(alert)
-            except Exception:
-                log.warning("an alert could not be stored", exc_info=True)
-                continue
-            if number is not None:
-                numbers.append(number)
-        return numbers
-
-    def _deliver(self, batch: list[Alert], numbers: list[int], backoff_s: float) -> float | None:
+    def _deliver(self, batch: list[Alert], backoff_s: float) -> float | None:
         """Send once; return how long to wait before the next try, None when done with it."""
         if self._sender is None:
             return None
@@ -238,14 +220,11 @@ class Notifier:
         with self._changed:
             self._untold_drops -= drops
         self.sent += len(batch)
-        self._note_delivered(numbers)
+        self._note_delivered(batch)
         return None
 
-    def _note_delivered(self, numbers: list[int]) -> None:
+    def _note_delivered(self, batch: list[Alert]) -> None:
         now = datetime.now(UTC)
-        for number in numbers:
-            try:
-                if self._journal is not None:
-                    self._journal.mark_delivered(number, now)
-            except Exception:
-                log.warning("the delivery of an alert could not be stored", exc_info=True)
+        for alert in batch:
+            if self._keeper is not None:
+                self._keeper.keep(alert, now)

@@ -118,10 +118,11 @@ class Orchestrator:
             # a port that is taken must be known before the first order
             self._serve_metrics()
             failures = await self._prepare_accounts(recorder)
-            if not self._accounts:
-                raise StartError("\n".join(failures))
-            for failure in failures:
-                self.alert(AlertKey.STRATEGY_STOPPED, f"not started: {failure}")
+            if not self.runners:
+                self._let_go(recorder)
+                raise StartError("\n".join(failure for _, failure in failures))
+            for name, failure in failures:
+                self.alert(AlertKey.STRATEGY_STOPPED, f"not started: {failure}", about=name)
             recorder.start()
             await self._begin_trading()
         except BaseException as error:
@@ -129,6 +130,13 @@ class Orchestrator:
             await (self.stop() if self._accounts else self._release())
             raise
         self.alert(AlertKey.BOT_STARTED, ", ".join(one.strat_id for one in self.runners))
+
+    def _let_go(self, recorder: Recorder) -> None:
+        """Let go of accounts that have nothing to do, as before they were made."""
+        for account in self._accounts:
+            recorder.fail_runs(account.config.name, "\n".join(account.waiting.values()))
+            account.session.rest.close()
+        self._accounts.clear()
 
     def _open_database(self) -> None:
         self._database.create_tables()
@@ -142,9 +150,9 @@ class Orchestrator:
         self.metrics.alerts.labels(key.value).inc()
         self.notifier.alert(key, text, about=about)
 
-    async def _prepare_accounts(self, recorder: Recorder) -> list[str]:
-        """Make and confirm the sessions; return why some cannot be."""
-        failures = []
+    async def _prepare_accounts(self, recorder: Recorder) -> list[tuple[str, str]]:
+        """Make and confirm the sessions; return whom that is not possible for, and why."""
+        failures: list[tuple[str, str]] = []
         for account in self.config.accounts:
             if not self.config.strategies_of(account.name):
                 continue
@@ -153,15 +161,15 @@ class Orchestrator:
             try:
                 found = await self._make_account(account, place, rest, recorder)
             except NotConfirmedError as error:
-                failures.append(str(error))
+                failures.append((account.name, str(error)))
             except (BybitError, GridcoreError) as error:
-                failures.append(f"account {account.name}: {error}")
+                failures.append((account.name, f"account {account.name}: {error}"))
             else:
                 self._accounts.append(found)
-                failures += found.waiting.values()
+                failures += found.waiting.items()
                 continue
-            self._life.not_started(account.name, failures[-1])
-            recorder.fail_runs(account.name, failures[-1])
+            self._life.not_started(*failures[-1])
+            recorder.fail_runs(*failures[-1])
             rest.close()
         return failures
 
@@ -217,17 +225,15 @@ class Orchestrator:
         )
         found = _Account(account, place, session, [], [], run_ids)
         for one in self.config.strategies_of(account.name):
-            await self._try_strategy(found, one, report.wallet)
-        if not found.runners and not found.shadows:
-            raise NotConfirmedError("\n".join(found.waiting.values()))
+            await self._try_strategy(found, one)
         return found
 
     async def _try_strategy(
-        self, account: _Account, one: StrategySettings, wallet: Decimal | None
+        self, account: _Account, one: StrategySettings
     ) -> StrategyRunner | None:
         """Make and confirm one strategy; what keeps it from starting keeps no other one."""
         try:
-            runner = await self._make_runner(account, one, wallet)
+            runner = await self._make_runner(account, one)
         except NotConfirmedError as error:
             reason = str(error)
         except (BybitError, GridcoreError) as error:
@@ -240,11 +246,12 @@ class Orchestrator:
         self._life.strategy_not_started(one.strat_id, reason)
         return None
 
-    async def _make_runner(
-        self, account: _Account, one: StrategySettings, wallet: Decimal | None
-    ) -> StrategyRunner:
+    async def _make_runner(self, account: _Account, one: StrategySettings) -> StrategyRunner:
         session = account.session
-        instrument = await self._look_at(one, session.rest, wallet)
+        wallet = session.wallet or await session.rest.get_wallet_balance()
+        snapshot = wallet.snapshot
+        balance = None if snapshot is None else snapshot.wallet_balance
+        instrument = await self._look_at(one, session.rest, balance)
         runner = StrategyRunner(
             GridStrategy(self.config.strategy_config(one, instrument.rules)),
             account.config.name,
@@ -278,18 +285,16 @@ class Orchestrator:
         for account in self._accounts:
             for strat_id in list(account.waiting):
                 one = next(s for s in self.config.strategies if s.strat_id == strat_id)
-                wallet = account.session.wallet
-                snapshot = None if wallet is None else wallet.snapshot
-                runner = await self._try_strategy(
-                    account, one, None if snapshot is None else snapshot.wallet_balance
-                )
+                runner = await self._try_strategy(account, one)
                 if runner is None:
                     log.warning("not started yet: %s", account.waiting[strat_id])
                     continue
                 if runner.is_shadow:
                     self._spawn(runner.run())
                 await self._hubs[account.place.rest_url].add(runner)
-                self.alert(AlertKey.STRATEGY_UNBLOCKED, f"{strat_id}: it is started now")
+                self.alert(
+                    AlertKey.STRATEGY_UNBLOCKED, f"{strat_id}: it is started now", about=strat_id
+                )
 
     def _session_settings(self) -> SessionSettings:
         config = self.config
@@ -319,7 +324,11 @@ class Orchestrator:
             )
             self._listener.start()
         self._spawn(self._every(self.config.health_check_interval, self._check_health))
-        self._spawn(self._every(TRY_AGAIN_S, self._start_waiting))
+        self._spawn(
+            self._every(
+                self._session_settings().sync_interval_s or TRY_AGAIN_S, self._start_waiting
+            )
+        )
 
     def _serve_metrics(self) -> None:
         if self.config.metrics_port is None:
@@ -339,7 +348,12 @@ class Orchestrator:
             by_place.setdefault(account.place, []).extend((*account.runners, *account.shadows))
         recorder = self.recorder
         for place, runners in by_place.items():
-            trades = self.config.save_events or any(one.is_shadow for one in runners)
+            trades = self.config.save_events or any(
+                one.shadow_mode
+                for account in self._accounts
+                if account.place == place
+                for one in self.config.strategies_of(account.config.name)
+            )
             opened = open_public(place, trades=trades)
             hub = MarketHub(
                 place.name,
@@ -368,7 +382,8 @@ class Orchestrator:
         self.stopped.set()
 
     async def _every(self, seconds: float, action: Callable[[], object]) -> None:
-        """Do something now and then; what fails is told, and tried again next time."""
+        """Do something now and then; what fails is told once, and tried again next time."""
+        has_failed = False
         while True:
             try:
                 result = action()
@@ -377,13 +392,17 @@ class Orchestrator:
             except Exception:
                 # without this a heartbeat would end for ever, and the watchdog would act
                 log.exception("a periodic task failed")
-                self.alert(AlertKey.INTERNAL_ERROR, "a periodic task failed; see the log")
+                if not has_failed:
+                    self.alert(AlertKey.INTERNAL_ERROR, "a periodic task failed; see the log")
+                has_failed = True
+            else:
+                has_failed = False
             await asyncio.sleep(seconds)
 
     async def _beat(self) -> None:
         await self._write_status(await self._unhurried_snapshot())
         if self.recorder is not None:
-            await self.recorder.heartbeat()
+            self.recorder.heartbeat()
 
     async def _write_status(self, snapshot: BotSnapshot) -> None:
         try:
@@ -402,6 +421,9 @@ class Orchestrator:
 
     async def _show(self) -> None:
         self.metrics.show(await self._unhurried_snapshot())
+        for account in self._accounts:
+            for shadow in account.shadows:  # of the others their account takes care
+                shadow.look_at_blocks()
         for runner in self.runners:
             executor = runner.executor
             if isinstance(executor, IntentExecutor):

@@ -12,10 +12,9 @@ from typing import Protocol
 from bybit_adapter import AuthError, BybitError, Listing, Order, OrderKey, Position, Wallet
 from gridbot.alerts import AlertKey, Alerts
 from gridbot.ports import ExchangeClock, Rest
-from gridbot.runner import Confirmation, StrategyRunner
+from gridbot.runner import NOT_COMPARED, Confirmation, StrategyRunner
 
 log = logging.getLogger(__name__)
-NOT_COMPARED = "not_compared"
 
 OVERLAP = timedelta(seconds=60)  # executions are read again from this long before the last one
 LIST_LAG = timedelta(seconds=5)  # what was confirmed since may not be listed yet
@@ -107,10 +106,13 @@ class Reconciler:
                 return
 
     def _tell_not_compared(self, runner: StrategyRunner, error: BybitError, seconds: float) -> None:
-        if seconds < NOT_COMPARED_ALERT_S or NOT_COMPARED in runner.doubts:
+        if seconds < NOT_COMPARED_ALERT_S:
             return
         text = f"nothing could be compared with the exchange for {seconds:.0f} s: {error.message}"
+        is_told = NOT_COMPARED in runner.doubts
         runner.doubts[NOT_COMPARED] = text
+        if is_told:
+            return
         self._alerts.alert(
             AlertKey.NOT_COMPARED, f"{runner.strat_id}: {text}", about=runner.strat_id
         )

@@ -6,8 +6,9 @@ lost on the way, or was not received, is seen to by `record_gaps`, and people ar
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -41,6 +42,7 @@ from gridbot.record_gaps import RecordGaps
 
 log = logging.getLogger(__name__)
 STOP_S = 8.0
+HANGS_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class Recorder:
         self._down_told = False
         self._told = _Told()
         self._last_moments: list[tuple[StreamKey, datetime]] = []
+        self._beating: threading.Thread | None = None
+        self._beat_at = 0.0
         try:
             with database.get_session() as session:
                 self.user_id = str(UserRepository(session).get_or_create(user).id)
@@ -182,19 +186,32 @@ class Recorder:
         # the wallet belongs to all strategies of the account
         return next((run for (name, _), run in self._runs.items() if name == account), None)
 
-    async def heartbeat(self) -> None:
-        """Note that all runs are alive, and tell of a record that is not complete."""
+    def heartbeat(self) -> None:
+        """Note that all runs are alive, and tell of a record that is not complete. Returns at once.
+
+        Nobody waits for the database: a heartbeat that hangs there is a sign of it by itself.
+        """
+        beating = self._beating
+        hangs = time.monotonic() - self._beat_at if beating and beating.is_alive() else 0.0
         state = self._loop.database_state()
         self._tell_of_losses(state)
-        if state.error is not None and not self._down_told:
+        error = state.error
+        if error is None and hangs > HANGS_S:
+            error = f"a statement has been running for {hangs:.0f} s"
+        if error is not None and not self._down_told:
             self._down_told = True
             self._alerts.alert(
                 AlertKey.DATABASE_DOWN,
-                f"the database takes nothing ({state.error}); rows wait on disk, trading goes on",
+                f"the database takes nothing ({error}); rows wait on disk, trading goes on",
             )
-        if state.error is None:
+        if error is None:
             self._down_told = False
-            await asyncio.to_thread(self._heartbeat)
+            if not hangs:
+                self._beat_at = time.monotonic()
+                self._beating = threading.Thread(
+                    target=self._heartbeat, name="heartbeat of the runs", daemon=True
+                )
+                self._beating.start()
 
     def _tell_of_losses(self, state: DatabaseState) -> None:
         """Alert once for each thing that got worse."""
@@ -230,6 +247,8 @@ class Recorder:
 
     def close(self, failures: Mapping[str, str]) -> None:
         """Store what waits and end the runs; `failures` are reasons by run id. Blocking."""
+        if self._beating is not None:
+            self._beating.join(1.0)
         if not self._loop.stop(STOP_S):
             log.warning("rows that are not stored yet wait on disk for the next start")
         if not self._loop.losses.pending:

@@ -16,6 +16,7 @@ from gridbot.alerts import AlertKey, Alerts
 from gridbot.block_watch import BlockWatch
 from gridbot.contract_watch import ContractWatch
 from gridbot.decisions import log_decision
+from gridbot.occasions import Occasions
 from gridbot.ports import ExchangeClock
 from gridbot.snapshot import Health
 from gridbot.state_store import StateStore
@@ -49,9 +50,16 @@ QUIET_BEFORE_COMPARING = timedelta(seconds=5)
 SHUTDOWN, PAUSED, CONTRACT = "shutdown", "paused", "contract"
 STATE = "state_not_kept"
 # told by others, or wanted
-QUIET_TRIPS = frozenset({"account_unknown", SHUTDOWN, "starting", PAUSED, "stream_lost"})
+QUIET_TRIPS = frozenset({SHUTDOWN, "starting", PAUSED, "stream_lost"})
+UNKNOWN, NOT_COMPARED = "account_unknown", "not_compared"
+HOLD_TEXTS = {
+    PAUSED: "paused; /resume lets it trade",
+    SHUTDOWN: "the bot is stopping",
+    "starting": "it is being started",
+    "stream_lost": "the private stream is gone; it goes on when the stream is back and all is"
+    " compared",
+}
 NO_TICKER_S = 60.0
-ONE_OCCASION_S = 60.0
 # cancelled by the holder, or as the leg shrinks: what happens every day
 ORDINARY_CANCELS = frozenset({None, "UNKNOWN", "CancelByUser", "CancelByReduceOnly", "CancelBySmp"})
 LAST_WORDS_S = 2.0
@@ -158,7 +166,8 @@ class StrategyRunner:
         self._filled = asyncio.Event()
         self._blocks = BlockWatch(self.strat_id, alerts, clock.monotonic, QUIET_TRIPS)
         self._ticker_at = clock.monotonic()
-        self._cancelled_at: dict[str, float] = {}
+        self.occasions = Occasions(clock.monotonic)
+        self._foreign: frozenset[str] = frozenset()
 
     def use(self, executor: Executor) -> None:
         """Set who carries the intents out, before the first event."""
@@ -499,7 +508,8 @@ class StrategyRunner:
             "%s: filled %s %s at %s (%s)", self.strat_id, event.side.value, event.qty, event.price,
             event.direction,
         )  # fmt: skip
-        if extract_client_order_prefix(event.order_link_id) is None:
+        is_ours = extract_client_order_prefix(event.order_link_id) is not None
+        if not is_ours and self.occasions.is_new(f"filled: {event.order_id}"):
             self._alerts.alert(
                 AlertKey.POSITION_MISMATCH,
                 f"{self.strat_id}: {event.side.value} {event.qty} at {event.price} filled on"
@@ -529,9 +539,7 @@ class StrategyRunner:
 
     def _tell_cancelled(self, how: str) -> None:
         """Tell, once for all orders of one occasion, that the exchange cancelled them."""
-        now, last = self._clock.monotonic(), self._cancelled_at.get(how)
-        self._cancelled_at[how] = now
-        if last is None or now - last > ONE_OCCASION_S:
+        if self.occasions.is_new(f"cancelled: {how}"):
             self._alerts.alert(
                 AlertKey.ORDERS_CANCELLED,
                 f"{self.strat_id}: the exchange cancelled orders: {how}",
@@ -546,10 +554,12 @@ class StrategyRunner:
             "%s: %s %s: %s", self.strat_id, event.client_order_id, event.outcome.value,
             event.message,
         )  # fmt: skip
-        if event.reject_reason is RejectReason.INSUFFICIENT_BALANCE:
+        is_short = event.reject_reason is RejectReason.INSUFFICIENT_BALANCE
+        if is_short and self.occasions.is_new("balance"):
             self._alerts.alert(
                 AlertKey.BALANCE_INSUFFICIENT,
-                f"{self.strat_id}: the balance does not carry further opening orders",
+                f"{self.strat_id}: the balance does not carry further opening orders:"
+                f" {event.message}",
                 about=self.strat_id,
             )
 
@@ -571,7 +581,8 @@ class StrategyRunner:
     def _confirm(self, found: Confirmation) -> None:
         """Take over what REST says, and tell of what it says differently than the books."""
         local = self._clock.local()
-        was_known = self.strategy.account.is_known
+        before = self.strategy
+        was_known = before.account.is_known
         for execution in found.executions:
             self._on_execution(execution)
         if found.instrument is not None:
@@ -582,7 +593,8 @@ class StrategyRunner:
                     " of the configuration"
                 )
                 return
-        strategy = self.strategy  # a contract with other ticks makes another one of it
+        strategy = self.strategy
+        was_known = was_known and strategy is before  # other ticks make another one of it
         if was_known:
             self._compare_legs(found)
         gone = [one for one in found.ended if strategy.book.get(one.order_id) is not None]
@@ -619,6 +631,7 @@ class StrategyRunner:
         elif CONTRACT in self.strategy.admission.holds:
             self.hold_reasons.pop(CONTRACT, None)
             self.strategy.release(CONTRACT)
+            self._ticker_at = self._clock.monotonic()
 
     def _use_rules(self, rules: InstrumentInfo) -> None:
         """Go on with other rules; another tick size means another grid."""
@@ -658,7 +671,7 @@ class StrategyRunner:
             busy = last is not None and position.as_of - last < QUIET_BEFORE_COMPARING
             if busy or not mirror.is_known or mirror.unsettled_closing_qty:
                 continue
-            if position.size != mirror.size:
+            if mirror.is_contradicted_by(position.leg, position.as_of):
                 self._alerts.alert(
                     AlertKey.POSITION_MISMATCH,
                     f"{self.strat_id}: the {position.direction} leg holds {position.size} on the"
@@ -685,14 +698,16 @@ class StrategyRunner:
             self._sizes_doubted_at = None
 
     def _report_foreign(self, foreign: tuple[str, ...]) -> None:
+        known, self._foreign = self._foreign, frozenset(foreign)
         if not foreign:
             self.doubts.pop("foreign_orders", None)
             return
         text = f"{len(foreign)} orders on {self.symbol} are not of this strategy"
-        if self.doubts.get("foreign_orders") == text:
-            return
         self.doubts["foreign_orders"] = text
-        self._alerts.alert(AlertKey.FOREIGN_ORDERS, f"{self.strat_id}: {text}", about=self.strat_id)
+        if not self._foreign <= known and self.occasions.is_new("foreign orders"):
+            self._alerts.alert(
+                AlertKey.FOREIGN_ORDERS, f"{self.strat_id}: {text}", about=self.strat_id
+            )
 
     # how it is
 
@@ -705,11 +720,12 @@ class StrategyRunner:
     def blocks(self) -> dict[str, str]:
         """What keeps it from placing, by name, each with its reason and what ends it."""
         found = self.strategy.trips
-        for name, reason in self.hold_reasons.items():
+        for name, reason in {**HOLD_TEXTS, **self.hold_reasons}.items():
             if name in found:
                 found[name] = reason
         silent = self._clock.monotonic() - self._ticker_at
-        if silent >= NO_TICKER_S and "starting" not in found:
+        # a contract that is not traded has no tickers either
+        if silent >= NO_TICKER_S and not found.keys() & {"starting", CONTRACT}:
             found["no_market_data"] = f"no ticker of {self.symbol} for {silent:.0f} s"
         return found
 
@@ -732,5 +748,9 @@ class StrategyRunner:
         """Tell what blocks the strategy since the last look, and what does so no longer."""
         if STATE in self.hold_reasons:
             self.keep()
-        if self.stopped_because is None and SHUTDOWN not in self.strategy.admission.holds:
-            self._blocks.look(self.blocks)
+        if self.stopped_because is not None or SHUTDOWN in self.strategy.admission.holds:
+            return
+        blocks = self.blocks
+        if NOT_COMPARED in self.doubts or "stream_lost" in blocks:
+            blocks.pop(UNKNOWN, None)  # an alert of its own tells why
+        self._blocks.look(blocks)

@@ -93,7 +93,6 @@ class Admission:
         self.holds: dict[str, bool] = {}  # by name: whether a later process keeps it
         self.refused: Counter[Refusal] = Counter()
         self.starvation = Starvation()
-        self.last_rejection = ""
         self._sizer = OrderSizer(config.amount, config.instrument)
         self._qty: dict[tuple[DirectionType, SideType, int], Decimal | None] = {}
 
@@ -221,8 +220,9 @@ class Admission:
         self._qty[key] = qty
         return qty
 
-    def explain(self, refusal: Refusal, direction: DirectionType, now: datetime) -> str:
-        """Return in words what stands against the orders of a leg."""
+    def explain(self, refusal: Refusal, want: WantPlace, now: datetime) -> str:
+        """Return in words what stands against a wanted order."""
+        direction = want.direction
         margin = self.account.free_margin
         match refusal:
             case Refusal.FREE_MARGIN if margin.available is None:
@@ -242,9 +242,22 @@ class Admission:
             case Refusal.CLOSING_BLOCKED:
                 return "a closing order was refused, and the size is not confirmed since"
             case Refusal.RETRY_HOLD:
-                return f"the exchange takes none: {self.last_rejection or 'no reason given'}"
+                return self.starvation.last_refusal(direction, closing=want.closing)
             case _:
                 return refusal.value.replace("_", " ")
+
+    def cap_text(self, refusal: Refusal) -> str | None:
+        """Return the safety cap that a refusal comes from, in words; None for no cap."""
+        caps = self.config.safety_caps
+        match refusal:
+            case Refusal.NOTIONAL_CAP:
+                return f"max_notional of {caps.max_notional} USDT is used up"
+            case Refusal.MAX_OPEN_ORDERS:
+                return f"max_open_orders of {caps.max_open_orders} is reached"
+            case Refusal.ORDER_RATE:
+                return f"max_orders_per_minute of {caps.max_orders_per_minute} is reached"
+            case _:
+                return None
 
     def forget_quantities(self) -> None:
         """Compute quantities anew, after multipliers changed."""

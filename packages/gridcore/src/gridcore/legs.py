@@ -170,6 +170,18 @@ class Leg:
                 surplus -= seen
         self._unsettled = [item for item in self._unsettled if item.qty > 0]
 
+    def is_contradicted_by(self, snapshot: LegSnapshot, ts: datetime) -> bool:
+        """Tell whether a report shows another size, and is not older than what is known.
+
+        A list may lag; what it showed before the last fill or report is no contradiction.
+        """
+        now = Moment(ts if snapshot.updated_ts is None else snapshot.updated_ts, snapshot.seq)
+        is_old = any(
+            known is not None and now.is_before(known)
+            for known in (self.reported, self._newest_fill)
+        )
+        return not is_old and snapshot.size != self.size
+
     def is_repeated_by(self, snapshot: LegSnapshot) -> bool:
         """Tell whether a report says what is known anyway, and no fill is still to be counted."""
         return (

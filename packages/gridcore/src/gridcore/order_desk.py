@@ -49,6 +49,8 @@ _ACCEPTED: Final = PlaceOutcome.ACCEPTED
 LIST_LAG = timedelta(seconds=5)
 # a request of a process that is gone is void 5 s after it was signed; the rest is for late lists
 ORPHAN_LAG = timedelta(seconds=15)
+# an order that the exchange ends by itself this soon was as good as refused
+BARELY_LIVED = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +194,27 @@ class OrderDesk:
             OrderStatus.REJECTED if rejected else OrderStatus.CANCELLED,
             event.exchange_ts,
         )
+        begun = order.started_ts or order.created_ts
+        if untouched and event.exchange_ts - begun < BARELY_LIVED:
+            self._note_lost(order)
         if rejected or event.leaves_qty == event.qty:
             self.account.free_margin.release(order)
         else:
             # a part of it may have become position, so its margin is freed by the next report
             order.confirmed_ts = event.exchange_ts
+
+    def _note_lost(self, order: TrackedOrder) -> None:
+        """Take in that the exchange ended an order right after it had taken it."""
+        self.admission.starvation.refused(
+            order.direction, "it ends an order as soon as it has taken it",
+            closing=order.reduce_only,
+        )  # fmt: skip
+        if not any(
+            other.order_id is not None
+            and (other.direction, other.reduce_only) == (order.direction, order.reduce_only)
+            for other in self.book
+        ):
+            self.admission.starvation.lost(order.direction, closing=order.reduce_only)
 
     def await_fills(self, order: TrackedOrder, qty: Decimal, ts: datetime) -> None:
         """Let the guards count a quantity that filled, but whose executions are not here yet."""
@@ -260,7 +278,7 @@ class OrderDesk:
             )
             return
         rejected = event.outcome is PlaceOutcome.REJECTED
-        self.admission.last_rejection = event.message
+        self.admission.starvation.refused(order.direction, event.message, closing=order.reduce_only)
         self.book.end(order, OrderStatus.REJECTED if rejected else OrderStatus.FAILED, ts)
         self.account.free_margin.release(order)
         self.admission.retry.add_failure((order.direction, order.price_ticks), ts)

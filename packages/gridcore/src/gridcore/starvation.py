@@ -33,6 +33,8 @@ class Starvation:
     def __init__(self) -> None:
         self._since: dict[Side, datetime] = {}
         self._reasons: dict[Side, str] = {}
+        self._served: dict[Side, datetime] = {}  # since when the last one was wanted
+        self._refusals: dict[Side, str] = {}
 
     def looked(self, now: datetime, wanting: dict[Side, str], sent: Iterable[Side]) -> None:
         """Take in what one look wanted, each with what stands against it.
@@ -49,7 +51,29 @@ class Starvation:
 
     def served(self, direction: DirectionType, *, closing: bool) -> None:
         """Note that the exchange took an order of this side."""
-        self._since.pop((direction, closing), None)
+        self._refusals.pop((direction, closing), None)
+        since = self._since.pop((direction, closing), None)
+        if since is not None:
+            self._served[direction, closing] = since
+
+    def refused(self, direction: DirectionType, why: str, *, closing: bool) -> None:
+        """Note what the exchange said instead of taking an order."""
+        self._refusals[direction, closing] = why
+
+    def last_refusal(self, direction: DirectionType, *, closing: bool) -> str:
+        """Return what the exchange said last, since it took an order of this side."""
+        told = self._refusals.get((direction, closing))
+        return f"the exchange takes none: {told}" if told else "the exchange has taken none yet"
+
+    def lost(self, direction: DirectionType, *, closing: bool) -> None:
+        """Note that the only order of this side ended as soon as the exchange had taken it.
+
+        It was none: the side has wanted one since before.
+        """
+        side = direction, closing
+        since = self._served.get(side)
+        if since is not None:
+            self._since[side] = min(since, self._since.get(side, since))
 
     def starved(self, now: datetime) -> Iterator[Starved]:
         """Yield the sides that have wanted for a minute or more."""
@@ -65,3 +89,4 @@ class Starvation:
     def forget(self) -> None:
         """Begin anew, after a time in which nothing was wanted because nothing was decided."""
         self._since.clear()
+        self._served.clear()

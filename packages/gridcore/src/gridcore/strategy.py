@@ -219,10 +219,11 @@ class GridStrategy:
             if isinstance(verdict, Refusal):
                 refused[verdict] += 1
                 if verdict not in NOT_STARVING and (leg, want.closing) not in wanting:
-                    wanting[leg, want.closing] = self.admission.explain(verdict, leg, now)
+                    wanting[leg, want.closing] = self.admission.explain(verdict, want, now)
             else:
                 intents.append(self.desk.place(want, verdict, now))
-                wanting.setdefault((leg, want.closing), self._told_last)
+                told = self.admission.starvation.last_refusal(leg, closing=want.closing)
+                wanting.setdefault((leg, want.closing), told)
                 if want.closing:
                     del uncovered[leg]  # the next one may not be covered any more
         self.admission.starvation.looked(now, wanting, self.book.sides_in_flight())
@@ -342,8 +343,9 @@ class GridStrategy:
         if self._grid_error is not None:
             found["grid"] = self._grid_error
         for refusal, count in self.admission.refused.items():
-            if refusal in (Refusal.NOTIONAL_CAP, Refusal.MAX_OPEN_ORDERS, Refusal.ORDER_RATE):
-                found[refusal.value] = f"{count} wanted orders wait"
+            cap = self.admission.cap_text(refusal)
+            if cap is not None:
+                found[refusal.value] = f"{count} wanted orders wait: {cap}"
         if self.admission.starvation.is_total(self._now):
             found["starved"] = "; ".join(self._starved().values())
         return found
@@ -362,11 +364,6 @@ class GridStrategy:
             )
             for one in self.admission.starvation.starved(self._now)
         }
-
-    @property
-    def _told_last(self) -> str:
-        told = self.admission.last_rejection
-        return f"the exchange takes none: {told}" if told else "the exchange has taken none yet"
 
     def _loss_text(self) -> str:
         loss = self.admission.loss
