@@ -31,6 +31,7 @@ from gridcore.events import (
     PublicTradeEvent,
     TickerEvent,
 )
+from gridcore.guards import LossReset
 from gridcore.instrument import InstrumentInfo
 from gridcore.intents import CancelReason, Intent
 from gridcore.order_desk import OrderDesk, OrdersReport
@@ -368,14 +369,18 @@ class GridStrategy:
     def _loss_text(self) -> str:
         loss = self.admission.loss
         price = self.engine.last_close
-        unrealised = self.account.unrealised_pnl(price) if price is not None else Decimal(0)
-        text = f"session profit {loss.session_pnl(unrealised)} USDT, limit -{loss.limit} USDT"
+        if price is None or not self.account.is_known:
+            text = f"the session has lost its limit of {loss.limit} USDT"
+        else:
+            profit = loss.session_pnl(self.account.unrealised_pnl(price))
+            text = f"session profit {profit} USDT, limit -{loss.limit} USDT"
         if loss.assumed_fees:
             text += (
                 f"; {loss.assumed_fees} USDT of it are taker's fees assumed for fills whose fee is"
                 " not known in USDT"
             )
-        return text
+        midnight = loss.reset_rule is LossReset.UTC_MIDNIGHT
+        return f"{text}; it ends {'at UTC midnight, or ' if midnight else ''}by a reset"
 
     def _note_grid_error(self, error: GridError) -> None:
         if self._grid_error != str(error):
