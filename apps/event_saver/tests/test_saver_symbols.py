@@ -49,9 +49,13 @@ def set_status(exchange: Any, symbol: str, status: str) -> None:
     """Let the exchange list a contract with another status; one that is not traded is silent."""
 
     def change() -> None:
-        market = exchange.parts.exchange.markets[symbol]
+        paper = exchange.parts.exchange
+        market = paper.markets[symbol]
+        if status != "Trading":
+            paper.halt(symbol, halted=True)
         market.listing = replace(market.listing, row={**market.listing.row, "status": status})
-        exchange.parts.exchange.halt(symbol, halted=status != "Trading")
+        if status == "Trading":
+            paper.halt(symbol, halted=False)
 
     exchange.call(change)
 

@@ -261,7 +261,7 @@ def test_a_contract_in_one_way_mode_stops_its_strategy_alone() -> None:
 @provokes(AlertKey.AUTH_ERROR)
 def test_a_key_that_is_refused_is_one_alert_and_the_end_of_the_account() -> None:
     async def story(scene: Scene) -> None:
-        scene.fault("latency", match="order/", delay_ms=500)
+        scene.fault("latency", match="order/", delay_ms=500, executed=True)
         scene.act(do="cancel_orders", account="one", symbol="BTCUSDT", cancel_type="CancelByUser")
         scene.act(do="revoke_key", key=KEY)
         await scene.until(lambda: scene.health()[0] == "stopped", SYNC_S + 5, "the end")

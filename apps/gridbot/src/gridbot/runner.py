@@ -735,7 +735,9 @@ class StrategyRunner:
         if self.stopped_because is not None:
             return Health.STOPPED, (self.stopped_because,)
         if SHUTDOWN in self.strategy.admission.holds:
-            return Health.STOPPED, ()
+            # what stopped it from placing before its end is worth knowing after it
+            trips = self.strategy.trips
+            return Health.STOPPED, tuple(trips[one] for one in trips if one not in QUIET_TRIPS)
         blocks = self.blocks
         if blocks:
             return Health.BLOCKED, tuple(blocks.values())
