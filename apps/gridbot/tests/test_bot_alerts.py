@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from grid_db import AlertSeverity
 from gridbot.alert_throttle import Alert, AlertThrottle, usual_severity
 from gridbot.alerts import AlertKey
+from testkit.provokes import provoked_in
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "operating.md"
 
@@ -36,6 +37,18 @@ def test_the_guide_says_what_to_do(key: AlertKey) -> None:
     _, _, meaning, action, _ = row.split("|")
     assert len(meaning) > 20
     assert len(action) > 15
+
+
+PROVOKED = provoked_in(Path(__file__).parent)
+
+
+@pytest.mark.parametrize("key", AlertKey)
+def test_every_alert_is_provoked_by_a_test_over_the_real_parts(key: AlertKey) -> None:
+    assert PROVOKED.get(key.name), f"no test of this folder has @provokes(AlertKey.{key.name})"
+
+
+def test_what_tests_say_they_provoke_exists() -> None:
+    assert PROVOKED.keys() <= set(AlertKey.__members__)
 
 
 def test_a_text_names_its_subject_once() -> None:

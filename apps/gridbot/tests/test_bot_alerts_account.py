@@ -34,19 +34,19 @@ def test_a_private_stream_that_is_gone_is_told_once_and_when_it_is_back() -> Non
         assert scene.world.private is not None
         scene.world.private.cut(for_s=20)
         await asyncio.sleep(120)
-        assert scene.keys() == []  # nothing while short
+        assert scene.kinds() == []  # nothing while short
         scene.world.private.cut(for_s=900)
         await asyncio.sleep(5)
         assert scene.health()[0] == "blocked"
         assert scene.health()[1].startswith("the private stream is gone; it goes on when")
         await asyncio.sleep(800)
-        assert scene.keys() == [AlertKey.STREAM_DOWN]
+        assert scene.kinds() == [AlertKey.STREAM_DOWN]
         await asyncio.sleep(100)
         await healthy(scene, 10)
         await asyncio.sleep(TOLD_OVER_S)
 
     scene = play(story)
-    assert scene.keys() == [AlertKey.STREAM_DOWN] * 2
+    assert scene.kinds() == [AlertKey.STREAM_DOWN] * 2
     gone, back = scene.told()
     assert gone.startswith("account one: the private stream is gone for 3")
     assert back == "account one: the private stream was gone for 900 s"
@@ -64,7 +64,7 @@ def test_a_clock_that_drifts_is_told_once_and_degrades() -> None:
         await healthy(scene, 302)
 
     scene = play(story)
-    assert scene.keys() == [AlertKey.CLOCK_DRIFT]
+    assert scene.kinds() == [AlertKey.CLOCK_DRIFT]
     assert scene.told()[0].startswith("account one: the clock differs from the exchange's by +1.5")
 
 
@@ -73,7 +73,7 @@ def test_that_nothing_can_be_compared_is_told_after_two_minutes() -> None:
     async def story(scene: Scene) -> None:
         scene.fault("http_error", match="position/list")
         await asyncio.sleep(100)
-        assert (scene.keys(), scene.health()) == ([], HEALTHY)
+        assert (scene.kinds(), scene.health()) == ([], HEALTHY)
         await scene.until(scene.told, SYNC_S + 30, "the alert")
         assert scene.health()[0] == "degraded"
         await asyncio.sleep(900)
@@ -82,7 +82,7 @@ def test_that_nothing_can_be_compared_is_told_after_two_minutes() -> None:
         await healthy(scene, 20)
 
     scene = play(story)
-    assert scene.keys() == [AlertKey.NOT_COMPARED]
+    assert scene.kinds() == [AlertKey.NOT_COMPARED]
     assert scene.told()[0].startswith("btcusdt: nothing could be compared with the exchange for 12")
 
 
@@ -98,7 +98,7 @@ def test_an_account_that_stays_unknown_after_a_cut_is_told_by_one_alert() -> Non
         await healthy(scene, 20)
         await asyncio.sleep(TOLD_OVER_S)
 
-    assert play(story).keys() == [AlertKey.NOT_COMPARED]
+    assert play(story).kinds() == [AlertKey.NOT_COMPARED]
 
 
 def test_legs_that_no_answer_shows_are_told() -> None:
@@ -109,7 +109,7 @@ def test_legs_that_no_answer_shows_are_told() -> None:
         scene.fault("hide", match="position/list")
         scene.world.private.cut(for_s=5)
         await asyncio.sleep(140)
-        assert scene.keys() == []
+        assert scene.kinds() == []
         await scene.until(scene.told, 60, "the alert")
         assert scene.health() == ("blocked", "not confirmed: long leg, short leg")
         await asyncio.sleep(600)
@@ -138,7 +138,7 @@ def test_another_margin_mode_blocks_until_it_is_switched_back() -> None:
         await asyncio.sleep(TOLD_OVER_S)
 
     scene = play(story)
-    assert scene.keys() == [AlertKey.MARGIN_MODE_CHANGED, AlertKey.STRATEGY_UNBLOCKED]
+    assert scene.kinds() == [AlertKey.MARGIN_MODE_CHANGED, AlertKey.STRATEGY_UNBLOCKED]
 
 
 @provokes(AlertKey.LEVERAGE_CHANGED)
@@ -211,7 +211,7 @@ def test_a_position_by_hand_is_told_once(hears: bool) -> None:
         assert scene.runner().strategy.account.legs[DirectionType.LONG].size > 0
 
     scene = play(story)
-    assert scene.keys() == [AlertKey.POSITION_MISMATCH]
+    assert scene.kinds() == [AlertKey.POSITION_MISMATCH]
     (text,) = scene.told()
     assert text.startswith("btcusdt: Buy 0.02")
     assert text.endswith("filled on the long leg by an order that is not the bot's")
@@ -268,8 +268,8 @@ def test_a_key_that_is_refused_is_one_alert_and_the_end_of_the_account() -> None
         await asyncio.sleep(600)
 
     scene = play(story, symbols=("BTCUSDT", "ETHUSDT"))
-    assert scene.keys()[0] is AlertKey.AUTH_ERROR
-    assert sorted(scene.keys()[1:]) == [AlertKey.STRATEGY_STOPPED] * 2
+    assert scene.kinds()[0] is AlertKey.AUTH_ERROR
+    assert sorted(scene.kinds()[1:]) == [AlertKey.STRATEGY_STOPPED] * 2
     assert scene.told()[0].startswith("account one: ")
     assert KEY not in str(scene.told())
     for symbol in scene.symbols:

@@ -48,7 +48,7 @@ def test_a_contract_that_takes_no_orders_stops_nobody_else(code: int) -> None:
         await asyncio.sleep(TOLD_OVER_S)
 
     scene = play(story, symbols=SYMBOLS, volatility=LIVELY)
-    assert scene.keys() == [
+    assert scene.kinds() == [
         AlertKey.ORDERS_CANCELLED, AlertKey.EXCHANGE_MAINTENANCE, AlertKey.STRATEGY_UNBLOCKED,
     ]  # fmt: skip
     assert scene.told()[0] == "ethusdt: the exchange cancelled orders: CancelBySettle"
@@ -72,7 +72,7 @@ def test_other_rules_are_told_once_and_followed() -> None:
         assert scene.health() == ("healthy", "")
 
     scene = play(story)
-    assert scene.keys() == [AlertKey.RULES_CHANGED]
+    assert scene.kinds() == [AlertKey.RULES_CHANGED]
     (text,) = scene.told()
     assert text == (
         "btcusdt: rules of BTCUSDT changed: qty_step 0.001 is 0.01 now, min_qty 0.001 is 0.01 now;"
@@ -98,7 +98,7 @@ def test_another_tick_size_is_one_alert_and_another_grid() -> None:
 
     # its own orders of before are no unknown ones
     scene = play(story)
-    assert scene.keys() == [AlertKey.TICK_SIZE_CHANGED]
+    assert scene.kinds() == [AlertKey.TICK_SIZE_CHANGED]
     assert scene.told() == [
         "btcusdt: rules of BTCUSDT changed: tick_size 0.10 is 0.5 now; the grid is built anew on it"
     ]
@@ -112,13 +112,13 @@ def test_a_market_that_is_silent_for_a_minute_is_told() -> None:
         assert scene.health()[1].startswith("no ticker of BTCUSDT for 6")
         await asyncio.sleep(600)
         assert scene.health()[1].startswith("no ticker of BTCUSDT for 66")
-        assert scene.keys() == [AlertKey.NO_MARKET_DATA]
+        assert scene.kinds() == [AlertKey.NO_MARKET_DATA]
         scene.market_goes_on()
         await scene.until(lambda: scene.health() == ("healthy", ""), 5, "health")
         await asyncio.sleep(TOLD_OVER_S)
 
     scene = play(story)
-    assert scene.keys() == [AlertKey.NO_MARKET_DATA, AlertKey.STRATEGY_UNBLOCKED]
+    assert scene.kinds() == [AlertKey.NO_MARKET_DATA, AlertKey.STRATEGY_UNBLOCKED]
     assert scene.told()[0].startswith("btcusdt: no ticker of BTCUSDT for 6")
 
 
@@ -127,14 +127,14 @@ def test_a_delisting_is_told_ahead_degrades_and_ends_one_strategy() -> None:
     async def story(scene: Scene) -> None:
         scene.act(do="announce_delisting", symbol="ETHUSDT", in_s=1_200, settling_s=30)
         await scene.until(scene.told, SYNC_S + 2, "the alert")
-        assert scene.keys() == [AlertKey.CONTRACT_ENDS]
+        assert scene.kinds() == [AlertKey.CONTRACT_ENDS]
         (text,) = scene.told()
         assert text.startswith("ethusdt: ETHUSDT is delisted at 2026-07-25 17:40 UTC: ")
         assert scene.health("ETHUSDT") == (
             "degraded", "ETHUSDT is delisted at 2026-07-25 17:40 UTC",
         )  # fmt: skip
         await asyncio.sleep(900)
-        assert scene.keys() == [AlertKey.CONTRACT_ENDS]
+        assert scene.kinds() == [AlertKey.CONTRACT_ENDS]
         assert scene.health("ETHUSDT")[0] == "degraded"
         assert scene.orders("ETHUSDT") == LEVELS
         await scene.until(lambda: scene.health("ETHUSDT")[0] == "stopped", 600, "the end")
@@ -176,7 +176,7 @@ def test_a_contract_that_is_not_traded_waits_alone_and_goes_on() -> None:
         await asyncio.sleep(TOLD_OVER_S)
 
     scene = play(story, symbols=SYMBOLS)
-    assert scene.keys() == [AlertKey.CONTRACT_HALTED, AlertKey.STRATEGY_UNBLOCKED]
+    assert scene.kinds() == [AlertKey.CONTRACT_HALTED, AlertKey.STRATEGY_UNBLOCKED]
     assert scene.told()[1] == "ethusdt: no longer blocked by contract"
 
 

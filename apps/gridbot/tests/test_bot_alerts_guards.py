@@ -55,7 +55,7 @@ def test_a_session_that_lost_its_limit_places_nothing_until_midnight() -> None:
             scene.from_now()  # each process tells of it
             assert await restarted(scene) == 0
             assert scene.health()[0] == "blocked"
-            assert scene.keys() == [AlertKey.LOSS_BREAKER]
+            assert scene.kinds() == [AlertKey.LOSS_BREAKER]
             assert scene.told()[0].startswith(
                 "btcusdt: the session has lost its limit of 1.5 USDT; it ends at UTC midnight"
             )
@@ -67,7 +67,7 @@ def test_a_session_that_lost_its_limit_places_nothing_until_midnight() -> None:
         await asyncio.sleep(60)
         assert scene.health()[0] == "blocked"
         assert scene.orders() == 0
-        assert scene.keys() == [AlertKey.LOSS_BREAKER]
+        assert scene.kinds() == [AlertKey.LOSS_BREAKER]
         scene.from_now()
         await scene.until(lambda: scene.health() == HEALTHY, 900, "midnight")
         assert scene.world.clock.now().hour == 0
@@ -76,7 +76,7 @@ def test_a_session_that_lost_its_limit_places_nothing_until_midnight() -> None:
         assert scene.world.alerts.all[-1] == (
             AlertKey.STRATEGY_UNBLOCKED, "btcusdt: no longer blocked by loss_breaker",
         )  # fmt: skip
-        assert scene.keys() == [AlertKey.STRATEGY_UNBLOCKED]
+        assert scene.kinds() == [AlertKey.STRATEGY_UNBLOCKED]
 
     rarely = SessionSettings(
         blocking=at_once, sync_interval_s=900, account_interval_s=900, clock_interval_s=900
@@ -101,7 +101,7 @@ def test_a_pause_is_kept_through_a_kill_and_told_by_the_next_start() -> None:
         await asyncio.sleep(1)
         scene.act(do="cancel_orders", account="one", symbol="BTCUSDT", cancel_type="CancelByUser")
         await asyncio.sleep(5)
-        assert scene.keys() == []  # somebody wanted it
+        assert scene.kinds() == []  # somebody wanted it
         for _ in range(2):
             scene.from_now()
             assert await restarted(scene) == 0
@@ -110,7 +110,7 @@ def test_a_pause_is_kept_through_a_kill_and_told_by_the_next_start() -> None:
                 AlertKey.STRATEGY_BLOCKED,
                 "btcusdt is paused since before this start; /resume lets it trade",
             )
-            assert len(scene.keys()) == 1
+            assert len(scene.kinds()) == 1
         scene.runner().release("paused")
         await scene.until(lambda: scene.orders() == LEVELS, 30, "the grid")
         assert scene.health() == HEALTHY
@@ -201,7 +201,7 @@ def test_two_orders_at_once_that_both_fill_stop_placing_until_a_list_shows_none(
         await asyncio.sleep(0.02)
         scene.act(do="jump_price", symbol="BTCUSDT", percent="-0.12")
         await scene.until(scene.told, 5, "the alert")
-        assert scene.keys() == [AlertKey.SAME_ORDER_ERROR]
+        assert scene.kinds() == [AlertKey.SAME_ORDER_ERROR]
         (text,) = scene.told()
         assert text.startswith("btcusdt: two orders of one leg, price and side were live at once")
         assert "it ends with a list of open orders that shows no double" in text
@@ -211,4 +211,4 @@ def test_two_orders_at_once_that_both_fill_stop_placing_until_a_list_shows_none(
         assert scene.world.disagreements() == []
 
     scene = play(story)
-    assert scene.keys() == [AlertKey.SAME_ORDER_ERROR, AlertKey.STRATEGY_UNBLOCKED]
+    assert scene.kinds() == [AlertKey.SAME_ORDER_ERROR, AlertKey.STRATEGY_UNBLOCKED]

@@ -58,7 +58,7 @@ def test_orders_that_are_all_refused_are_told_once_and_block_after_a_minute() ->
         await healed(scene)
 
     scene = play(story)
-    assert scene.keys() == [
+    assert scene.kinds() == [
         AlertKey.ORDER_REJECTED, AlertKey.STRATEGY_BLOCKED, AlertKey.STRATEGY_UNBLOCKED,
     ]  # fmt: skip
 
@@ -94,7 +94,7 @@ def test_a_balance_that_the_exchange_finds_too_small_is_told_once() -> None:
         await healed(scene)
 
     scene = play(story)
-    assert scene.keys() == [
+    assert scene.kinds() == [
         AlertKey.BALANCE_INSUFFICIENT, AlertKey.STRATEGY_BLOCKED, AlertKey.STRATEGY_UNBLOCKED,
     ]  # fmt: skip
 
@@ -117,7 +117,7 @@ def test_orders_that_nobody_knows_of_are_told_once() -> None:
         await healed(scene)
 
     scene = play(story)
-    assert sorted(scene.keys()) == [
+    assert sorted(scene.kinds()) == [
         AlertKey.AMBIGUOUS_UNRESOLVED, AlertKey.NOT_COMPARED, AlertKey.STRATEGY_BLOCKED,
         AlertKey.STRATEGY_UNBLOCKED,
     ]  # fmt: skip
@@ -150,7 +150,7 @@ def test_what_the_holder_cancels_is_no_alert() -> None:
         clear(scene)
         await healed(scene)
 
-    assert play(story).keys() == []
+    assert play(story).kinds() == []
 
 
 def test_orders_that_never_stay_are_no_health() -> None:
@@ -172,7 +172,7 @@ def test_orders_that_never_stay_are_no_health() -> None:
         await healed(scene)
 
     scene = play(story)
-    assert scene.keys() == [
+    assert scene.kinds() == [
         AlertKey.ORDERS_CANCELLED, AlertKey.STRATEGY_BLOCKED, AlertKey.STRATEGY_UNBLOCKED,
     ]  # fmt: skip
 
@@ -195,7 +195,7 @@ def test_a_wallet_without_room_blocks_until_there_is_some(deposit: str) -> None:
         await healed(scene)
 
     scene = play(story, deposit=deposit)
-    assert scene.keys() == [AlertKey.STRATEGY_BLOCKED, AlertKey.STRATEGY_UNBLOCKED]
+    assert scene.kinds() == [AlertKey.STRATEGY_BLOCKED, AlertKey.STRATEGY_UNBLOCKED]
     assert scene.told(AlertKey.STRATEGY_UNBLOCKED) == ["btcusdt: no longer blocked by starved"]
 
 
@@ -212,7 +212,7 @@ def test_an_available_balance_that_is_not_told_blocks_until_it_is() -> None:
         await healed(scene, within_s=301)
 
     scene = play(story, settings=SessionSettings(blocking=at_once, account_interval_s=0))
-    assert scene.keys() == [AlertKey.STRATEGY_BLOCKED, AlertKey.STRATEGY_UNBLOCKED]
+    assert scene.kinds() == [AlertKey.STRATEGY_BLOCKED, AlertKey.STRATEGY_UNBLOCKED]
     assert "the available balance is not known" in scene.told(AlertKey.STRATEGY_BLOCKED)[0]
 
 
@@ -232,14 +232,14 @@ def test_max_margin_blocks_until_the_wallet_has_grown() -> None:
         assert scene.health()[1].count(why) == 2
         assert scene.orders() > 10  # closing goes on
         await asyncio.sleep(600)
-        assert scene.keys() == [AlertKey.STRATEGY_BLOCKED]
+        assert scene.kinds() == [AlertKey.STRATEGY_BLOCKED]
         assert why in scene.told()[0]
         scene.act(do="deposit", account="one", amount="50000")
         await scene.until(lambda: scene.health() == ("healthy", ""), 90, "health")
         await asyncio.sleep(TOLD_OVER_S)
 
     scene = play(story, deposit="2000", max_margin=1.0)
-    assert scene.keys() == [AlertKey.STRATEGY_BLOCKED, AlertKey.STRATEGY_UNBLOCKED]
+    assert scene.kinds() == [AlertKey.STRATEGY_BLOCKED, AlertKey.STRATEGY_UNBLOCKED]
 
 
 @pytest.mark.parametrize(
@@ -275,4 +275,4 @@ def test_a_limit_of_orders_in_a_minute_is_told_once_and_over_when_all_rest() -> 
         assert scene.health() == ("healthy", "")
 
     scene = play(story, caps=caps)
-    assert scene.keys() == [AlertKey.STRATEGY_BLOCKED, AlertKey.STRATEGY_UNBLOCKED]
+    assert scene.kinds() == [AlertKey.STRATEGY_BLOCKED, AlertKey.STRATEGY_UNBLOCKED]

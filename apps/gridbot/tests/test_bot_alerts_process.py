@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 import time
 from contextlib import closing
@@ -16,8 +18,10 @@ from gridbot.alerts import AlertKey
 from gridbot.orchestrator import StartError
 from gridbot.snapshot import BotSnapshot
 from testkit.bot_host import (
+    Children,
     RunningBot,
     StoredFacts,
+    bot_file,
     bot_settings,
     eventually,
     executions_of,
@@ -169,3 +173,34 @@ def test_a_database_that_takes_nothing_is_told_once_and_gets_it_later(tmp_path: 
     (text,) = [text for key, text in told(tmp_path) if key == "database_down"]
     assert text.startswith("the database takes nothing (")
     assert text.endswith("rows wait on disk, trading goes on")
+
+
+def test_a_signal_is_obeyed_within_15_s_though_the_database_hangs(tmp_path: Path) -> None:
+    with PaperHost([paper_market()], [paper_account()]) as host, Children() as children:
+        host.trade("60000")
+        settings = bot_settings(tmp_path, host.server.port)
+        child = children.start(
+            "--config", str(bot_file(tmp_path, settings)), output=tmp_path / "out.txt"
+        )
+        eventually(lambda: len(host.server.connections) >= 2, 30, "streams")
+        whole(host, "BTCUSDT", "60000.1")
+        with closing(sqlite3.connect(tmp_path / "bot.db", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            host.trade("59960")
+            eventually(lambda: executions_of(host), what="a fill")
+            time.sleep(2)
+            begun = time.monotonic()
+            os.kill(child.pid, signal.SIGTERM)
+            child.join(30)
+            assert child.exitcode == 0, (tmp_path / "out.txt").read_text()
+            assert time.monotonic() - begun < 15
+            other.execute("ROLLBACK")
+        with RunningBot(settings):
+            url = f"sqlite:///{tmp_path / 'bot.db'}"
+            with DatabaseFactory(DatabaseSettings(database_url=url)) as database:  # type: ignore[arg-type]
+                facts = StoredFacts(database)
+                expected = executions_of(host)
+                eventually(lambda: facts.executions() == expected, 20, "what waited on disk")
+        runs = {"stale": 1, "completed": 1}
+        with DatabaseFactory(DatabaseSettings(database_url=url)) as database:  # type: ignore[arg-type]
+            assert StoredFacts(database).runs() == runs

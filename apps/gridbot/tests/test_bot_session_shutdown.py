@@ -15,6 +15,7 @@ from paper_exchange.faults import FaultKind, FaultRule
 from paper_exchange.feeds import SyntheticFeed, SyntheticSettings
 from testkit.bot_world import BotWorld, StrategySpec
 from testkit.paper import paper_account, paper_listing, paper_market
+from testkit.provokes import provokes
 from testkit.virtual_loop import run_virtually
 
 STOP_S = 8.0
@@ -122,6 +123,7 @@ def test_a_refused_request_for_all_is_followed_by_cancels_one_by_one() -> None:
     assert CANCEL_BATCH in shutdown.calls
 
 
+@provokes(AlertKey.ORDERS_LEFT)
 def test_what_nobody_confirmed_is_told() -> None:
     shutdown = Shutdown()
 

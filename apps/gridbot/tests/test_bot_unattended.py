@@ -28,6 +28,7 @@ from testkit.bot_host import (
     strategy,
 )
 from testkit.paper import KEY, SECRET, PaperHost, paper_account
+from testkit.provokes import provokes
 
 pytestmark = pytest.mark.integration
 
@@ -212,6 +213,7 @@ def test_orders_that_the_stop_could_not_cancel_are_taken_away(
     assert "cancel_on_shutdown should have cancelled" in heard.alerts[0][1]
 
 
+@provokes(AlertKey.STATUS_NOT_WRITTEN)
 def test_a_status_that_cannot_be_written_is_told_and_grows_old(
     host: PaperHost, tmp_path: Path
 ) -> None:

@@ -46,6 +46,7 @@ from gridbot.watch_orders import cancel_opening, is_opening
 from gridbot.watchdog import NothingToWatchError, Watchdog, main
 from gridcore import DirectionType, SideType
 from testkit.paper import KEY, SECRET, PaperHost, paper_market
+from testkit.provokes import provokes
 
 pytestmark = pytest.mark.integration
 
@@ -202,6 +203,7 @@ def fill_book(stage: Stage) -> tuple[set[str], set[str]]:
     return opening, kept
 
 
+@provokes(AlertKey.WATCHDOG_CANCELLED)
 def test_a_dead_bot_loses_its_opening_orders_and_nothing_else(stage: Stage, heard: Heard) -> None:
     _, kept = fill_book(stage)
     stage.beat(age_s=5)
@@ -260,6 +262,7 @@ def test_an_orderly_stop_leaves_the_orders(stage: Stage, heard: Heard) -> None:
     assert heard.alerts == []
 
 
+@provokes(AlertKey.WATCHDOG_BLIND)
 def test_without_any_heartbeat_somebody_is_told_once(stage: Stage, heard: Heard) -> None:
     stage.place(59000)
     dog = Watchdog(stage.config, heard)
@@ -288,6 +291,7 @@ def test_a_file_that_disappears_counts_as_its_last_heartbeat(
     assert stage.open_orders() == set()
 
 
+@provokes(AlertKey.WATCHDOG_BOT_BACK)
 def test_a_bot_that_comes_back_is_told_and_left_alone(stage: Stage, heard: Heard) -> None:
     stage.place(59000)
     stage.beat(age_s=5)
@@ -316,6 +320,7 @@ def test_orders_that_appear_while_it_is_dead_are_taken_too(stage: Stage, heard: 
     assert set(heard.keys) == {AlertKey.WATCHDOG_CANCELLED}
 
 
+@provokes(AlertKey.WATCHDOG_FAILED)
 def test_an_exchange_that_is_away_is_tried_again(stage: Stage, heard: Heard) -> None:
     stage.place(59000)
     stage.beat(age_s=5)

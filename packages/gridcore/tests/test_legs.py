@@ -176,3 +176,50 @@ def test_any_interleaving_ends_at_the_last_report(moves: list, random) -> None: 
         feed(held, item)
     held.report(leg(str(size), "100"), at(now + 1))
     assert held.size == size
+
+
+def test_a_close_that_is_told_late_has_the_entry_price_before_it() -> None:
+    """A liquidation of which only the next comparison tells, with a new position meanwhile."""
+    held = known()
+    held.report(leg("0"), at(10))
+    held.report(leg("2", "50"), at(20))
+    assert held.entry_price == 50
+    taken = replace(close_fill(1, "10", 10), price=Decimal(50), closed_pnl=None)
+    assert held.fill(taken) == -500
+    assert held.fill(open_fill(2, "2", 20, price="50")) == 0
+    assert held.size == 2
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
+def test_profits_add_up_in_every_order(order: tuple[int, ...]) -> None:
+    """Nobody tells the profits; the cost that the exchange reports at last puts them right."""
+    fills = [
+        replace(close_fill(1, "10", 10), price=Decimal(50), closed_pnl=None),  # -500
+        open_fill(2, "4", 20, price="50"),
+        open_fill(3, "4", 30, price="60"),  # 8 at 55
+        replace(close_fill(4, "2", 40), price=Decimal(65), closed_pnl=None),  # +20
+    ]
+    held = known()
+    total = sum((held.fill(fills[index]) for index in order), Decimal(0))
+    held.report(leg("6", "55"), at(50))
+    assert total + held.corrected == pytest.approx(Decimal(-480))
+    held.report(leg("6", "55"), at(60))
+    assert held.corrected == 0
+
+
+def test_what_is_computed_late_outlives_the_process() -> None:
+    held = known()
+    held.report(leg("0"), at(10))
+    held.report(leg("2", "50"), at(20))
+    later = Leg(LONG, Decimal(10))
+    later.restore(held.snapshot())
+    taken = replace(close_fill(1, "10", 10), price=Decimal(50), closed_pnl=None)
+    assert later.fill(taken) == -500
+
+
+def test_what_no_execution_explains_is_taken_over_after_a_while() -> None:
+    held = known()
+    held.report(leg("4", "80"), at(10))
+    held.report(leg("4", "80"), at(130_000))
+    gone = replace(close_fill(1, "4", 140_000), price=Decimal(90), closed_pnl=None)
+    assert held.fill(gone) == 40

@@ -7,6 +7,7 @@ import pytest
 from gridcore import (
     AccountEvent,
     DirectionType,
+    ExchangeOrderStatus,
     GridConfig,
     GridStrategy,
     Intent,
@@ -152,3 +153,34 @@ def test_small_legs_that_cannot_close_are_daily_business() -> None:
     minutes(strategy, 5, 2_000)
     assert strategy.trips == {}
     assert strategy.limits == {}
+
+
+@pytest.mark.parametrize("status", [ExchangeOrderStatus.REJECTED, ExchangeOrderStatus.CANCELLED])
+def test_orders_that_end_as_soon_as_they_are_taken_are_none(status: ExchangeOrderStatus) -> None:
+    """The answer says yes, the stream says no a moment later."""
+    strategy = known(full_account())
+    for second in range(120):
+        ms = second * 1_000.0
+        price = ("60000", "60000.1")[second % 2]
+        intents = strategy.on_event(ticker(price, ms))
+        answer(strategy, intents, ms + 50)
+        for order in list(strategy.book):
+            assert order.order_id is not None
+            strategy.on_event(
+                order_update(
+                    status.value, order_id=order.order_id, link=order.order_link_id or "",
+                    side=order.side, price=order.price, qty=order.qty, leaves="0", ms=ms + 100,
+                )
+            )  # fmt: skip
+    assert "as soon as it has taken it" in strategy.trips["starved"]
+
+
+def test_a_leg_that_gets_its_orders_has_no_old_reason() -> None:
+    strategy = known(full_account())
+    answer(strategy, strategy.on_event(ticker("60000", 0)), 50, RejectReason.OTHER)
+    answer(strategy, strategy.on_event(ticker("60000.1", 5_000)), 5_050)
+    assert len(strategy.book) == 4
+    starvation = strategy.admission.starvation
+    for direction in DirectionType:
+        told = starvation.last_refusal(direction, closing=False)
+        assert told == "the exchange has taken none yet"

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 FIRST_BACKOFF_S = 1.0
 LONGEST_BACKOFF_S = 60.0
 WAITING_ALERTS = 200
+KEEPER_CLOSES_S = 2.0
 _LEVELS = {
     AlertSeverity.INFO: logging.INFO,
     AlertSeverity.WARNING: logging.WARNING,
@@ -144,7 +145,7 @@ class Notifier:
         if self._waiting:
             log.warning("%d alerts could not be sent before the end", len(self._waiting))
         if self._keeper is not None:
-            self._keeper.close(timeout_s)
+            self._keeper.close(min(timeout_s, KEEPER_CLOSES_S))
 
     def _push(self, alert: Alert) -> None:
         self._waiting.append(alert)

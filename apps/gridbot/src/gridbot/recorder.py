@@ -41,7 +41,8 @@ from gridbot.ports import OpenPrivate, OpenPublic, Rest
 from gridbot.record_gaps import RecordGaps
 
 log = logging.getLogger(__name__)
-STOP_S = 8.0
+STOP_S = 6.0
+END_S = 3.0
 HANGS_S = 10.0
 
 
@@ -246,16 +247,29 @@ class Recorder:
         return await self._loop.durable(timeout_s)
 
     def close(self, failures: Mapping[str, str]) -> None:
-        """Store what waits and end the runs; `failures` are reasons by run id. Blocking."""
+        """Store what waits and end the runs; `failures` are reasons by run id.
+
+        Blocking, for ten seconds at most; what a database that hangs does not take is on disk, and
+        its runs are closed as stale by the next start.
+        """
         if self._beating is not None:
-            self._beating.join(1.0)
+            self._beating.join(0.5)
         if not self._loop.stop(STOP_S):
             log.warning("rows that are not stored yet wait on disk for the next start")
         if not self._loop.losses.pending:
             self.gaps.advance(self._last_moments)
         self._spool.close()
-        now = datetime.now(UTC)
         reasons = self._failures | dict(failures)
+        ending = threading.Thread(
+            target=self._end_runs, args=(reasons,), name="end of the runs", daemon=True
+        )
+        ending.start()
+        ending.join(END_S)
+        if ending.is_alive():
+            log.warning("the end of the runs is not stored: the database hangs")
+
+    def _end_runs(self, reasons: Mapping[str, str]) -> None:
+        now = datetime.now(UTC)
         try:
             with self._database.get_session() as session:
                 runs = TenantScope(session, self.user_id).runs

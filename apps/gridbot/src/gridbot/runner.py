@@ -342,6 +342,8 @@ class StrategyRunner:
                 self._executor.on_trade(event)
             return
         intents = self.strategy.on_event(event)
+        if isinstance(event, AccountEvent):
+            self.tally.realised += self.strategy.account.corrected
         if isinstance(event, OrderUpdateEvent):
             self._report_foreign(tuple(self.strategy.foreign_orders))
         # what the intents rest on is kept before they leave: a later start must know the same grid
@@ -492,7 +494,6 @@ class StrategyRunner:
 
     def _count(self, event: ExecutionEvent) -> bool:
         strategy = self.strategy
-        entry = strategy.account.legs[event.direction].entry_price
         duplicates = strategy.duplicate_executions
         intents = strategy.on_event(event)
         self._observer.decided(self, event, intents)
@@ -500,7 +501,7 @@ class StrategyRunner:
             return False
         if self.last_execution_at is None or event.exchange_ts > self.last_execution_at:
             self.last_execution_at = event.exchange_ts
-        self.tally.add(event, entry)
+        self.tally.add(event, strategy.account.last_realised)
         return True
 
     def _tell_fill(self, event: ExecutionEvent) -> None:
@@ -583,7 +584,8 @@ class StrategyRunner:
         local = self._clock.local()
         before = self.strategy
         was_known = before.account.is_known
-        for execution in found.executions:
+        # of one millisecond the exchange's own number tells which was first
+        for execution in sorted(found.executions, key=lambda one: (one.time, one.seq or 0)):
             self._on_execution(execution)
         if found.instrument is not None:
             self._look_at_contract(found.instrument)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from gridcore import DirectionType, ExecutionEvent, ExecutionKind
+from gridcore import ExecutionEvent, ExecutionKind
 
 ZERO = Decimal(0)
 
@@ -26,21 +26,15 @@ class Tally:
     rejected: int = 0
     other_fees: dict[str, Decimal] = field(default_factory=dict)
 
-    def add(self, event: ExecutionEvent, entry: Decimal | None) -> None:
-        """Count one execution; `entry` is the leg's entry price before it, USDT."""
+    def add(self, event: ExecutionEvent, realised: Decimal) -> None:
+        """Count one execution; `realised` is its profit before fees, USDT."""
         if event.kind is ExecutionKind.FUNDING:
             self.funding += event.fee or ZERO
             return
         self.fills += event.kind is ExecutionKind.TRADE
         self.forced += event.kind is ExecutionKind.FORCED
         self.add_fee(event)
-        if event.closed_pnl is not None:
-            self.realised += event.closed_pnl
-        elif event.closed_size and entry is not None:
-            # REST does not tell the profit of an execution
-            move = event.price - entry
-            is_long = event.direction is DirectionType.LONG
-            self.realised += event.closed_size * (move if is_long else -move)
+        self.realised += realised
 
     def add_fee(self, event: ExecutionEvent) -> None:
         """Count the fee of one fill in the coin that it was paid in."""

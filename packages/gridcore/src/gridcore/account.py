@@ -27,6 +27,8 @@ class AccountMirror:
         self.free_margin = FreeMargin(wallet_max_age)
         self.wallet_balance: Decimal | None = None
         self.orders_confirmed = False
+        self.last_realised = ZERO  # of the last execution, USDT before fees
+        self.corrected = ZERO  # by the last event: realised profit, USDT
         self._closing_blocked: dict[DirectionType, datetime] = {}
         self._wallet_ts: datetime | None = None
         self.confirmed: tuple[DirectionType, ...] = ()
@@ -58,6 +60,7 @@ class AccountMirror:
         """
         ts = event.exchange_ts
         self.confirmed = ()
+        self.corrected = ZERO
         if event.long is not None and self._report(LONG, event.long, ts):
             self.confirmed += (LONG,)
         if event.short is not None and self._report(SHORT, event.short, ts):
@@ -72,6 +75,7 @@ class AccountMirror:
 
     def _report(self, direction: DirectionType, snapshot: LegSnapshot, ts: datetime) -> bool:
         is_news = self.legs[direction].report(snapshot, ts)
+        self.corrected += self.legs[direction].corrected
         if self._closing_blocked and is_news:
             blocked = self._closing_blocked.get(direction)
             if blocked is not None and ts > blocked:
@@ -95,16 +99,8 @@ class AccountMirror:
 
     def fill(self, event: ExecutionEvent) -> Decimal:
         """Count one execution; return its realised profit in USDT before fees."""
-        direction = event.direction
-        leg = self.legs[direction]
-        entry = leg.entry_price
-        leg.fill(event)
-        if event.closed_pnl is not None:
-            return event.closed_pnl
-        if not event.closed_size or entry is None:
-            return ZERO
-        move = event.price - entry
-        return event.closed_size * (move if direction is LONG else -move)
+        self.last_realised = self.legs[event.direction].fill(event)
+        return self.last_realised
 
     def block_closing(self, direction: DirectionType, ts: datetime) -> None:
         """Place no closing order of a leg until a report newer than `ts` confirms its size."""

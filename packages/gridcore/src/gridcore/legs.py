@@ -20,6 +20,7 @@ from gridcore.sides import DirectionType
 
 ZERO = Decimal(0)
 ONE_MOMENT = timedelta(seconds=1)  # after it a row that lists something of a moment lists all
+EXPLAINED_AFTER = timedelta(minutes=2)  # executions that were missed are fetched by then
 
 
 @dataclass(slots=True)
@@ -60,6 +61,75 @@ class Moment(NamedTuple):
         return self.seq is not None and other.seq is not None
 
 
+class _Cost:
+    """What executions alone make of a leg: what is left, and what it cost.
+
+    Whatever their order, profits and cost add up: where older executions came after younger ones,
+    the cost that the exchange reports corrects the profit.
+    """
+
+    def __init__(self, direction: DirectionType) -> None:
+        self.size = ZERO
+        self.entry_price: Decimal | None = None
+        self.is_known = False  # what it began with
+        self._value = ZERO  # of what is left, USDT
+        self._sign = 1 if direction is DirectionType.LONG else -1
+        self._newest: Moment | None = None
+        self._is_disordered = False
+        self._is_computed = False  # the profit of one at least, which nobody told
+        self._differs_since: datetime | None = None  # from what the exchange reports
+
+    def book(self, event: ExecutionEvent, moment: Moment) -> Decimal:
+        """Count one execution; return its realised profit in USDT before fees.
+
+        Where the exchange tells the profit, what is left follows from it.
+        """
+        if self._newest is not None and moment.is_before(self._newest):
+            self._is_disordered = True
+        else:
+            self._newest = moment
+        closed, entry = event.closed_size, self.entry_price
+        if not closed:
+            self.size += event.qty
+            self._value += event.qty * event.price
+            if self.size > 0:
+                self.entry_price = self._value / self.size
+            return ZERO
+        told = event.closed_pnl
+        if told is None:
+            self._is_computed = True
+            told = ZERO if entry is None else closed * (event.price - entry) * self._sign
+        self.size -= closed
+        self._value -= closed * event.price - told * self._sign
+        if self._is_disordered and self.size > 0:
+            self.entry_price = self._value / self.size
+        return told
+
+    def take(self, size: Decimal, entry_price: Decimal | None) -> None:
+        """Take over what the exchange reports."""
+        self.size, self.entry_price = size, entry_price
+        self._value = ZERO if entry_price is None else size * entry_price
+        self.is_known, self._differs_since = True, None
+        self._is_disordered = self._is_computed = False
+
+    def compare(self, size: Decimal, entry_price: Decimal | None, ts: datetime) -> Decimal:
+        """Take over a report, unless it contains executions that are still to come.
+
+        Their profit is that of the entry price before them. Returns what has to be added to the
+        profit of those that came in disorder, USDT.
+        """
+        if self.is_known and size != self.size:
+            if self._differs_since is None:
+                self._differs_since = ts
+            elif ts - self._differs_since > EXPLAINED_AFTER:
+                self.take(size, entry_price)
+            return ZERO
+        value = self._value
+        is_inexact = self.is_known and self._is_disordered and self._is_computed
+        self.take(size, entry_price)
+        return (self._value - value) * self._sign if is_inexact else ZERO
+
+
 class _Fill(NamedTuple):
     moment: Moment
     change: Decimal
@@ -81,6 +151,8 @@ class Leg:
         self.entry_price: Decimal | None = None
         self.liquidation_price: Decimal | None = None
         self.leverage = default_leverage
+        self._cost = _Cost(direction)
+        self.corrected = ZERO  # by the last report: realised profit, USDT
         self.reported: Moment | None = None  # what the last report contains
         self._fills: list[_Fill] = []  # counted, and not older than the report
         self._newest_fill: Moment | None = None
@@ -113,6 +185,7 @@ class Leg:
         changes nothing. Fills that happened after it stay counted on top of it.
         """
         now = Moment(ts if snapshot.updated_ts is None else snapshot.updated_ts, snapshot.seq)
+        self.corrected = ZERO
         before = self.reported
         if before is not None and now.is_before(before):
             return False
@@ -132,6 +205,8 @@ class Leg:
         if not is_stale or before is None:
             self.entry_price = snapshot.entry_price if snapshot.size else self.entry_price
             self.liquidation_price = snapshot.liquidation_price
+        if not is_stale or not self._cost.is_known:
+            self.corrected = self._cost.compare(self.size, self.entry_price, ts)
         if self._fills:
             self._fills = [fill for fill in self._fills if not fill.moment.is_before(now)]
         if self._unsettled:
@@ -193,8 +268,16 @@ class Leg:
             and not self._unsettled
         )
 
-    def fill(self, event: ExecutionEvent) -> None:
-        """Count one execution of this leg, unless a report already contains it."""
+    def fill(self, event: ExecutionEvent) -> Decimal:
+        """Count one execution of this leg, unless a report already contains it.
+
+        Returns its realised profit in USDT before fees.
+        """
+        realised = self._cost.book(event, Moment(event.exchange_ts, event.seq))
+        self._fill(event)
+        return realised
+
+    def _fill(self, event: ExecutionEvent) -> None:
         closing = event.closed_size > 0
         change = -event.qty if closing else event.qty
         moment = Moment(event.exchange_ts, event.seq)
@@ -243,7 +326,12 @@ class Leg:
     def snapshot(self) -> dict[str, str | None]:
         """Return size and entry price, ready for JSON."""
         entry = self.entry_price
-        return {"size": str(self.size), "entry_price": None if entry is None else str(entry)}
+        kept = {"size": str(self.size), "entry_price": None if entry is None else str(entry)}
+        if self._cost.size != self.size:
+            cost = self._cost.entry_price
+            kept["cost_size"] = str(self._cost.size)
+            kept["cost_price"] = None if cost is None else str(cost)
+        return kept
 
     def restore(self, state: Mapping[str, str | None]) -> None:
         """Take over what an earlier process knew: not confirmed, but what fills since then change.
@@ -253,10 +341,16 @@ class Leg:
         size, entry = state["size"], state["entry_price"]
         self.size = ZERO if size is None else Decimal(size)
         self.entry_price = None if entry is None else Decimal(entry)
+        self._cost.take(self.size, self.entry_price)
+        if state.get("cost_size") is not None:
+            cost = state.get("cost_price")
+            cost_price = None if cost is None else Decimal(cost)
+            self._cost.take(Decimal(str(state["cost_size"])), cost_price)
 
     def accept_unexplained(self) -> None:
         """Stop waiting for executions that would explain the last reported size."""
         self.unexplained = ZERO
+        self._cost.take(self.size, self.entry_price)
 
     def _average_entry(self, event: ExecutionEvent) -> Decimal:
         """Return the entry price with an opening fill, until the exchange reports its own."""

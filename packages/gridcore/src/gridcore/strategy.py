@@ -129,6 +129,9 @@ class GridStrategy:
             self._band = None
         if self.account.apply(event):
             self.admission.wallet_changed()
+        if self.account.corrected:
+            self.admission.loss.add_realised(self.account.corrected, ZERO)
+            self._band = None
         for leg in self.account.confirmed:
             if self.admission.reduce_only[leg].is_tripped:
                 self.admission.size_confirmed(leg, event.exchange_ts)

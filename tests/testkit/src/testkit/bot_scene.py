@@ -148,7 +148,7 @@ class Scene:
             text for one, text in self.world.alerts.all[self._from :] if key is None or one is key
         ]
 
-    def keys(self) -> list[AlertKey]:
+    def kinds(self) -> list[AlertKey]:
         """Return the kinds of all alerts, in their order."""
         return [key for key, _ in self.world.alerts.all[self._from :]]
 
