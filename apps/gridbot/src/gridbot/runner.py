@@ -191,11 +191,11 @@ class StrategyRunner:
     def hold(self, name: str, reason: str = "", *, keep: bool = False) -> None:
         """Let the strategy place nothing until `release(name)`; takes its turn in the queue.
 
-        `keep` holds through restarts as well.
+        `keep` holds through restarts as well, as a pause always does.
         """
         if reason:
             self.hold_reasons[name] = reason
-        self.tell(lambda: self.strategy.hold(name, keep=keep))
+        self.tell(lambda: self.strategy.hold(name, keep=keep or name == PAUSED))
 
     def release(self, name: str) -> None:
         """End one hold."""
