@@ -142,6 +142,7 @@ PARTS_OR_NAMESAKES = {
     "_Secure",  # of a connection, ours give none
     "Hidden",
     "Alert", "BulkTable", "Call", "Credentials", "RetryQueue", "RevokeKey", "_Cell", "_Gaps",
+    "_Connection",
     "_Kind",  # a key of a table, the name of a key
 }  # fmt: skip
 NAMED_LIKE_A_SECRET = re.compile(r"secret|token|passw|api_key|database_url|^keys?$", re.IGNORECASE)

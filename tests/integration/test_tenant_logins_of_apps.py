@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,8 +54,12 @@ def test_a_bot_records_with_the_login_of_its_user(own: URL, tmp_path: Path) -> N
                 account, Environment.TESTNET, "btc", "BTCUSDT", RunType.LIVE, {"step": "0.2"}
             )
             assert run.owner.user_id == user_id_for("alice")
-        recorder.start()
-        recorder.close({})
+
+        async def record() -> None:
+            recorder.start()
+            await asyncio.to_thread(recorder.close, {})
+
+        asyncio.run(record())
         with database.get_session() as session:
             scope = TenantScope(session, user_id_for("alice"))
             assert {one.status for one in scope.runs.get_by_user_id()} == {RunStatus.COMPLETED}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -31,9 +30,8 @@ def look_up(symbol):
 
 @pytest.fixture
 def host() -> Iterator[PaperHost]:
-    market = paper_market()
-    market.retick(Decimal("0.05"))
-    with PaperHost([market]) as made:
+    with PaperHost([paper_market()]) as made:
+        made.act(do="change_rules", symbol="BTCUSDT", tick_size="0.05")
         yield made
 
 
