@@ -22,6 +22,7 @@ from grid_db import (
     user_id_for,
 )
 from grid_db.testing_rows import execution
+from gridbot.alerts import AlertKey
 from paper_exchange.control import ACTION
 from testkit.bot_host import (
     Children,
@@ -36,6 +37,7 @@ from testkit.bot_host import (
     status_of,
 )
 from testkit.paper import PaperHost
+from testkit.provokes import provokes
 
 pytestmark = pytest.mark.integration
 
@@ -123,6 +125,7 @@ def test_a_full_disk_leaves_a_gap_of_the_account_and_somebody_is_told(
     database.dispose()
 
 
+@provokes(AlertKey.RECORD_INCOMPLETE)
 def test_a_corrupt_spool_is_a_gap_and_somebody_is_told(host: PaperHost, tmp_path: Path) -> None:
     settings = bot_settings(tmp_path, host.server.port)
     with Mover(host), RunningBot(settings):
