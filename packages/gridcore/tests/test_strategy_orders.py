@@ -239,6 +239,34 @@ def test_closes_that_are_refused_three_times_stop_the_leg_until_its_size_is_conf
     assert [i for i in closing(intents) if i.direction is DirectionType.LONG]
 
 
+def test_a_leg_whose_closes_are_refused_opens_nothing_either() -> None:
+    strategy = known()
+    strategy.on_event(account(1, long=leg("1", "60000"), short=leg("1", "60000")))
+    for ms in (2, 3, 4):
+        strategy.admission.reduce_only[DirectionType.LONG].add(at(ms))
+    intents = [i for i in strategy.on_event(ticker("60000", 10)) if isinstance(i, PlaceLimitIntent)]
+    assert {(i.direction, i.reduce_only) for i in intents} == {
+        (DirectionType.SHORT, True),
+        (DirectionType.SHORT, False),
+    }
+    assert strategy.admission.refused[Refusal.REDUCE_ONLY_BREAKER] == 4
+
+
+def test_an_order_that_the_exchange_ended_is_not_revived_by_a_list_that_lags() -> None:
+    strategy = known()
+    intents = placed(strategy)
+    first = intents[0]
+    ended = order_update(
+        "Cancelled", order_id="o0", link=f"{first.client_order_id}-1", price=first.price,
+        side=first.side, qty=first.qty, leaves="0", ms=1_000,
+    )  # fmt: skip
+    strategy.on_event(ended)
+    lagging = [listed(f"o{number}", intent) for number, intent in enumerate(intents)]
+    report = strategy.adopt_orders(lagging, at(60_000))
+    assert report.adopted == ()
+    assert strategy.book.get("o0") is None
+
+
 def test_refused_closes_that_come_back_rest_longer_and_end_by_hand() -> None:
     strategy = known()
     strategy.on_event(account(1, long=leg("1", "60000")))

@@ -1,0 +1,44 @@
+"""Lists that lag for longer than anybody expects: no order twice, none forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+from gridbot.alerts import AlertKey
+from gridbot.session_settings import SessionSettings
+from paper_exchange.faults import FaultKind, FaultRule
+from testkit.bot_world import BotWorld, StrategySpec, at_once
+from testkit.paper import paper_account, paper_market
+from testkit.storm_watch import StormWatch
+from testkit.virtual_loop import run_virtually
+
+
+def test_orders_that_no_list_and_no_look_up_shows_for_20_s_are_not_placed_again() -> None:
+    world = BotWorld(
+        [paper_market()],
+        [paper_account()],
+        [StrategySpec(grid_count=10)],
+        seed=1,
+        settings=SessionSettings(blocking=at_once, sync_interval_s=3.0),
+    )
+    problems: list[str] = []
+    StormWatch(world, problems.append)
+    placed: list[int] = []
+
+    async def session() -> None:
+        world.paper.trade(Decimal(60_000))
+        lag = FaultRule(kind=FaultKind.LAG, match="order/", delay_ms=20_000, duration_s=45.0)
+        world.paper.parts.faults.add(lag)
+        await world.start()
+        for number in range(50):
+            world.paper.trade(Decimal(60_000) + number % 2, after_ms=1)
+            await world.until(world.exchange.now_ms + 1_000)
+            placed.append(len(world.paper.account.open_orders))
+        await asyncio.sleep(10)
+        assert world.disagreements() == []
+
+    run_virtually(session())
+    assert problems == []
+    assert set(placed[3:]) == {10}
+    assert world.alerts.count(AlertKey.RECONCILE_DIFFERENCE) == 0
