@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import random
 import threading
 import time
@@ -20,7 +19,6 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import event, text
 
-import event_saver.main
 from backtest.instrument_info import default_rules
 from backtest.simulated_account import FeeRates
 from bybit_adapter import Environment, StreamTiming
@@ -59,6 +57,7 @@ from paper_exchange.rate_limits import RateLimits
 from paper_exchange.ret_codes import RefusalError
 from paper_exchange.rows import position_frame_rows
 from paper_exchange.server import PaperServer
+from testkit.children import Children
 
 __all__ = ["database", "empty_database", "postgres_server", "sqlite_template"]
 
@@ -582,29 +581,10 @@ def settings_file(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-class Children:
-    """Daemons in processes of their own, forked from one that has imported everything."""
-
-    def __init__(self) -> None:
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["event_saver.main"])
-        self.started: list[Any] = []
-
-    def start(self, file: Path) -> Any:
-        child = self._context.Process(target=event_saver.main.main, args=(["--config", str(file)],))
-        child.start()
-        self.started.append(child)
-        return child
-
-
 @pytest.fixture
 def children() -> Iterator[Children]:
-    made = Children()
-    yield made
-    for child in made.started:
-        if child.is_alive():
-            child.kill()
-        child.join(5)
+    with Children("event_saver.main") as made:
+        yield made
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -224,7 +224,7 @@ def test_a_daemon_that_ends_while_the_disk_is_full_leaves_the_loss_to_the_next_s
     contexts = make_contexts(small_database, exchange)[:1]
     file = settings_file(small_database, exchange, SPOOL_DIR=small_disk.path / "spool")
     stored = make_stored(small_database, contexts)
-    child = children.start(file)
+    child = children.start("--config", str(file))
     until(lambda: len(stored.trades()) > 500)
     begun: dict[str, int] = {}
     for key in stored.trades():
@@ -246,7 +246,7 @@ def test_a_daemon_that_ends_while_the_disk_is_full_leaves_the_loss_to_the_next_s
     child.join(12)
     if end in ("kill", "term"):
         small_disk.free()
-    child = children.start(file)
+    child = children.start("--config", str(file))
     time.sleep(1.5)
     exchange.trade_some(2)
     time.sleep(3.0)

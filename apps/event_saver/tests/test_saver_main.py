@@ -56,7 +56,7 @@ def test_kill_at_any_moment_loses_nothing_that_can_be_asked_for(
     contexts = make_contexts(database, exchange)[:1]
     file = settings_file(database, exchange)
     stored = make_stored(database, contexts)
-    child = children.start(file)
+    child = children.start("--config", str(file))
     until(lambda: connections(exchange) == 2)
     before = set(exchange.said.trades)
     chance = random.Random(7)
@@ -68,7 +68,7 @@ def test_kill_at_any_moment_loses_nothing_that_can_be_asked_for(
         child.kill()  # SIGKILL
         child.join()
         exchange.trade_some(1)
-        child = children.start(file)
+        child = children.start("--config", str(file))
     until(lambda: connections(exchange) == 2)
     exchange.trade_some(3)
     exchange.halt()
@@ -97,7 +97,7 @@ def test_sigterm_ends_in_order_and_metrics_tell_what_happens(
 ) -> None:
     exchange = start_exchange()
     port = free_port()
-    child = children.start(settings_file(database, exchange, METRICS_PORT=port))
+    child = children.start("--config", str(settings_file(database, exchange, METRICS_PORT=port)))
     until(lambda: connections(exchange) == 2)
     exchange.trade_some(3)
 
@@ -129,7 +129,7 @@ def test_a_second_signal_ends_at_once(
     hanging: Any,
 ) -> None:
     exchange = start_exchange()
-    child = children.start(settings_file(database, exchange))
+    child = children.start("--config", str(settings_file(database, exchange)))
     until(lambda: connections(exchange) == 2)
     time.sleep(0.3)
     with hanging(database, 0):
@@ -153,7 +153,7 @@ def test_one_signal_ends_in_time_while_a_statement_hangs(
     hanging: Any,
 ) -> None:
     exchange = start_exchange()
-    child = children.start(settings_file(database, exchange))
+    child = children.start("--config", str(settings_file(database, exchange)))
     until(lambda: connections(exchange) == 2)
     with hanging(database, 0):
         time.sleep(0.5)

@@ -231,7 +231,7 @@ async def test_a_dead_contract_and_a_strange_account_do_not_keep_the_daemon_from
         SYMBOL_INTERVAL="0.5",
         METRICS_PORT="0",
     )
-    child = children.start(file)
+    child = children.start("--config", str(file))
     await until(lambda: captured(stored, "BTCUSDT") > 20)
     assert child.is_alive()
     # bob's keys come into the database while the daemon runs

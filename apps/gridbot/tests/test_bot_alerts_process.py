@@ -18,7 +18,6 @@ from gridbot.alerts import AlertKey
 from gridbot.orchestrator import StartError
 from gridbot.snapshot import BotSnapshot
 from testkit.bot_host import (
-    Children,
     RunningBot,
     StoredFacts,
     bot_file,
@@ -28,6 +27,7 @@ from testkit.bot_host import (
     status_of,
     strategy,
 )
+from testkit.children import Children
 from testkit.paper import KEY, SECRET, PaperHost, paper_account, paper_market
 from testkit.provokes import provokes
 
@@ -176,7 +176,10 @@ def test_a_database_that_takes_nothing_is_told_once_and_gets_it_later(tmp_path: 
 
 
 def test_a_signal_is_obeyed_within_15_s_though_the_database_hangs(tmp_path: Path) -> None:
-    with PaperHost([paper_market()], [paper_account()]) as host, Children() as children:
+    with (
+        PaperHost([paper_market()], [paper_account()]) as host,
+        Children("gridbot.main") as children,
+    ):
         host.trade("60000")
         settings = bot_settings(tmp_path, host.server.port)
         child = children.start(

@@ -20,7 +20,6 @@ from grid_db import DatabaseFactory, DatabaseSettings
 from paper_exchange.control import ACTION
 from paper_exchange.faults import FaultKind, FaultRule
 from testkit.bot_host import (
-    Children,
     Mover,
     StoredFacts,
     Witness,
@@ -33,6 +32,7 @@ from testkit.bot_host import (
     stored_levels,
     strategy,
 )
+from testkit.children import Children
 from testkit.paper import PaperHost
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
@@ -50,7 +50,7 @@ def host() -> Iterator[PaperHost]:
 
 @pytest.fixture
 def children() -> Iterator[Children]:
-    with Children() as made:
+    with Children("gridbot.main") as made:
         yield made
 
 

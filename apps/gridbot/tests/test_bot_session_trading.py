@@ -16,7 +16,6 @@ from grid_db import DatabaseFactory
 from grid_db.testing import database, postgres_server, sqlite_template
 from gridbot.snapshot import RunState
 from testkit.bot_host import (
-    Children,
     Mover,
     RunningBot,
     StoredFacts,
@@ -28,6 +27,7 @@ from testkit.bot_host import (
     executions_of,
     status_of,
 )
+from testkit.children import Children
 from testkit.paper import PaperHost
 
 __all__ = ["database", "postgres_server", "sqlite_template"]
@@ -42,7 +42,7 @@ def host() -> Iterator[PaperHost]:
 
 @pytest.fixture
 def children() -> Iterator[Children]:
-    with Children() as made:
+    with Children("gridbot.main") as made:
         yield made
 
 

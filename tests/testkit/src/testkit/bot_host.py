@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import multiprocessing
 import random
 import threading
 import time
@@ -21,7 +20,6 @@ from typing import Any, TypeVar
 
 import yaml
 
-import gridbot.main
 from grid_db import DatabaseFactory, TenantScope, user_id_for
 from gridbot.config import GridbotConfig
 from gridbot.orchestrator import Orchestrator
@@ -381,51 +379,6 @@ def _books_of(
                 pair = account.books[symbol].pair
                 found[key] = (pair.long if direction == "long" else pair.short).size
     return found
-
-
-class Children:
-    """Bots in processes of their own, forked from one that has imported everything. A context."""
-
-    def __init__(self) -> None:
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["gridbot.main"])
-        self._started: list[Any] = []
-
-    def start(self, *arguments: str, output: Path | None = None) -> Any:
-        """Start the command; `output` gets what it prints."""
-        child = self._context.Process(
-            target=_command, args=(list(arguments), None if output is None else str(output))
-        )
-        child.start()
-        self._started.append(child)
-        return child
-
-    def __enter__(self) -> Children:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for child in self._started:
-            if child.is_alive():
-                child.kill()
-            child.join(10)
-            child.close()
-
-
-def _command(arguments: list[str], output: str | None) -> None:
-    """Run the command in a child; its exit code becomes that of the process."""
-    import os  # noqa: PLC0415 - of the child alone
-    import sys  # noqa: PLC0415
-
-    if output is not None:
-        handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.dup2(handle, 1)
-        os.dup2(handle, 2)
-    sys.exit(gridbot.main.main(arguments))
 
 
 def status_of(folder: Path) -> dict[str, Any]:
