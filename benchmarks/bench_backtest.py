@@ -12,13 +12,13 @@ import time
 from collections.abc import Iterator
 from decimal import Decimal
 
-from backtest.config import BacktestConfig
-from backtest.contract import Contract
-from backtest.engine import run_columns
-from backtest.instrument_info import default_tiers
-from backtest.sweep import run_many
-from backtest.synthetic import RandomWalk
+from backtest.run.contract import Contract
+from backtest.run.engine import run_columns
+from backtest.run.sweep import run_many
+from backtest.settings.config import BacktestConfig
 from gridcore import InstrumentInfo
+from market_data.providers.synthetic import RandomWalk
+from market_data.rules.instrument_info import default_tiers
 
 TICKS = int(os.environ.get("BENCH_TICKS", "2_000_000"))
 EXACT_TICKS = 300_000

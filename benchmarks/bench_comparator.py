@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from backtest.trades import moment
 from comparator.main import BREACHED
 from comparator.recorded_run import compare_run, find_run
 from comparator.reporter import ComparatorReporter
@@ -38,6 +37,7 @@ from grid_db import (
 )
 from grid_db.enums import Environment
 from gridcore import DirectionType, SideType, client_order_id_for
+from gridcore.moments import moment
 
 TRADES = int(os.environ.get("BENCH_TRADES", "200_000"))
 LEVELS = 400

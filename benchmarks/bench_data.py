@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from backtest.data_provider import ArchiveDataProvider
-from backtest.store_import import Importer
-from backtest.store_provider import StoreDataProvider
-from backtest.synthetic import RandomWalk
+from market_data.providers.data_provider import ArchiveDataProvider
+from market_data.providers.store_provider import StoreDataProvider
+from market_data.providers.synthetic import RandomWalk
+from market_data.store.store_import import Importer
 
 DEFAULT_ROWS = 2_000_000
 ROWS_A_DAY = 1_400_000

@@ -31,7 +31,6 @@ import psutil
 import psycopg
 from pydantic import SecretStr
 
-from backtest.instrument_info import default_rules
 from event_saver.config import EventSaverConfig
 from event_saver.main import SWITCH_INTERVAL_S
 from event_saver.saver import EventSaver
@@ -40,6 +39,7 @@ from event_saver.writers import WriteLimits, WriteLoop, WriterSet
 from grid_db import DatabaseFactory, DatabaseSettings
 from grid_db.testing import EmbeddedPostgres, settings_for
 from gridcore import PublicTradeEvent, SideType
+from market_data.rules.instrument_info import default_rules
 from paper_exchange.assembly import assemble, serve
 from paper_exchange.depth import Depth
 from paper_exchange.driver import wall_ms

@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from backtest.config import BacktestConfig
+from backtest.settings.config import BacktestConfig
 from gridbot.config import GridbotConfig
 from paper_exchange.config import PaperConfig
 

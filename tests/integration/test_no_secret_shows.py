@@ -27,7 +27,7 @@ import event_saver
 import grid_db
 import gridbot
 import paper_exchange
-from backtest.config import BacktestConfig, DataSettings
+from backtest.settings.config import BacktestConfig, DataSettings
 from bybit_adapter import (
     BybitAsyncClient,
     BybitRestClient,

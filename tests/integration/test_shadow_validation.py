@@ -14,17 +14,18 @@ from random import Random
 import numpy as np
 import pytest
 
-from backtest.config import BacktestConfig
-from backtest.data_provider import InMemoryDataProvider
-from backtest.engine import BacktestEngine
-from backtest.quality import DataQuality
-from backtest.simulated_account import FeeRates
-from backtest.ticks import BUY, SELL, TickColumns, TickerColumns
+from backtest.run.engine import BacktestEngine
+from backtest.settings.config import BacktestConfig
+from exchange_model.account.simulated_account import FeeRates
 from gridbot.alerts import LoggedAlerts
 from gridbot.ports import ExchangeClock, MachineTime
 from gridbot.runner import StrategyRunner
 from gridbot.shadow import ShadowExecutor
 from gridcore import GridStrategy, PublicTradeEvent, SideType, TickerEvent
+from gridcore.sides import TAKER_BUY, TAKER_SELL
+from market_data.basics.quality import DataQuality
+from market_data.columns.ticks import TickColumns, TickerColumns
+from market_data.providers.data_provider import InMemoryDataProvider
 from testkit.paper import paper_listing
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -55,7 +56,7 @@ def columns(prices: list[int]) -> TickColumns:
     """Return a trade every second, and its ticker 100 ms later."""
     trades_us = START_US + np.arange(len(prices), dtype=np.int64) * 1_000_000
     ticks = np.array(prices, dtype=np.int64)
-    sides = np.where(np.diff(ticks, prepend=ticks[0]) >= 0, BUY, SELL).astype(np.int8)
+    sides = np.where(np.diff(ticks, prepend=ticks[0]) >= 0, TAKER_BUY, TAKER_SELL).astype(np.int8)
     return TickColumns(
         symbol="BTCUSDT",
         tick_size=TICK,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from backtest.exchange_look_up import ask_exchange
 from backtest.main import DONE, main
+from market_data.rules.exchange_look_up import ask_exchange
 from testkit.paper import PaperHost, paper_market
 
 pytestmark = pytest.mark.integration

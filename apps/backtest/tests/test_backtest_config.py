@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from backtest.config import BacktestConfig, FillModelName
-from backtest.fill_simulator import QueueFillSimulator
-from backtest.yaml_config import ConfigFileError, load_yaml_config
+from backtest.settings.config import BacktestConfig, FillModelName
+from exchange_model.fills.fill_simulator import QueueFillSimulator
+from grid_config.yaml_config import ConfigFileError, load_yaml_config
 from testkit.backtests import contract, ticks
 
 ROOT = Path(__file__).resolve().parents[3]

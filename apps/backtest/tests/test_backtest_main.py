@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from backtest.data import main as data_main
-from backtest.export import read_trades
 from backtest.main import DONE, FAILED, WRONG_START, main
+from backtest.report.export import read_trades
 
 ROOT = Path(__file__).resolve().parents[3]
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "real"

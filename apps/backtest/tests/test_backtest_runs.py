@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtest.config import BacktestConfig, BacktestStrategyConfig
-from backtest.engine import BacktestEngine, run_columns
-from backtest.session import BacktestSession
-from backtest.sweep import run_many
-from backtest.synthetic import RandomWalk
-from backtest.ticks import TickColumns
-from backtest.trades import TradeKind
+from backtest.result.session import BacktestSession
+from backtest.run.engine import BacktestEngine, run_columns
+from backtest.run.sweep import run_many
+from backtest.settings.config import BacktestConfig, BacktestStrategyConfig
+from exchange_model.trades import TradeKind
 from gridcore import DirectionType, SideType
+from market_data.columns.ticks import TickColumns
+from market_data.providers.synthetic import RandomWalk
 from testkit.backtests import DeadlyElsewhere, contract, ticks
 
 LONG, SHORT = DirectionType.LONG, DirectionType.SHORT

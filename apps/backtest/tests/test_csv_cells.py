@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from backtest.config import BacktestConfig
-from backtest.csv_cells import SafeWriter, csv_of, plain_cell, plain_frame, safe_cell
-from backtest.engine import run_columns
-from backtest.export import export_session, read_trades
-from backtest.html_report import html_page
-from backtest.reporter import BacktestReporter
-from backtest.session import BacktestSession
-from backtest.synthetic import RandomWalk
+from backtest.report.export import export_session, read_trades
+from backtest.report.html_report import html_page
+from backtest.report.reporter import BacktestReporter
+from backtest.result.session import BacktestSession
+from backtest.run.engine import run_columns
+from backtest.settings.config import BacktestConfig
+from market_data.basics.csv_cells import SafeWriter, csv_of, plain_cell, plain_frame, safe_cell
+from market_data.providers.synthetic import RandomWalk
 from testkit.backtests import contract
 
 FORMULAS = [

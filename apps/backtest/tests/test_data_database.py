@@ -6,13 +6,8 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from backtest.config import BacktestConfig
-from backtest.data_errors import ImperfectDataError, NoDataError, UnknownSymbolError
-from backtest.database_provider import DatabaseDataProvider
-from backtest.engine import BacktestEngine
-from backtest.synthetic import RandomWalk
-from backtest.ticks import BUY, SELL
-from backtest.trades import moment
+from backtest.run.engine import BacktestEngine
+from backtest.settings.config import BacktestConfig
 from grid_db import (
     CaptureGapRecord,
     CaptureStream,
@@ -29,6 +24,11 @@ from grid_db import (
     TickerSnapshotRepository,
 )
 from gridcore import SideType
+from gridcore.moments import moment
+from gridcore.sides import TAKER_BUY, TAKER_SELL
+from market_data.basics.data_errors import ImperfectDataError, NoDataError, UnknownSymbolError
+from market_data.providers.database_provider import DatabaseDataProvider
+from market_data.providers.synthetic import RandomWalk
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -80,7 +80,7 @@ def test_trades_fill_and_tickers_decide(database: DatabaseFactory) -> None:
     columns = DatabaseDataProvider(database).load("ABCUSDT")
     assert [columns.price(n) for n in range(3)] == [Decimal("100.5"), Decimal("100.25"), 101]
     assert [columns.qty(n) for n in range(3)] == [1, Decimal("0.125"), 1]
-    assert columns.side.tolist() == [BUY, SELL, BUY]
+    assert columns.side.tolist() == [TAKER_BUY, TAKER_SELL, TAKER_BUY]
     assert moment(columns.first_ts_us) == START
     assert columns.tickers is not None
     assert (columns.tickers.price_ticks * float(columns.tick_size)).tolist() == [
@@ -174,7 +174,7 @@ def test_a_recording_gives_the_same_run_as_the_ticks_it_was_made_of(
             symbol="ABCUSDT",
             trade_id=str(row),
             exchange_ts=moment(int(walk.ts_us[row])),
-            side=SideType.BUY if walk.side[row] == BUY else SideType.SELL,
+            side=SideType.BUY if walk.side[row] == TAKER_BUY else SideType.SELL,
             price=walk.price(row),
             size=walk.qty(row),
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from backtest.data import main
-from backtest.store_provider import StoreDataProvider
+from market_data.providers.store_provider import StoreDataProvider
 
 HEADER = (
     "timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,homeNotional,"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from backtest.contracts import KnownContracts
-from backtest.instrument_info import (
+from backtest.run.contracts import KnownContracts
+from market_data.rules.instrument_info import (
     ExchangeRows,
     InstrumentInfoProvider,
     RulesSource,
     default_rules,
 )
-from backtest.rules_store import RulesStore
+from market_data.store.rules_store import RulesStore
 from testkit.backtests import ticks
 
 START = datetime(2026, 1, 5, tzinfo=UTC)

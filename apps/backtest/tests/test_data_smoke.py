@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from backtest.data import app
-from backtest.data_provider import ArchiveDataProvider, KlineDataProvider
-from backtest.store_provider import StoreDataProvider
+from market_data.providers.data_provider import ArchiveDataProvider, KlineDataProvider
+from market_data.providers.store_provider import StoreDataProvider
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "real"
 pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason="no real market data beside the project")

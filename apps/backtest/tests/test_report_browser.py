@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from backtest.config import BacktestConfig
-from backtest.engine import run_columns
-from backtest.reporter import BacktestReporter
-from backtest.synthetic import RandomWalk
+from backtest.report.reporter import BacktestReporter
+from backtest.run.engine import run_columns
+from backtest.settings.config import BacktestConfig
+from market_data.providers.synthetic import RandomWalk
 from testkit.backtests import contract
 from testkit.browser import Browser, find_chromium
 

@@ -14,17 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from backtest.config import BacktestConfig
-from backtest.data_errors import UnreadableFileError
-from backtest.engine import run_columns
-from backtest.export import TRADE_COLUMNS, export_session, metric_values, read_trades
-from backtest.figures import UNKNOWN, duration, figure_groups, money, percent
-from backtest.html_report import html_page
-from backtest.report_charts import MOST_FILLS, daily_pnl
-from backtest.reporter import BacktestReporter
-from backtest.session import BacktestSession
-from backtest.synthetic import RandomWalk
-from backtest.thinning import thin_evenly, thin_rows
+from backtest.report.charts import MOST_FILLS, daily_pnl
+from backtest.report.export import TRADE_COLUMNS, export_session, metric_values, read_trades
+from backtest.report.figures import UNKNOWN, duration, figure_groups, money, percent
+from backtest.report.html_report import html_page
+from backtest.report.reporter import BacktestReporter
+from backtest.result.session import BacktestSession
+from backtest.result.thinning import thin_evenly, thin_rows
+from backtest.run.engine import run_columns
+from backtest.settings.config import BacktestConfig
+from market_data.basics.data_errors import UnreadableFileError
+from market_data.providers.synthetic import RandomWalk
 from testkit.backtests import contract, ticks
 
 DEADLY = {"leverage": 50, "max_margin": 1000, "amount": "x2", "min_liq_ratio": 10}

@@ -10,17 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtest.config import DataSettings
-from backtest.data_provider import ArchiveDataProvider
-from backtest.funding import FundingSimulator
-from backtest.runner import BacktestRunner
-from backtest.simulated_account import SimulatedAccount
-from backtest.simulation import Simulation
-from backtest.sources import provider_of
-from backtest.synthetic import RandomWalk
-from backtest.ticks import FundingColumns, TickColumns, TickerColumns
-from backtest.timeline import Timeline
-from backtest.track import TrackedValues
+from backtest.result.timeline import Timeline
+from backtest.result.track import TrackedValues
+from backtest.run.simulation import Simulation
+from backtest.run.sources import provider_of
+from backtest.settings.config import DataSettings
+from exchange_model.account.simulated_account import SimulatedAccount
+from exchange_model.funding import FundingSimulator
+from exchange_model.gateway.runner import BacktestRunner
 from gridcore import (
     AmountSpec,
     GridConfig,
@@ -29,6 +26,9 @@ from gridcore import (
     SafetyCaps,
     StrategyConfig,
 )
+from market_data.columns.ticks import FundingColumns, TickColumns, TickerColumns
+from market_data.providers.data_provider import ArchiveDataProvider
+from market_data.providers.synthetic import RandomWalk
 from testkit.backtests import TIERS, fill_model, instrument, simulate, strategy_config
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "real"

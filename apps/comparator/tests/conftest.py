@@ -9,12 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from backtest.config import BacktestConfig
-from backtest.engine import run_columns
-from backtest.session import BacktestSession
-from backtest.synthetic import RandomWalk
-from backtest.ticks import TickColumns
-from backtest.trades import moment
+from backtest.result.session import BacktestSession
+from backtest.run.engine import run_columns
+from backtest.settings.config import BacktestConfig
 from grid_db import (
     DatabaseFactory,
     DatabaseSettings,
@@ -37,6 +34,9 @@ from grid_db import (
 from grid_db.enums import Environment
 from grid_db.testing import database, postgres_server, sqlite_template
 from gridcore import DirectionType, SideType
+from gridcore.moments import moment
+from market_data.columns.ticks import TickColumns
+from market_data.providers.synthetic import RandomWalk
 from testkit.backtests import contract
 
 __all__ = ["database", "postgres_server", "sqlite_template"]

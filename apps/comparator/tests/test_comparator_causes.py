@@ -6,7 +6,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from backtest.time_range import TimeRange
 from comparator.causes import Cause, Explanations, explain
 from comparator.edges import MARGIN_US, outside_partners
 from comparator.evidence import Evidence, no_evidence
@@ -15,6 +14,7 @@ from comparator.matcher import TradeMatcher
 from comparator.order_lives import OrderLife, order_lives
 from comparator.trades import NormalizedTrade, Source, TradeTable
 from gridcore import DirectionType, SideType
+from market_data.basics.time_range import TimeRange
 
 BUY, SELL = SideType.BUY, SideType.SELL
 S = 1_000_000

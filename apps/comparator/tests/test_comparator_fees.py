@@ -6,8 +6,6 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
-from backtest.time_range import TimeRange
-from backtest.trades import to_us
 from comparator.comparison import compare
 from comparator.figures import figure_groups, verdict
 from comparator.loader import LiveTradeLoader, Side
@@ -22,6 +20,8 @@ from grid_db import (
     TickerSnapshotRepository,
 )
 from grid_db.testing_rows import Tenant, after, ticker, trade
+from gridcore.moments import to_us
+from market_data.basics.time_range import TimeRange
 
 ALL_DAY = TimeRange(to_us(after(-3600)), to_us(after(3600)))
 HEX = "0123456789abcdef"

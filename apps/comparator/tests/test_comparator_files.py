@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from backtest.export import export_session
-from backtest.session import BacktestSession
+from backtest.report.export import export_session
+from backtest.result.session import BacktestSession
 from comparator.backtest_file import read_equity, read_funding, read_trades
 from comparator.errors import ComparatorError
 from comparator.loader import BacktestTradeLoader

@@ -12,11 +12,9 @@ from typing import Any
 
 import pytest
 
-from backtest.config import BacktestConfig
-from backtest.engine import run_columns
-from backtest.session import BacktestSession
-from backtest.ticks import TickColumns
-from backtest.trades import moment, to_us
+from backtest.result.session import BacktestSession
+from backtest.run.engine import run_columns
+from backtest.settings.config import BacktestConfig
 from comparator.causes import Cause
 from comparator.comparison import Comparison
 from comparator.metrics import BreachKind, Tolerances, calculate_metrics
@@ -33,6 +31,8 @@ from grid_db import (
     TenantScope,
 )
 from gridcore import DirectionType
+from gridcore.moments import moment, to_us
+from market_data.columns.ticks import TickColumns
 from testkit.backtests import contract, ticks
 
 pytestmark = pytest.mark.untraced

@@ -9,8 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtest.time_range import TimeRange
-from backtest.trades import to_us
 from comparator.errors import ComparatorError
 from comparator.exact import of_decimals
 from comparator.grouping import KEY, trades_of_fills
@@ -21,6 +19,8 @@ from grid_db import DatabaseFactory, PrivateExecutionRecord, TenantScope
 from grid_db.testing_rows import NOW, Tenant, after
 from gridcore import DirectionType, SideType
 from gridcore.intents import extract_client_order_prefix
+from gridcore.moments import to_us
+from market_data.basics.time_range import TimeRange
 
 LONG, SHORT = DirectionType.LONG, DirectionType.SHORT
 BUY, SELL = SideType.BUY, SideType.SELL

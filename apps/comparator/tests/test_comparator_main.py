@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from backtest.export import export_session
-from backtest.session import BacktestSession
+from backtest.report.export import export_session
+from backtest.result.session import BacktestSession
 from comparator.main import BREACHED, WITHIN, WRONG_START, main
 from grid_db import DatabaseFactory
 from grid_db.testing_rows import NOBODY, Tenant

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from backtest.config import BacktestConfig
-from backtest.engine import run_columns
-from backtest.trades import to_us
+from backtest.run.engine import run_columns
+from backtest.settings.config import BacktestConfig
 from comparator.comparison import Comparison
 from comparator.figures import signed, verdict
 from comparator.html_report import html_page
@@ -22,6 +21,7 @@ from comparator.reporter import ComparatorReporter
 from comparator.sources import of_sessions
 from comparator.tables import metric_values
 from grid_db import DatabaseFactory
+from gridcore.moments import to_us
 from testkit.backtests import contract
 from testkit.browser import Browser, find_chromium
 

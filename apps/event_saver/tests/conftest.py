@@ -19,14 +19,13 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import event, text
 
-from backtest.instrument_info import default_rules
-from backtest.simulated_account import FeeRates
 from bybit_adapter import Environment, StreamTiming
 from event_saver.accounts import AccountContext
 from event_saver.config import EventSaverConfig
 from event_saver.reconciler import Patience
 from event_saver.saver import EventSaver
 from event_saver.spool import Spool
+from exchange_model.account.simulated_account import FeeRates
 from grid_db import (
     DatabaseFactory,
     MarketGapRepository,
@@ -45,6 +44,7 @@ from grid_db.testing import (
     sqlite_template,
 )
 from gridcore import SideType
+from market_data.rules.instrument_info import default_rules
 from paper_exchange.account import ApiKey, PaperAccount
 from paper_exchange.assembly import Assembly, assemble, serve
 from paper_exchange.depth import Depth

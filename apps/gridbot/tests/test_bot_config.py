@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from backtest.instrument_info import default_rules
 from grid_db import (
     DatabaseFactory,
     DatabaseSettings,
@@ -24,6 +23,7 @@ from gridbot.config import GridbotConfig
 from gridbot.config_file import ConfigFileError, config_path, load_gridbot_config
 from gridcore import InstrumentInfo
 from gridcore.errors import ConfigError
+from market_data.rules.instrument_info import default_rules
 
 ROOT = Path(__file__).resolve().parents[3]
 SECRETS = {"KEY": "key-of-main", "SECRET": "5ecret-of-main"}

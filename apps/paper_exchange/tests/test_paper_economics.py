@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtest.simulated_account import FeeRates
+from exchange_model.account.simulated_account import FeeRates
 from gridcore import SideType, calc_pair_margins
 from paper_exchange.account import PaperAccount
 from paper_exchange.depth import Depth

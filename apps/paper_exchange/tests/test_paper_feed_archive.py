@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backtest.data_errors import DataError, UnknownSymbolError, UnreadableFileError
 from gridcore import InstrumentInfo, SideType
+from market_data.basics.data_errors import DataError, UnknownSymbolError, UnreadableFileError
 from paper_exchange.feeds import ArchiveFeed, archive
 from paper_exchange.market import FeedEvent, FeedQuote, FeedTrade
 

@@ -7,7 +7,6 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import text
 
-from backtest.data_errors import NoDataError, UnknownSymbolError, WrongRangeError
 from grid_db import (
     DatabaseFactory,
     PublicTradeRecord,
@@ -17,6 +16,7 @@ from grid_db import (
 )
 from grid_db.testing import database, postgres_server, sqlite_template
 from gridcore import InstrumentInfo, SideType
+from market_data.basics.data_errors import NoDataError, UnknownSymbolError, WrongRangeError
 from paper_exchange.feeds import DatabaseFeed
 from paper_exchange.feeds import database as paging
 from paper_exchange.market import FeedQuote, FeedTrade

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from backtest.instrument_info import ExchangeRows, InstrumentInfoProvider, RulesSource
 from bybit_adapter import BybitError, Environment
 from bybit_adapter.instrument_look_up import look_up
 from bybit_adapter.live_market import QUOTE_FIELDS, connect
 from gridcore import SideType
+from market_data.rules.instrument_info import ExchangeRows, InstrumentInfoProvider, RulesSource
 from paper_exchange import live_market as paper_live
 from paper_exchange.market import FeedEvent, FeedQuote, FeedTrade
 from testkit.paper import PaperHost, paper_listing, paper_market

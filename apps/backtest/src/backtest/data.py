@@ -29,11 +29,11 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from backtest.data_errors import DataError, WrongRangeError
-from backtest.download import Downloader, Patience
-from backtest.fetch import PUBLIC_ARCHIVES, ArchiveFetcher, DayResult, days_between
 from backtest.info_table import print_store
-from backtest.store_import import Importer, ImportResult
+from market_data.basics.data_errors import DataError, WrongRangeError
+from market_data.download.download import Downloader, Patience
+from market_data.download.fetch import PUBLIC_ARCHIVES, ArchiveFetcher, DayResult, days_between
+from market_data.store.store_import import Importer, ImportResult
 
 DONE, WRONG_COMMAND, NOT_ALL_DONE, INTERRUPTED = 0, 1, 2, 130
 STORE_VARIABLE = "HEDGE_GRID_STORE"

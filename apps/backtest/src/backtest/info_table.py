@@ -6,8 +6,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from backtest.quality import utc_text
-from backtest.store_info import SeriesInfo, damaged_columns, describe_rules, describe_store
+from market_data.basics.quality import utc_text
+from market_data.store.store_info import SeriesInfo, damaged_columns, describe_rules, describe_store
 
 
 def print_store(console: Console, root: Path, *, gaps_shown: int, verify: bool) -> bool:

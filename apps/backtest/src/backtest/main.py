@@ -19,18 +19,18 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from backtest.config import BacktestConfig, DataSettings
-from backtest.contracts import KnownContracts
 from backtest.data import default_store, rules_cache
-from backtest.data_errors import DataError
-from backtest.engine import BacktestEngine
-from backtest.exchange_look_up import ask_exchange
-from backtest.instrument_info import InstrumentInfoProvider
 from backtest.progress import RunProgress
-from backtest.sources import market_files, provider_of, rules_among
-from backtest.time_range import TimeRange
-from backtest.yaml_config import ConfigFileError, load_yaml_config
+from backtest.run.contracts import KnownContracts
+from backtest.run.engine import BacktestEngine
+from backtest.run.sources import market_files, provider_of, rules_among
+from backtest.settings.config import BacktestConfig, DataSettings
+from grid_config.yaml_config import ConfigFileError, load_yaml_config
 from gridcore.errors import GridcoreError
+from market_data.basics.data_errors import DataError
+from market_data.basics.time_range import TimeRange
+from market_data.rules.exchange_look_up import ask_exchange
+from market_data.rules.instrument_info import InstrumentInfoProvider
 
 DONE, WRONG_START, FAILED, INTERRUPTED = 0, 1, 2, 130
 
@@ -151,7 +151,7 @@ def backtest(
             workers=workers or os.cpu_count() or 1,
         )
     # worker processes import this module too, and draw nothing
-    from backtest.reporter import BacktestReporter  # noqa: PLC0415
+    from backtest.report.reporter import BacktestReporter  # noqa: PLC0415
 
     reporter = BacktestReporter(runs.sessions, runs.failures)
     # files first: whoever reads only the head of the text still gets them

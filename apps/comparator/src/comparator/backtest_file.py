@@ -13,12 +13,12 @@ from typing import Final
 
 import polars as pl
 
-from backtest.csv_cells import plain_frame
-from backtest.trades import TradeKind
 from comparator.errors import ComparatorError
 from comparator.exact import Exact, of_column
 from comparator.funding import FundingPaid, per_unit
+from exchange_model.trades import TradeKind
 from gridcore import DirectionType, SideType
+from market_data.basics.csv_cells import plain_frame
 
 NAMES: Final = ("client_order_id", "symbol", "side", "direction")
 NUMBERS: Final = ("price", "qty", "fee", "realized_pnl")

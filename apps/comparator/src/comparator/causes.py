@@ -15,7 +15,6 @@ from enum import StrEnum
 import numpy as np
 import polars as pl
 
-from backtest.quality import utc_text
 from comparator.evidence import Evidence
 from comparator.exact import Rows
 from comparator.market import AROUND_US, Hole, Reach
@@ -24,6 +23,7 @@ from comparator.order_lives import OrderLife
 from comparator.split import Leg
 from comparator.trades import GRID_KIND, NormalizedTrade, Source
 from grid_db import CaptureStream
+from market_data.basics.quality import utc_text
 
 
 class Cause(StrEnum):

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from backtest.quality import utc_text
-from backtest.time_range import TimeRange
 from comparator.causes import Explanations, explain
 from comparator.edges import outside_partners
 from comparator.equity import EquityComparator, EquityComparison, Point
@@ -21,6 +19,8 @@ from comparator.pair_notes import breach_notes
 from comparator.split import Circumstances, Leg, Marks, PnlSplit, split_pnl
 from comparator.trades import TradeTable
 from gridcore import DirectionType
+from market_data.basics.quality import utc_text
+from market_data.basics.time_range import TimeRange
 
 
 @dataclass(frozen=True, kw_only=True)

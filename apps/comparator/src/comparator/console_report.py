@@ -9,9 +9,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from backtest.quality import utc_text
 from comparator.comparison import Comparison
 from comparator.figures import fact_rows, figure_groups, signed, split_rows, verdict
+from market_data.basics.quality import utc_text
 
 MOST_ROWS = 20
 

@@ -6,10 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from backtest.time_range import TimeRange
 from comparator.exact import Rows
 from comparator.matcher import MatchResult
 from comparator.trades import Source, TradeTable
+from market_data.basics.time_range import TimeRange
 
 MARGIN_US: Final = 600_000_000  # how far outside a partner is looked for
 

@@ -11,13 +11,13 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from backtest.column_folder import write_atomically
-from backtest.csv_cells import csv_of
-from backtest.export import value_text
-from backtest.trades import moment, to_us
+from backtest.report.export import value_text
 from comparator.exact import Rows, exact_sum, negated, of_decimals
 from comparator.metrics import correlation
 from grid_db import WalletSnapshotRecord
+from gridcore.moments import moment, to_us
+from market_data.basics.csv_cells import csv_of
+from market_data.files.column_folder import write_atomically
 
 GRID_US: Final = 3_600_000_000
 

@@ -11,8 +11,6 @@ from typing import Final
 import numpy as np
 from sqlalchemy.orm import Session
 
-from backtest.time_range import TimeRange
-from backtest.trades import moment, to_us
 from comparator.exact import Exact, Rows, exact_sum, negated
 from comparator.loader import FILLS
 from comparator.market import Hole, RecordedMarket, silent_holes
@@ -33,6 +31,8 @@ from grid_db import (
     TickerSnapshotRepository,
 )
 from gridcore import DirectionType
+from gridcore.moments import moment, to_us
+from market_data.basics.time_range import TimeRange
 
 ZERO: Final = Decimal(0)
 _SPANS: Final = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=2))

@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 from sqlalchemy.orm import Session
 
-from backtest.trades import moment
 from comparator.exact import Exact, Rows, of_texts
 from grid_db import DecimalColumn, PublicTradeRepository, TickerSnapshotRepository
+from gridcore.moments import moment
 
 USDT: Final = "USDT"
 OLDEST_PRICE: Final = timedelta(minutes=1)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from decimal import Context, Decimal
 
-from backtest.figures import UNKNOWN, Figure, money, percent, price_text
-from backtest.quality import utc_text
+from backtest.report.figures import UNKNOWN, Figure, money, percent, price_text
 from comparator.comparison import Comparison
 from comparator.metrics import ValidationMetrics
 from comparator.split import Marks
 from comparator.spread import Shape, Spread
 from gridcore import DirectionType
+from market_data.basics.quality import utc_text
 
 PLACES = 4
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from backtest.trades import FundingPayment
 from comparator.exact import exact_sum
+from exchange_model.trades import FundingPayment
 from gridcore import DirectionType
 
 

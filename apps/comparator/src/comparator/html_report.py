@@ -6,13 +6,13 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from backtest.column_folder import write_atomically
-from backtest.report_page import ReportPage
+from backtest.report.page import ReportPage
 from comparator.comparison import Comparison
 from comparator.console_report import unmatched_rows
 from comparator.figures import fact_rows, figure_groups, split_rows, verdict
 from comparator.report_charts import equity_chart, notes, split_chart, trades_chart
 from comparator.tables import metric_values
+from market_data.files.column_folder import write_atomically
 
 MOST_ROWS: Final = 500
 MORE_STYLE: Final = """

@@ -6,7 +6,6 @@ from typing import Final
 
 import polars as pl
 
-from backtest.quality import utc_text
 from comparator.errors import ComparatorError
 from comparator.exact import Exact, of_texts
 from comparator.fee_coins import USDT
@@ -15,6 +14,7 @@ from comparator.grouping import trades_of_fills, with_names
 from comparator.recorded_columns import EXECUTION_DECIMALS
 from comparator.trades import GRID_KIND, Source, TradeTable
 from gridcore import DirectionType, SideType
+from market_data.basics.quality import utc_text
 
 FOREIGN: Final = "foreign"
 ORDER: Final = ("order_id", "symbol", "side")

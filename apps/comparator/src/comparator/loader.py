@@ -9,9 +9,7 @@ from typing import Final
 import polars as pl
 from sqlalchemy.orm import Session
 
-from backtest.session import BacktestSession
-from backtest.time_range import TimeRange
-from backtest.trades import moment
+from backtest.result.session import BacktestSession
 from comparator.backtest_file import read_funding, read_trades
 from comparator.exact import of_decimals
 from comparator.fee_coins import FeeValuer
@@ -20,6 +18,8 @@ from comparator.grouping import trades_of_fills, with_names
 from comparator.live_fills import live_funding, live_trades
 from comparator.recorded_columns import read_executions
 from comparator.trades import Source, TradeTable
+from gridcore.moments import moment
+from market_data.basics.time_range import TimeRange
 
 # executions that change a position; everything else that is no funding is counted and left out
 FILLS: Final = frozenset(

@@ -19,8 +19,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from backtest.time_range import TimeRange
-from backtest.yaml_config import ConfigFileError
 from comparator.comparison import Comparison
 from comparator.errors import ComparatorError, SplitError
 from comparator.metrics import Tolerances
@@ -33,8 +31,10 @@ from comparator.sources import (
     open_database,
     tenant,
 )
+from grid_config.yaml_config import ConfigFileError
 from grid_db import DatabaseFactory, GridDbError
 from gridcore.errors import GridcoreError
+from market_data.basics.time_range import TimeRange
 
 WITHIN, WRONG_START, FAILED, BREACHED, INTERRUPTED = 0, 1, 2, 3, 130
 

@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backtest.quality import utc_text
 from gridcore import SideType
+from market_data.basics.quality import utc_text
 
 US_PER_S: Final = 1_000_000
 HOLE_S: Final = 60  # shorter silences are normal in any market

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from backtest.figures import price_text
+from backtest.report.figures import price_text
 from comparator.evidence import Evidence
 from comparator.matcher import MatchedTrade, MatchResult
 from comparator.metrics import Breach, BreachKind, ValidationMetrics

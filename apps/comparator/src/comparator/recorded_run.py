@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from backtest.time_range import FIRST_US, LAST_US, TimeRange
-from backtest.trades import moment, to_us
 from comparator.comparison import Comparison, Curves, compare
 from comparator.edges import MARGIN_US
 from comparator.equity import Point, wallet_curve
@@ -18,6 +16,8 @@ from comparator.loader import LiveTradeLoader
 from comparator.metrics import Tolerances
 from comparator.sources import Backtest
 from grid_db import InvalidValueError, RunRecord, TenantScope
+from gridcore.moments import moment, to_us
+from market_data.basics.time_range import FIRST_US, LAST_US, TimeRange
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from backtest.report_charts import EQUITY_COLOUR, GREY, LONG_COLOUR, SHORT_COLOUR
-from backtest.thinning import thin_evenly, thin_rows
+from backtest.report.charts import EQUITY_COLOUR, GREY, LONG_COLOUR, SHORT_COLOUR
+from backtest.result.thinning import thin_evenly, thin_rows
 from comparator.comparison import Comparison
 from comparator.exact import Rows
 from comparator.metrics import cumulative_pnl, moments

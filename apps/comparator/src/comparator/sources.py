@@ -9,19 +9,17 @@ from typing import NamedTuple
 
 from pydantic import SecretStr, ValidationError
 
-from backtest.config import BacktestConfig
 from backtest.data import default_store
-from backtest.engine import BacktestEngine
-from backtest.session import BacktestSession
-from backtest.sources import provider_of
-from backtest.time_range import TimeRange
-from backtest.trades import moment
-from backtest.yaml_config import load_yaml_config
+from backtest.result.session import BacktestSession
+from backtest.run.engine import BacktestEngine
+from backtest.run.sources import provider_of
+from backtest.settings.config import BacktestConfig
 from comparator.backtest_file import read_equity
 from comparator.equity import Point
 from comparator.errors import ComparatorError
 from comparator.loader import BacktestTradeLoader, Side
 from comparator.trades import Source, TradeTable
+from grid_config.yaml_config import load_yaml_config
 from grid_db import (
     DatabaseConfigError,
     DatabaseFactory,
@@ -29,6 +27,8 @@ from grid_db import (
     UserRepository,
     user_id_for,
 )
+from gridcore.moments import moment
+from market_data.basics.time_range import TimeRange
 
 
 class Backtest(NamedTuple):

@@ -20,9 +20,7 @@ from pathlib import Path
 
 import polars as pl
 
-from backtest.column_folder import write_atomically
-from backtest.csv_cells import csv_of
-from backtest.export import value_text
+from backtest.report.export import value_text
 from comparator.causes import Explanation
 from comparator.comparison import Comparison
 from comparator.equity import write_equity
@@ -32,6 +30,8 @@ from comparator.metrics import Breach, BreachKind, LegMetrics, ValidationMetrics
 from comparator.spread import Spread
 from comparator.trades import TradeTable
 from gridcore import DirectionType
+from market_data.basics.csv_cells import csv_of
+from market_data.files.column_folder import write_atomically
 
 NAMES = ("client_order_id", "occurrence", "symbol", "side", "direction")
 DELTAS = ("price", "qty", "fee", "realized_pnl")

@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from backtest.trades import moment
 from comparator.exact import Exact, Rows, of_decimals
 from gridcore import DirectionType, SideType
+from gridcore.moments import moment
 
 GRID_KIND: Final = "grid"
 EXACT_COLUMNS: Final = ("price", "qty", "notional", "fee", "realized_pnl")

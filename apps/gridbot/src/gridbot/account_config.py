@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from bybit_adapter import Hidden
 from bybit_adapter.environment import Environment as Place
 from grid_db import Environment
-from gridbot.settings import Settings
+from gridbot.settings import SecretSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class ApiKeys:
         return Hidden(self.api_key.get_secret_value()), Hidden(self.api_secret.get_secret_value())
 
 
-class AccountConfig(Settings):
+class AccountConfig(SecretSettings):
     """One exchange account. `testnet: true|false` stands for environment testnet or mainnet."""
 
     name: Annotated[

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from backtest.config import BacktestStrategyConfig
+from grid_config.base import SYMBOL
+from grid_config.strategy import GridStrategySettings
 from grid_db import DatabaseSettings
 from grid_db.errors import DatabaseConfigError
 from gridbot.account_config import AccountConfig
@@ -21,18 +22,18 @@ from gridbot.settings import (
     Port,
     Seconds,
     SecondsOrOff,
-    Settings,
+    SecretSettings,
     TelegramSettings,
     WatchdogSettings,
 )
 from gridcore import InstrumentInfo, StrategyConfig
 from gridcore.errors import ConfigError
-from paper_exchange.config import SYMBOL, PaperConfig
+from paper_exchange.config import PaperConfig
 
 __all__ = ["AccountConfig", "GridbotConfig", "StrategySettings", "TelegramSettings"]
 
 
-class StrategySettings(BacktestStrategyConfig):
+class StrategySettings(GridStrategySettings):
     """One grid on one symbol of one account; the same settings as in a backtest, and more."""
 
     strat_id: Annotated[
@@ -66,7 +67,7 @@ class StrategySettings(BacktestStrategyConfig):
         )
 
 
-class GridbotConfig(Settings):
+class GridbotConfig(SecretSettings):
     """The whole bot. Intervals are seconds."""
 
     accounts: Annotated[tuple[AccountConfig, ...], Field(min_length=1)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from pydantic import SecretStr
 
-from backtest.yaml_config import ConfigFileError, load_yaml_config
+from grid_config.yaml_config import ConfigFileError, load_yaml_config
 from grid_db import DatabaseFactory, Environment, TenantScope, account_id_for, user_id_for
 from grid_db.crypto import CredentialCipher
 from grid_db.errors import GridDbError

@@ -19,7 +19,7 @@ import typer
 from pydantic import SecretStr, ValidationError
 from rich.console import Console
 
-from backtest.yaml_config import ConfigFileError, load_yaml_config
+from grid_config.yaml_config import ConfigFileError, load_yaml_config
 from grid_db import DatabaseFactory, TenantScope, UserRepository
 from grid_db.crypto import CredentialCipher
 from grid_db.errors import GridDbError

@@ -26,9 +26,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from backtest.data_errors import DataError
-from backtest.yaml_config import ConfigFileError
 from event_saver.spool import SpoolError
+from grid_config.yaml_config import ConfigFileError
 from grid_db import GridDbError
 from gridbot.calm import calm_interpreter
 from gridbot.check import check_accounts, print_check, print_machine
@@ -45,6 +44,7 @@ from gridbot.settings import LogSettings
 from gridbot.status import StatusFile
 from gridbot.telegram_api import TelegramRefusedError
 from gridcore.errors import GridcoreError
+from market_data.basics.data_errors import DataError
 from paper_exchange.runtime import PaperRuntime
 from paper_exchange.server import PortInUseError
 from paper_exchange.state_file import StateFileError

@@ -30,12 +30,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy.orm import Session
 
-from backtest.config import BacktestConfig
-from backtest.data_errors import DataError
-from backtest.database_provider import DatabaseDataProvider
-from backtest.engine import BacktestEngine
-from backtest.instrument_info import default_rules
-from backtest.trades import moment
+from backtest.run.engine import BacktestEngine
+from backtest.settings.config import BacktestConfig
 from comparator.comparison import Comparison
 from comparator.errors import ComparatorError
 from comparator.recorded_run import LiveRun, compare_run, find_run
@@ -48,6 +44,10 @@ from gridbot.orchestrator import Orchestrator, StartError
 from gridbot.prove_prices import STEP_PCT, made_up_prices, real_prices, write_archive
 from gridbot.redaction import Redactor
 from gridcore.errors import GridcoreError
+from gridcore.moments import moment
+from market_data.basics.data_errors import DataError
+from market_data.providers.database_provider import DatabaseDataProvider
+from market_data.rules.instrument_info import default_rules
 from paper_exchange.runtime import PaperRuntime
 from paper_exchange.server import PortInUseError
 

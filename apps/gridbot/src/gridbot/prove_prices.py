@@ -11,8 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 from random import Random
 
-from backtest.csv_cells import SafeWriter
-from backtest.file_provider import file_provider
+from market_data.basics.csv_cells import SafeWriter
+from market_data.providers.file_provider import file_provider
 
 HEADER = (
     "timestamp", "symbol", "side", "size", "price", "tickDirection", "trdMatchID", "grossValue",

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
-Positive = Annotated[Decimal, Field(gt=0, allow_inf_nan=False)]
+from grid_config.base import Settings
+
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 SecondsOrOff = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
-class Settings(BaseModel):
-    """Frozen, without settings that nobody knows, and silent about what it was given."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+class SecretSettings(Settings):
+    """Settings that may hold secrets, and therefore are not pickled."""
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError("settings may hold secrets and are not pickled; load the file once more")
 
 
-class TelegramSettings(Settings):
+class TelegramSettings(SecretSettings):
     """Where alerts go and commands come from."""
 
     bot_token: SecretStr | None = Field(
@@ -38,13 +36,13 @@ class TelegramSettings(Settings):
     )
 
 
-class NotificationSettings(Settings):
+class NotificationSettings(SecretSettings):
     """Who is told when something happens."""
 
     telegram: TelegramSettings = TelegramSettings()
 
 
-class WatchdogSettings(Settings):
+class WatchdogSettings(SecretSettings):
     """The separate process that takes opening orders away when the bot is silent."""
 
     stale_after: Seconds = Field(
@@ -56,7 +54,7 @@ class WatchdogSettings(Settings):
     )
 
 
-class LogSettings(Settings):
+class LogSettings(SecretSettings):
     """Where the bot writes what it does."""
 
     file: Path | None = Field(

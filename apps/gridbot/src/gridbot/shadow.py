@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from backtest.executor import BacktestExecutor
-from backtest.fill_simulator import MarketTrade, TradeThroughFillSimulator
-from backtest.instrument_info import default_tiers
-from backtest.runner import BacktestRunner
-from backtest.simulated_account import FeeRates, SimulatedAccount
-from backtest.ticks import BUY, SELL
-from backtest.trades import BacktestTrade
+from exchange_model.account.simulated_account import FeeRates, SimulatedAccount
+from exchange_model.fills.fill_simulator import MarketTrade, TradeThroughFillSimulator
+from exchange_model.gateway.executor import BacktestExecutor
+from exchange_model.gateway.runner import BacktestRunner
+from exchange_model.trades import BacktestTrade
 from gridbot.runner import StrategyRunner
 from gridcore import Intent, MMTiers, PublicTradeEvent, SideType, TickerEvent
 from gridcore.instrument import floor_ceil_ticks
+from gridcore.sides import TAKER_BUY, TAKER_SELL
+from market_data.rules.instrument_info import default_tiers
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -93,7 +93,7 @@ class ShadowExecutor:
         tick = self._runner.strategy.config.instrument.tick_size
         low, high = floor_ceil_ticks(trade.price, tick)
         ticks = low if trade.side is SideType.SELL else high
-        side = BUY if trade.side is SideType.BUY else SELL
+        side = TAKER_BUY if trade.side is SideType.BUY else TAKER_SELL
         before = len(self._book.trades)
         if self._book.fill(self._now_us, MarketTrade(ticks, side, trade.size)):
             self._count(before)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from decimal import ROUND_UP, Decimal
 from enum import StrEnum
 
-from backtest.order_manager import BacktestOrderManager, SimulatedOrder
-from backtest.simulated_account import FeeRates, SimulatedAccount, SimulatedPair
+from exchange_model.account.simulated_account import FeeRates, SimulatedAccount, SimulatedPair
+from exchange_model.orders.order_manager import BacktestOrderManager, SimulatedOrder
 from gridcore import DirectionType
 from paper_exchange.listing import Listing
 from paper_exchange.orders import ClosedPnl, Execution, LedgerEntry, PaperOrder

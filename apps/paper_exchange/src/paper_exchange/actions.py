@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from backtest.yaml_config import load_yaml_config
+from grid_config.yaml_config import load_yaml_config
 from paper_exchange.faults import FaultRule
 
 DAY_S = 86_400

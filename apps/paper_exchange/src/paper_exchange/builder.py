@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from zlib import crc32
 
-from backtest.data_errors import DataError
-from backtest.file_kind import FileKind, file_kind
-from backtest.instrument_info import FoundRules, RulesSource, default_rules, default_tiers
-from backtest.market_rules import parse_instrument, read_answer
-from backtest.simulated_account import FeeRates
+from exchange_model.account.simulated_account import FeeRates
 from grid_db import DatabaseFactory
+from market_data.basics.data_errors import DataError
+from market_data.files.file_kind import FileKind, file_kind
+from market_data.rules.instrument_info import FoundRules, RulesSource, default_rules, default_tiers
+from market_data.rules.market_rules import parse_instrument, read_answer
 from paper_exchange.account import ApiKey, MntWallet, PaperAccount
 from paper_exchange.assembly import Assembly, assemble
 from paper_exchange.config import (

@@ -9,27 +9,18 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     AwareDatetime,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     field_validator,
     model_validator,
 )
 
+from grid_config.base import SYMBOL, Positive, Settings
 from paper_exchange.feeds import SyntheticSettings
 from paper_exchange.loopback import is_loopback
 from paper_exchange.settings import FillModelName, TakerModel
 
-Positive = Annotated[Decimal, Field(gt=0, allow_inf_nan=False)]
 Fee = Annotated[Decimal, Field(ge=Decimal("-0.01"), le=Decimal("0.01"))]
-SYMBOL = r"^[A-Z0-9]{2,20}$"
-
-
-class Settings(BaseModel):
-    """Frozen, and without settings that nobody knows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class SyntheticFeedSettings(Settings):

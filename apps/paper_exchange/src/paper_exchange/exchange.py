@@ -10,9 +10,9 @@ from copy import copy
 from decimal import Decimal
 from functools import partial
 
-from backtest.fill_simulator import MarketTrade
-from backtest.ticks import BUY, SELL
+from exchange_model.fills.fill_simulator import MarketTrade
 from gridcore import DirectionType, SideType
+from gridcore.sides import TAKER_BUY, TAKER_SELL
 from paper_exchange.account import LEGS, ApiKey, PaperAccount
 from paper_exchange.account_options import AccountOptions
 from paper_exchange.booking import Booking
@@ -191,7 +191,7 @@ class PaperExchange:
         if isinstance(event, FeedTrade):
             trade = market.apply_trade(event)
             self.outbox.trade(market, trade)
-            side = BUY if trade.side is SideType.BUY else SELL
+            side = TAKER_BUY if trade.side is SideType.BUY else TAKER_SELL
             self._fill_resting(market, MarketTrade(trade.ticks, side, trade.qty))
         else:
             market.apply_quote(event)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from backtest.fill_simulator import (
+from exchange_model.fills.fill_simulator import (
     Fill,
     FillModel,
     MarketTrade,
@@ -13,7 +13,7 @@ from backtest.fill_simulator import (
     TouchFillSimulator,
     TradeThroughFillSimulator,
 )
-from backtest.order_manager import BacktestOrderManager, SimulatedOrder
+from exchange_model.orders.order_manager import BacktestOrderManager, SimulatedOrder
 from gridcore import InstrumentInfo, SideType
 from paper_exchange.market import Market
 from paper_exchange.settings import FillModelName

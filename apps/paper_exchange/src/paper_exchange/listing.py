@@ -10,9 +10,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from backtest.instrument_info import FoundRules
-from backtest.market_rules import parse_instrument
 from gridcore import InstrumentInfo, MMTiers, parse_risk_limit_tiers
+from market_data.rules.instrument_info import FoundRules
+from market_data.rules.market_rules import parse_instrument
 from paper_exchange.wire import Row, money, plain, stepped
 
 ONE = Decimal(1)

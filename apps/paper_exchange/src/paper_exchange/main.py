@@ -21,10 +21,10 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from backtest.data_errors import DataError
-from backtest.yaml_config import ConfigFileError, load_yaml_config
+from grid_config.yaml_config import ConfigFileError, load_yaml_config
 from grid_db import GridDbError
 from gridcore.errors import GridcoreError
+from market_data.basics.data_errors import DataError
 from paper_exchange.config import PaperConfig
 from paper_exchange.console import StatusLine, print_start
 from paper_exchange.live_market import NoLiveMarketError

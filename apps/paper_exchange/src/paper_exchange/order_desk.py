@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import partial
 
-from backtest.fill_simulator import FillModel
-from backtest.order_manager import SimulatedOrder
+from exchange_model.fills.fill_simulator import FillModel
+from exchange_model.orders.order_manager import SimulatedOrder
 from gridcore import DirectionType, SideType
 from paper_exchange.account import PaperAccount, SymbolBook
 from paper_exchange.booking import Booking

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from pydantic import SkipValidation
 
-from backtest.order_manager import SimulatedOrder
+from exchange_model.orders.order_manager import SimulatedOrder
 from gridcore import DirectionType, SideType
 
 ZERO = Decimal(0)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Protocol, TypeVar
 
-from backtest.simulated_account import SimulatedAccount
+from exchange_model.account.simulated_account import SimulatedAccount
 from gridcore import DirectionType
 from paper_exchange.account import PaperAccount
 from paper_exchange.book_state import BookState, restore_book, saved_book

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any
 
-from backtest.data_errors import DataError
 from gridcore.errors import GridcoreError
+from market_data.basics.data_errors import DataError
 from paper_exchange.listing import Listing, listing_of_rows, places
 from paper_exchange.ret_codes import parameter_error
 from paper_exchange.wire import Row, plain

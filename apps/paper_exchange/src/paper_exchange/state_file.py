@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
-from backtest.column_folder import write_atomically
+from market_data.files.column_folder import write_atomically
 from paper_exchange.account import KEPT_RECORDS, MarginMode, MntWallet, PaperAccount
 from paper_exchange.book_state import BookState, Text, restore_book, saved_book
 from paper_exchange.contract_life import DeliveryPlan

@@ -45,6 +45,11 @@ SELL: Final = SideType.SELL
 LONG: Final = DirectionType.LONG
 SHORT: Final = DirectionType.SHORT
 
+# the taker's side of a market trade, as a column of small integers stores it
+TAKER_BUY: Final = 1
+TAKER_SELL: Final = -1
+TAKER_UNKNOWN: Final = 0
+
 
 def direction_of(side: SideType, *, closing: bool) -> DirectionType:
     """Return the leg that an order belongs to, from its side and whether it closes."""

@@ -9,22 +9,18 @@ from decimal import Decimal
 
 import numpy as np
 
-from backtest.contract import Contract
-from backtest.data_provider import InMemoryDataProvider
-from backtest.fill_simulator import (
+from backtest.result.timeline import Timeline
+from backtest.run.contract import Contract
+from backtest.run.simulation import Simulation
+from exchange_model.account.simulated_account import FeeRates, SimulatedAccount
+from exchange_model.fills.fill_simulator import (
     FillModel,
     QueueFillSimulator,
     TouchFillSimulator,
     TradeThroughFillSimulator,
 )
-from backtest.funding import FundingSimulator
-from backtest.quality import DataQuality
-from backtest.runner import BacktestRunner
-from backtest.simulated_account import FeeRates, SimulatedAccount
-from backtest.simulation import Simulation
-from backtest.ticks import SELL, TickColumns
-from backtest.time_range import TimeLike, to_us
-from backtest.timeline import Timeline
+from exchange_model.funding import FundingSimulator
+from exchange_model.gateway.runner import BacktestRunner
 from gridcore import (
     AmountSpec,
     GridConfig,
@@ -34,6 +30,11 @@ from gridcore import (
     RiskConfig,
     StrategyConfig,
 )
+from gridcore.sides import TAKER_SELL
+from market_data.basics.quality import DataQuality
+from market_data.basics.time_range import TimeLike, to_us
+from market_data.columns.ticks import TickColumns
+from market_data.providers.data_provider import InMemoryDataProvider
 
 TIERS = MMTiers((MMTier(Decimal(2_000_000), Decimal("0.005"), Decimal("0.01"), Decimal(0)),))
 QTY_STEP = Decimal("0.001")
@@ -122,7 +123,7 @@ def ticks(
         ts_us=START_US + np.arange(count, dtype=np.int64) * every_us,
         price_ticks=np.array(prices, dtype=np.int64),
         size=np.array(sizes if sizes is not None else [1] * count, dtype=np.int64),
-        side=np.array(sides if sides is not None else [SELL] * count, dtype=np.int8),
+        side=np.array(sides if sides is not None else [TAKER_SELL] * count, dtype=np.int8),
         quality=DataQuality(rows_read=count, rows_kept=count),
     )
 

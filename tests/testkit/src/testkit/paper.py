@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 
 import orjson
 
-from backtest.instrument_info import default_rules
-from backtest.simulated_account import FeeRates
+from exchange_model.account.simulated_account import FeeRates
 from gridcore import SideType
+from market_data.rules.instrument_info import default_rules
 from paper_exchange.account import ApiKey, MntWallet, PaperAccount
 from paper_exchange.assembly import Assembly, assemble, serve
 from paper_exchange.auth import Credentials, signature

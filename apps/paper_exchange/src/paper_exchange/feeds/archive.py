@@ -9,18 +9,19 @@ from fractions import Fraction
 from operator import itemgetter
 from pathlib import Path
 
-from backtest.data_provider import require_symbol
-from backtest.file_kind import FileKind, file_kind
-from backtest.file_provider import file_provider
-from backtest.ticks import BUY, SELL, Int64s, TickColumns
 from gridcore import InstrumentInfo, SideType
 from gridcore.exact import round_half_even
+from gridcore.sides import TAKER_BUY, TAKER_SELL
+from market_data.columns.ticks import Int64s, TickColumns
+from market_data.files.file_kind import FileKind, file_kind
+from market_data.providers.data_provider import require_symbol
+from market_data.providers.file_provider import file_provider
 from paper_exchange.feeds.feed import require_same_symbol, trade_ids
 from paper_exchange.market import FeedEvent, FeedQuote, FeedTrade
 
 CHUNK_ROWS = 4_096
 AFTER_SETTLEMENT_US = 1_000
-SIDES = {BUY: SideType.BUY, SELL: SideType.SELL}
+SIDES = {TAKER_BUY: SideType.BUY, TAKER_SELL: SideType.SELL}
 
 Moment = tuple[int, FeedEvent]  # microseconds of the files, the event
 

@@ -7,11 +7,6 @@ from collections.abc import Iterator
 from decimal import Decimal
 from operator import itemgetter
 
-from backtest.data_errors import NoDataError
-from backtest.data_provider import require_symbol
-from backtest.database_provider import DatabaseDataProvider
-from backtest.time_range import TimeLike, TimeRange, to_us
-from backtest.trades import moment
 from grid_db import (
     DatabaseFactory,
     PublicTradeRecord,
@@ -20,6 +15,11 @@ from grid_db import (
     TickerSnapshotRepository,
 )
 from gridcore import InstrumentInfo
+from gridcore.moments import moment
+from market_data.basics.data_errors import NoDataError
+from market_data.basics.time_range import TimeLike, TimeRange, to_us
+from market_data.providers.data_provider import require_symbol
+from market_data.providers.database_provider import DatabaseDataProvider
 from paper_exchange.feeds.feed import on_tick, require_same_symbol
 from paper_exchange.market import FeedEvent, FeedQuote, FeedTrade
 

@@ -1,0 +1,1 @@
+"""From ticks and strategies to a result."""

@@ -1,0 +1,1 @@
+"""A simulated exchange: account, orders, fills, funding, and the rules of Bybit."""

@@ -1,0 +1,1 @@
+"""Wallet and hedged legs: profit, fees, margin, liquidation."""

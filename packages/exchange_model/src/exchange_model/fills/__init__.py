@@ -1,0 +1,1 @@
+"""When a resting order fills."""

@@ -1,0 +1,1 @@
+"""The strategy on the simulated exchange: commands in, events out."""

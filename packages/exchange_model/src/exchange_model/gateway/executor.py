@@ -1,0 +1,200 @@
+"""From intents to the simulated exchange, and its answers back as events.
+
+A command arrives `latency_us` after it was sent. At the exchange it meets the same refusals as on
+the real one: a closing order beyond what is left of the leg, an opening one beyond free margin, a
+post-only one that would take.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from exchange_model.account.simulated_account import SimulatedAccount
+from exchange_model.fills.fill_simulator import FillModel, is_crossing
+from exchange_model.orders.order_manager import BacktestOrderManager, SimulatedOrder
+from gridcore import (
+    CancelIntent,
+    CancelOutcome,
+    CancelResultEvent,
+    Event,
+    ExchangeOrderStatus,
+    Intent,
+    OrderUpdateEvent,
+    PlaceLimitIntent,
+    PlaceOutcome,
+    PlaceResultEvent,
+    RejectReason,
+    StrategyConfig,
+)
+from gridcore.moments import moment
+
+ZERO = Decimal(0)
+ACCEPTED: Final = PlaceOutcome.ACCEPTED
+REJECTED: Final = PlaceOutcome.REJECTED
+
+
+class BacktestExecutor:
+    """Carries the commands of one strategy, in order."""
+
+    def __init__(
+        self,
+        config: StrategyConfig,
+        account: SimulatedAccount,
+        orders: BacktestOrderManager,
+        fill_model: FillModel,
+        latency_us: int = 0,
+    ) -> None:
+        self.config = config
+        self.account = account
+        self.orders = orders
+        self.fill_model = fill_model
+        self.latency_us = latency_us
+        self._strat_id = config.strat_id
+        self.placed = 0
+        self.cancelled = 0
+        self.rejected = 0
+        self._on_the_way: deque[tuple[int, Intent]] = deque()
+
+    def submit(self, intents: Iterable[Intent], ts_us: int, price_ticks: int) -> list[Event]:
+        """Send intents at `ts_us`; return the answers that are there already."""
+        if self.latency_us:
+            self._on_the_way.extend((ts_us + self.latency_us, intent) for intent in intents)
+            return []
+        answers: list[Event] = []
+        ts = moment(ts_us)
+        for intent in intents:
+            self._carry_out(intent, ts, price_ticks, answers)
+        return answers
+
+    @property
+    def next_arrival_us(self) -> int | None:
+        """When the next command arrives, None when none is on its way."""
+        return self._on_the_way[0][0] if self._on_the_way else None
+
+    def arrive(self, ts_us: int, price_ticks: int) -> list[Event]:
+        """Carry out what has arrived until `ts_us`; return the answers."""
+        answers: list[Event] = []
+        while self._on_the_way and self._on_the_way[0][0] <= ts_us:
+            due_us, intent = self._on_the_way.popleft()
+            self._carry_out(intent, moment(due_us), price_ticks, answers)
+        return answers
+
+    def forget(self) -> None:
+        """Drop what is on its way and what rests: the account trades no more."""
+        self._on_the_way.clear()
+        for order_id in list(self.orders.orders):
+            self.orders.remove(order_id)
+
+    def order_id_for(self, client_order_id: str) -> str:
+        """Return the id that the simulated exchange gives to the order placed just now."""
+        return f"{self._strat_id}-o{self.placed}"
+
+    def _carry_out(
+        self, intent: Intent, ts: datetime, price_ticks: int, answers: list[Event]
+    ) -> None:
+        if isinstance(intent, CancelIntent):
+            self._cancel(intent, ts, answers)
+        else:
+            self._place(intent, ts, price_ticks, answers)
+
+    def _place(
+        self, intent: PlaceLimitIntent, ts: datetime, price_ticks: int, answers: list[Event]
+    ) -> None:
+        self.placed += 1
+        margin = (
+            ZERO
+            if intent.reduce_only
+            else self.orders.margin_of(intent.direction, intent.qty, intent.price)
+        )
+        refusal = self._refusal(intent, margin)
+        order_id = self.order_id_for(intent.client_order_id)
+        if refusal is not None:
+            self.rejected += 1
+            answers.append(
+                PlaceResultEvent(
+                    symbol=intent.symbol,
+                    exchange_ts=ts,
+                    local_ts=ts,
+                    client_order_id=intent.client_order_id,
+                    outcome=REJECTED,
+                    reject_reason=refusal,
+                    message="refused by the simulated exchange",
+                )
+            )
+            return
+        ticks = self.config.instrument.to_ticks(intent.price)
+        order = SimulatedOrder(
+            order_id=order_id,
+            client_order_id=intent.client_order_id,
+            direction=intent.direction,
+            side=intent.side,
+            price_ticks=ticks,
+            price=intent.price,
+            qty=intent.qty,
+            leaves_qty=intent.qty,
+            reduce_only=intent.reduce_only,
+            margin=margin,
+            level=intent.grid_level,
+            takes=is_crossing(intent.side, ticks, price_ticks),
+        )
+        answers.append(
+            PlaceResultEvent(
+                symbol=intent.symbol,
+                exchange_ts=ts,
+                local_ts=ts,
+                client_order_id=intent.client_order_id,
+                outcome=ACCEPTED,
+                order_id=order_id,
+                order_link_id=intent.client_order_id,
+            )
+        )
+        if order.takes and intent.post_only:
+            answers.append(self._update(order, ts, ExchangeOrderStatus.CANCELLED))
+            return
+        self.fill_model.rest(order)
+        self.orders.add(order)
+
+    def _refusal(self, intent: PlaceLimitIntent, margin: Decimal) -> RejectReason | None:
+        if intent.reduce_only:
+            held = self.orders.pair.leg(intent.direction).size
+            resting = self.orders.closing_qty[intent.direction]
+            return RejectReason.REDUCE_ONLY if intent.qty > held - resting else None
+        if margin > self.account.available():
+            return RejectReason.INSUFFICIENT_BALANCE
+        return None
+
+    def _cancel(self, intent: CancelIntent, ts: datetime, answers: list[Event]) -> None:
+        order = self.orders.remove(intent.order_id)
+        answers.append(
+            CancelResultEvent(
+                symbol=intent.symbol,
+                exchange_ts=ts,
+                local_ts=ts,
+                order_id=intent.order_id,
+                outcome=CancelOutcome.GONE if order is None else CancelOutcome.ACCEPTED,
+            )
+        )
+        if order is not None:
+            self.cancelled += 1
+            answers.append(self._update(order, ts, ExchangeOrderStatus.CANCELLED))
+
+    def _update(
+        self, order: SimulatedOrder, ts: datetime, status: ExchangeOrderStatus
+    ) -> OrderUpdateEvent:
+        return OrderUpdateEvent(
+            symbol=self.config.symbol,
+            exchange_ts=ts,
+            local_ts=ts,
+            order_id=order.order_id,
+            order_link_id=order.client_order_id,
+            status=status,
+            side=order.side,
+            price=order.price,
+            qty=order.qty,
+            leaves_qty=order.leaves_qty,
+            reduce_only=order.reduce_only,
+        )

@@ -1,0 +1,1 @@
+"""Orders that rest in the simulated exchange."""

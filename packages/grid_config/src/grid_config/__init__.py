@@ -1,0 +1,1 @@
+"""Configuration files into validated settings, for every command."""

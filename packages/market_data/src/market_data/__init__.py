@@ -1,0 +1,1 @@
+"""Market data from files, archives, the store and recordings, as columns of integers."""

@@ -1,0 +1,1 @@
+"""Errors, quality, time ranges and texts that everything here shares."""

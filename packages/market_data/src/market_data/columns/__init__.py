@@ -1,0 +1,1 @@
+"""Trades, tickers, bars and rates as columns."""

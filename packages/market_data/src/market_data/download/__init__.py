@@ -1,0 +1,1 @@
+"""Archives from the exchange's public pages into the store."""

@@ -1,0 +1,1 @@
+"""Readers of archives, bars and funding; one per form of file."""

@@ -1,0 +1,1 @@
+"""Whoever has the ticks of a symbol: files, the store, a recording, a random walk."""

@@ -1,0 +1,1 @@
+"""What the exchange says of its contracts: saved, asked, or assumed."""

@@ -1,0 +1,1 @@
+"""The folder in which imported data waits for its use."""
