@@ -23,7 +23,7 @@ import polars as pl
 
 from comparator.main import BREACHED
 from comparator.recorded_run import compare_run, find_run
-from comparator.reporter import ComparatorReporter
+from comparator.report.reporter import ComparatorReporter
 from comparator.sources import backtest_of_files, open_database
 from grid_db import (
     DatabaseFactory,

@@ -31,21 +31,21 @@ import psutil
 import psycopg
 from pydantic import SecretStr
 
-from event_saver.config import EventSaverConfig
 from event_saver.main import SWITCH_INTERVAL_S
 from event_saver.saver import EventSaver
-from event_saver.spool import Spool
+from event_saver.settings.config import EventSaverConfig
+from event_saver.spool.spool import Spool
 from event_saver.writers import WriteLimits, WriteLoop, WriterSet
 from grid_db import DatabaseFactory, DatabaseSettings
 from grid_db.testing import EmbeddedPostgres, settings_for
 from gridcore import PublicTradeEvent, SideType
 from market_data.rules.instrument_info import default_rules
-from paper_exchange.assembly import assemble, serve
-from paper_exchange.depth import Depth
-from paper_exchange.driver import wall_ms
-from paper_exchange.listing import listing_of_rules
-from paper_exchange.market import FeedTrade, Market
-from paper_exchange.rate_limits import RateLimits
+from paper_exchange.exchange.driver import wall_ms
+from paper_exchange.host.assembly import assemble, serve
+from paper_exchange.market.depth import Depth
+from paper_exchange.market.listing import listing_of_rules
+from paper_exchange.market.market import FeedTrade, Market
+from paper_exchange.rest.rate_limits import RateLimits
 
 Row = tuple[str, float, str, str]
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "LTCUSDT")

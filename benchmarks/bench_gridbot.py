@@ -30,16 +30,16 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import paper_exchange.server
+import paper_exchange.host.server
+from gridbot.actor.runner import Executor, StrategyRunner
 from gridbot.calm import calm_interpreter
-from gridbot.config import GridbotConfig
-from gridbot.logs import Logs
 from gridbot.orchestrator import Orchestrator
-from gridbot.redaction import Redactor
-from gridbot.runner import Executor, StrategyRunner
+from gridbot.settings.config import GridbotConfig
+from gridbot.words.logs import Logs
+from gridbot.words.redaction import Redactor
 from gridcore import Intent, PlaceLimitIntent
-from paper_exchange.market import FeedEvent, FeedTrade
-from paper_exchange.rate_limits import RateLimits
+from paper_exchange.market.market import FeedEvent, FeedTrade
+from paper_exchange.rest.rate_limits import RateLimits
 from testkit.bot_host import Witness, bot_settings, strategy
 from testkit.paper import PaperHost, paper_account, paper_market
 
@@ -67,7 +67,7 @@ class ExchangeClockwork(Witness):
         self.left: dict[tuple[str, int], float] = {}  # by symbol and time of the frame
         self.accepted: dict[str, float] = {}  # by link id
         super().__init__(host)
-        plain = paper_exchange.server.as_text_frame
+        plain = paper_exchange.host.server.as_text_frame
 
         def stamped(text: bytes) -> bytes:
             found = TICKER.search(text) if text.startswith(b'{"topic":"tickers', 0, 17) else None
@@ -75,7 +75,7 @@ class ExchangeClockwork(Witness):
                 self.left[found[1].decode(), int(found[2])] = time.time()
             return plain(text)
 
-        paper_exchange.server.as_text_frame = stamped
+        paper_exchange.host.server.as_text_frame = stamped
 
     def on_order(self, account: Any, order: Any) -> None:
         """Note the first word of an order."""

@@ -31,10 +31,10 @@ import numpy as np
 import orjson
 
 from gridcore import SideType
-from paper_exchange.assembly import assemble, serve
-from paper_exchange.driver import wall_ms
-from paper_exchange.market import FeedTrade, Market
-from paper_exchange.server import PaperServer
+from paper_exchange.exchange.driver import wall_ms
+from paper_exchange.host.assembly import assemble, serve
+from paper_exchange.host.server import PaperServer
+from paper_exchange.market.market import FeedTrade, Market
 from testkit.paper import NO_LIMITS, paper_account, paper_market
 
 ACCOUNTS = 50

@@ -60,7 +60,7 @@ from grid_db import (
 from grid_db import Environment as StoredEnvironment
 from grid_db.testing import EmbeddedPostgres
 from gridcore import DirectionType, SideType
-from paper_exchange.auth import signature
+from paper_exchange.rest.auth import signature
 
 SYMBOLS = {"BTCUSDT": ("60000", "0.01"), "ETHUSDT": ("3000", "0.1"), "LTCUSDT": ("90", "1")}
 ACCOUNTS = ("alice", "bob")

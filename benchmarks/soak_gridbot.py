@@ -32,7 +32,7 @@ from bench_gridbot import PRICES, market, rss_mb, session
 import grid_db.database
 import gridcore.orders
 import gridcore.strategy
-from paper_exchange.market import FeedEvent
+from paper_exchange.market.market import FeedEvent
 from testkit.bot_world import BotWorld, StrategySpec
 from testkit.paper import paper_account, paper_market
 from testkit.virtual_loop import run_virtually

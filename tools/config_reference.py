@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from backtest.settings.config import BacktestConfig
-from gridbot.config import GridbotConfig
+from gridbot.settings.config import GridbotConfig
 from paper_exchange.config import PaperConfig
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"

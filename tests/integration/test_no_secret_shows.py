@@ -36,19 +36,19 @@ from bybit_adapter import (
     PrivateWebSocketClient,
 )
 from bybit_adapter.transport import Keys
-from event_saver.accounts import AccountContext
-from event_saver.config import EventSaverConfig
+from event_saver.settings.accounts import AccountContext
+from event_saver.settings.config import EventSaverConfig
 from grid_db import CredentialCipher, DatabaseFactory, DatabaseSettings
-from gridbot.account_config import AccountConfig
-from gridbot.config import GridbotConfig
-from gridbot.connections import Connector
-from gridbot.logs import JsonFormatter, TextFormatter
-from gridbot.notifier import Notifier, telegram_chat
+from gridbot.alerts.notifier import Notifier, telegram_chat
 from gridbot.orchestrator import Orchestrator
 from gridbot.prove import Traded
-from gridbot.redaction import Redactor
-from gridbot.watchdog import Watchdog, connect
-from paper_exchange.account import ApiKey
+from gridbot.session.connections import Connector
+from gridbot.settings.account_config import AccountConfig
+from gridbot.settings.config import GridbotConfig
+from gridbot.watchdog.watchdog import Watchdog, connect
+from gridbot.words.logs import JsonFormatter, TextFormatter
+from gridbot.words.redaction import Redactor
+from paper_exchange.book.account import ApiKey
 
 CANARY = "kanarienvogel"
 KEY, SECRET, WORD = f"key-{CANARY}", f"secret-{CANARY}", f"word-{CANARY}"

@@ -17,9 +17,9 @@ import pytest
 from backtest.run.engine import BacktestEngine
 from backtest.settings.config import BacktestConfig
 from exchange_model.account.simulated_account import FeeRates
-from gridbot.alerts import LoggedAlerts
+from gridbot.actor.runner import StrategyRunner
+from gridbot.alerts.alerts import LoggedAlerts
 from gridbot.ports import ExchangeClock, MachineTime
-from gridbot.runner import StrategyRunner
 from gridbot.shadow import ShadowExecutor
 from gridcore import GridStrategy, PublicTradeEvent, SideType, TickerEvent
 from gridcore.sides import TAKER_BUY, TAKER_SELL

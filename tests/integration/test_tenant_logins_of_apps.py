@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.engine import URL
 
-from event_saver.config import EventSaverConfig
 from event_saver.main import open_database
+from event_saver.settings.config import EventSaverConfig
 from grid_db import (
     DatabaseFactory,
     Environment,
@@ -23,8 +23,8 @@ from grid_db import (
     user_id_for,
 )
 from grid_db.testing import EmbeddedPostgres, postgres_server, settings_for
-from gridbot.alerts import LoggedAlerts
-from gridbot.recorder import Recorder
+from gridbot.alerts.alerts import LoggedAlerts
+from gridbot.records.recorder import Recorder
 
 __all__ = ["postgres_server"]
 

@@ -15,8 +15,8 @@ from decimal import Decimal
 
 import pytest
 
-from gridbot.alerts import AlertKey
-from gridbot.session_settings import SessionSettings
+from gridbot.alerts.alerts import AlertKey
+from gridbot.settings.session_settings import SessionSettings
 from gridcore import DirectionType
 from paper_exchange.feeds import SyntheticFeed, SyntheticSettings, merged
 from testkit.bot_storm import Storm, StormReport

@@ -6,13 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from comparator.causes import Cause, Explanations, explain
-from comparator.edges import MARGIN_US, outside_partners
-from comparator.evidence import Evidence, no_evidence
-from comparator.market import Hole, Reach, RecordedMarket, silent_holes
-from comparator.matcher import TradeMatcher
-from comparator.order_lives import OrderLife, order_lives
-from comparator.trades import NormalizedTrade, Source, TradeTable
+from comparator.causes.causes import Cause, Explanations, explain
+from comparator.causes.evidence import Evidence, no_evidence
+from comparator.causes.market import Hole, Reach, RecordedMarket, silent_holes
+from comparator.columns.order_lives import OrderLife, order_lives
+from comparator.columns.trades import NormalizedTrade, Source, TradeTable
+from comparator.match.edges import MARGIN_US, outside_partners
+from comparator.match.matcher import TradeMatcher
 from gridcore import DirectionType, SideType
 from market_data.basics.time_range import TimeRange
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
-from comparator.equity import EquityComparator, wallet_curve, write_equity
+from comparator.money.equity import EquityComparator, wallet_curve, write_equity
 from grid_db import WalletSnapshotRecord
 from grid_db.testing_rows import NOW, after
 

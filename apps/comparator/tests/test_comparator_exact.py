@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comparator.errors import ComparatorError
-from comparator.exact import (
+from comparator.columns.errors import ComparatorError
+from comparator.columns.exact import (
     Exact,
     constant,
     exact_sum,

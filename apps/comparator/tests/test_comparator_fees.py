@@ -6,12 +6,12 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+from comparator.columns.trades import Source, TradeTable
 from comparator.comparison import compare
-from comparator.figures import figure_groups, verdict
-from comparator.loader import LiveTradeLoader, Side
-from comparator.metrics import Tolerances
-from comparator.tables import write_tables
-from comparator.trades import Source, TradeTable
+from comparator.money.metrics import Tolerances
+from comparator.report.figures import figure_groups, verdict
+from comparator.report.tables import write_tables
+from comparator.sides.loader import LiveTradeLoader, Side
 from grid_db import (
     DatabaseFactory,
     PrivateExecutionRecord,

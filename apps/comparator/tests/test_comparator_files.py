@@ -10,9 +10,9 @@ import pytest
 
 from backtest.report.export import export_session
 from backtest.result.session import BacktestSession
-from comparator.backtest_file import read_equity, read_funding, read_trades
-from comparator.errors import ComparatorError
-from comparator.loader import BacktestTradeLoader
+from comparator.columns.errors import ComparatorError
+from comparator.sides.backtest_file import read_equity, read_funding, read_trades
+from comparator.sides.loader import BacktestTradeLoader
 from gridcore import DirectionType
 
 HEAD = "client_order_id,symbol,side,direction,price,qty,fee,realised_pnl,ts_us"

@@ -15,12 +15,12 @@ import pytest
 from backtest.result.session import BacktestSession
 from backtest.run.engine import run_columns
 from backtest.settings.config import BacktestConfig
-from comparator.causes import Cause
+from comparator.causes.causes import Cause
 from comparator.comparison import Comparison
-from comparator.metrics import BreachKind, Tolerances, calculate_metrics
+from comparator.money.metrics import BreachKind, Tolerances, calculate_metrics
+from comparator.money.split import SplitCause
 from comparator.recorded_run import compare_run, find_run
 from comparator.sources import of_sessions
-from comparator.split import SplitCause
 from grid_db import (
     CaptureGapRecord,
     CaptureStream,

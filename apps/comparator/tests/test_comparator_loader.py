@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comparator.errors import ComparatorError
-from comparator.exact import of_decimals
-from comparator.grouping import KEY, trades_of_fills
-from comparator.live_fills import client_order_prefixes
-from comparator.loader import LiveTradeLoader, Side
-from comparator.trades import Source
+from comparator.columns.errors import ComparatorError
+from comparator.columns.exact import of_decimals
+from comparator.columns.trades import Source
+from comparator.sides.grouping import KEY, trades_of_fills
+from comparator.sides.live_fills import client_order_prefixes
+from comparator.sides.loader import LiveTradeLoader, Side
 from grid_db import DatabaseFactory, PrivateExecutionRecord, TenantScope
 from grid_db.testing_rows import NOW, Tenant, after
 from gridcore import DirectionType, SideType

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comparator.matcher import MatchResult, TradeMatcher
-from comparator.occurrence import nearest
-from comparator.trades import NormalizedTrade, Source, TradeTable
+from comparator.columns.trades import NormalizedTrade, Source, TradeTable
+from comparator.match.matcher import MatchResult, TradeMatcher
+from comparator.match.occurrence import nearest
 from gridcore import DirectionType, SideType
 from gridcore.intents import client_order_id_for
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comparator.exact import of_decimals
-from comparator.matcher import TradeMatcher
-from comparator.metrics import (
+from comparator.columns.exact import of_decimals
+from comparator.columns.trades import NormalizedTrade, Source
+from comparator.match.matcher import TradeMatcher
+from comparator.money.metrics import (
     Breach,
     BreachKind,
     Tolerances,
@@ -19,8 +20,7 @@ from comparator.metrics import (
     calculate_metrics,
     correlation,
 )
-from comparator.spread import Shape, spread_of
-from comparator.trades import NormalizedTrade, Source
+from comparator.money.spread import Shape, spread_of
 from gridcore import DirectionType, SideType
 
 LONG, SHORT = DirectionType.LONG, DirectionType.SHORT

@@ -14,12 +14,12 @@ from rich.console import Console
 from backtest.run.engine import run_columns
 from backtest.settings.config import BacktestConfig
 from comparator.comparison import Comparison
-from comparator.figures import signed, verdict
-from comparator.html_report import html_page
 from comparator.recorded_run import compare_run, find_run
-from comparator.reporter import ComparatorReporter
+from comparator.report.figures import signed, verdict
+from comparator.report.html_report import html_page
+from comparator.report.reporter import ComparatorReporter
+from comparator.report.tables import metric_values
 from comparator.sources import of_sessions
-from comparator.tables import metric_values
 from grid_db import DatabaseFactory
 from gridcore.moments import to_us
 from testkit.backtests import contract

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comparator.errors import ComparatorError, SplitError
-from comparator.funding import FundingPaid
-from comparator.matcher import MatchResult, TradeMatcher
-from comparator.split import Circumstances, Marks, PnlSplit, SplitCause, split_pnl
-from comparator.trades import NormalizedTrade, Source, TradeTable
+from comparator.columns.errors import ComparatorError, SplitError
+from comparator.columns.trades import NormalizedTrade, Source, TradeTable
+from comparator.match.matcher import MatchResult, TradeMatcher
+from comparator.money.funding import FundingPaid
+from comparator.money.split import Circumstances, Marks, PnlSplit, SplitCause, split_pnl
 from gridcore import DirectionType, SideType
 
 LONG, SHORT = DirectionType.LONG, DirectionType.SHORT

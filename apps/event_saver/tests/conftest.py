@@ -20,11 +20,11 @@ from pydantic import SecretStr
 from sqlalchemy import event, text
 
 from bybit_adapter import Environment, StreamTiming
-from event_saver.accounts import AccountContext
-from event_saver.config import EventSaverConfig
-from event_saver.reconciler import Patience
+from event_saver.reconcile.reconciler import Patience
 from event_saver.saver import EventSaver
-from event_saver.spool import Spool
+from event_saver.settings.accounts import AccountContext
+from event_saver.settings.config import EventSaverConfig
+from event_saver.spool.spool import Spool
 from exchange_model.account.simulated_account import FeeRates
 from grid_db import (
     DatabaseFactory,
@@ -45,18 +45,18 @@ from grid_db.testing import (
 )
 from gridcore import SideType
 from market_data.rules.instrument_info import default_rules
-from paper_exchange.account import ApiKey, PaperAccount
-from paper_exchange.assembly import Assembly, assemble, serve
-from paper_exchange.depth import Depth
-from paper_exchange.driver import wall_ms
-from paper_exchange.faults import FaultKind, FaultRule
-from paper_exchange.listing import listing_of_rules
-from paper_exchange.market import FeedTrade, Market
-from paper_exchange.order_request import parse_order
-from paper_exchange.rate_limits import RateLimits
-from paper_exchange.ret_codes import RefusalError
-from paper_exchange.rows import position_frame_rows
-from paper_exchange.server import PaperServer
+from paper_exchange.basics.ret_codes import RefusalError
+from paper_exchange.book.account import ApiKey, PaperAccount
+from paper_exchange.book.order_request import parse_order
+from paper_exchange.exchange.driver import wall_ms
+from paper_exchange.host.assembly import Assembly, assemble, serve
+from paper_exchange.host.faults import FaultKind, FaultRule
+from paper_exchange.host.server import PaperServer
+from paper_exchange.market.depth import Depth
+from paper_exchange.market.listing import listing_of_rules
+from paper_exchange.market.market import FeedTrade, Market
+from paper_exchange.rest.rate_limits import RateLimits
+from paper_exchange.rest.rows import position_frame_rows
 from testkit.children import Children
 
 __all__ = ["database", "empty_database", "postgres_server", "sqlite_template"]

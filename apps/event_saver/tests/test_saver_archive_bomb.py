@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from event_saver.archive import ArchiveError, read_trades
+from event_saver.reconcile.archive import ArchiveError, read_trades
 
 pytestmark = pytest.mark.integration
 

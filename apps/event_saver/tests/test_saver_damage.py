@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from event_saver.rows import EXECUTIONS, GAPS, TICKERS, TRADES, WALLET, Batch
-from event_saver.spans import Span, StreamOf, spans_of
-from event_saver.spool import Spool
-from event_saver.spool_codec import encode
+from event_saver.spool.codec import encode
+from event_saver.spool.rows import EXECUTIONS, GAPS, TICKERS, TRADES, WALLET, Batch
+from event_saver.spool.spans import Span, StreamOf, spans_of
+from event_saver.spool.spool import Spool
 from event_saver.writers import WriteLimits, WriteLoop, WriterSet
 from grid_db import (
     CaptureStream,
@@ -331,8 +331,8 @@ opens = []
 sys.addaudithook(
     lambda name, args: opens.append(0) if name == "open" and str(args[0]) == sys.argv[1] else None
 )
-from event_saver.progress import Progress
-from event_saver.rows import TRADES, Batch
+from event_saver.collectors.progress import Progress
+from event_saver.spool.rows import TRADES, Batch
 from event_saver.spool import Spool
 from grid_db.testing_rows import trade
 spool = Spool(folder, segment_bytes=4_000)

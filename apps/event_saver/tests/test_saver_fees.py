@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from bybit_adapter import BybitNormalizer, TransactionLogEntry
-from event_saver import rows as kinds
-from event_saver.owner import Owner
-from event_saver.reconcile_account import profits_by_trade
+from event_saver.basics.owner import Owner
+from event_saver.reconcile.account import profits_by_trade
 from event_saver.renormalize import Outcome, repair
-from event_saver.rows import Batch
-from event_saver.spool import Spool
-from event_saver.spool_codec import CorruptLineError, decode, encode
+from event_saver.spool import rows as kinds
+from event_saver.spool.codec import CorruptLineError, decode, encode
+from event_saver.spool.rows import Batch
+from event_saver.spool.spool import Spool
 from event_saver.writers.records import execution_records
 from grid_db import DatabaseFactory, TenantScope
 from grid_db.testing_rows import NOBODY, Tenant, execution

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from event_saver.spool import Spool
+from event_saver.spool.spool import Spool
 from event_saver.writers import WriteLimits, WriteLoop, WriterSet
 from grid_db import (
     CaptureStream,

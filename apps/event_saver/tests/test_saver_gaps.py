@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from bybit_adapter import BybitAsyncClient, BybitRestClient
-from event_saver import reconcile_market
 from event_saver.main import EventSaver
-from event_saver.reconcile_account import AccountFeed, AccountSource
-from event_saver.reconciler import Patience
+from event_saver.reconcile import market as reconcile_market
+from event_saver.reconcile.account import AccountFeed, AccountSource
+from event_saver.reconcile.reconciler import Patience
 from event_saver.writers import WriterSet
 from grid_db import CaptureStream, DatabaseFactory, GapStatus, TenantScope
 

@@ -21,10 +21,10 @@ from typing import Any
 
 import pytest
 
-from event_saver.accounts import check_key
-from event_saver.config import ConfigError, EventSaverConfig, load_config
-from event_saver.logs import configure_logs
+from event_saver.basics.logs import configure_logs
 from event_saver.main import main
+from event_saver.settings.accounts import check_key
+from event_saver.settings.config import ConfigError, EventSaverConfig, load_config
 from grid_db import DatabaseFactory, RunStatus, TenantScope, UserRepository
 
 KILLS = 20 if "SAVER_LONG" in os.environ else 10  # on each database

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from event_saver.progress import Progress, StreamKey
+from event_saver.collectors.progress import Progress, StreamKey
 from grid_db import CaptureStream
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from event_saver import rows as kinds
-from event_saver.rows import KINDS, Batch
-from event_saver.spool import Spool, SpoolError, SpoolFullError
-from event_saver.spool_codec import CorruptLineError, decode, encode
+from event_saver.spool import rows as kinds
+from event_saver.spool.codec import CorruptLineError, decode, encode
+from event_saver.spool.rows import KINDS, Batch
+from event_saver.spool.spool import Spool, SpoolError, SpoolFullError
 from grid_db import (
     CaptureGapRecord,
     CaptureStream,

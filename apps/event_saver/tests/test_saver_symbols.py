@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from bybit_adapter import StreamTiming
 from event_saver.main import EventSaver
-from event_saver.reconciler import Patience
+from event_saver.reconcile.reconciler import Patience
 from grid_db import (
     CaptureStream,
     CredentialCipher,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from event_saver.rows import TICKERS, TRADES, Batch
-from event_saver.spool import Spool
+from event_saver.spool.rows import TICKERS, TRADES, Batch
+from event_saver.spool.spool import Spool
 from event_saver.writers import BatchWriter, WriteLimits, WriteLoop, WriterSet, journal
 from grid_db import (
     JOURNAL_BOUND_BYTES,

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grid_db import AlertSeverity
-from gridbot.alert_throttle import Alert, AlertThrottle, usual_severity
-from gridbot.alerts import AlertKey
+from gridbot.alerts.alert_throttle import Alert, AlertThrottle, usual_severity
+from gridbot.alerts.alerts import AlertKey
 from testkit.provokes import provoked_in
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "operating.md"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gridbot.alerts import AlertKey
+from gridbot.alerts.alerts import AlertKey
 from gridcore import DirectionType
 from testkit.bot_scene import Scene, play
 from testkit.paper import KEY

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from gridbot.alerts import AlertKey
-from paper_exchange.listing import ContractStatus
+from gridbot.alerts.alerts import AlertKey
+from paper_exchange.market.listing import ContractStatus
 from testkit.bot_scene import LIVELY, Scene, play
 from testkit.provokes import provokes
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from bybit_adapter import StreamUpdate
-from gridbot.alerts import AlertKey
-from gridbot.market_hub import MarketHub
+from gridbot.alerts.alerts import AlertKey
 from gridbot.ports import StreamCallbacks
-from gridbot.reconciler import NotConfirmedError
+from gridbot.session.market_hub import MarketHub
+from gridbot.session.reconciler import NotConfirmedError
 from gridcore import SafetyCaps
-from paper_exchange.streams import Channel
+from paper_exchange.stream.streams import Channel
 from testkit.bot_scene import LIVELY, Scene, play
 from testkit.bot_world import InProcessStream
 from testkit.provokes import provokes

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 
-from gridbot.alerts import AlertKey
-from gridbot.session_settings import SessionSettings
+from gridbot.alerts.alerts import AlertKey
+from gridbot.settings.session_settings import SessionSettings
 from gridcore import GridStrategy, SafetyCaps
 from testkit.bot_scene import LIVELY, Scene, play
 from testkit.bot_world import at_once

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from gridbot.alerts import AlertKey
-from gridbot.session_settings import SessionSettings
+from gridbot.alerts.alerts import AlertKey
+from gridbot.settings.session_settings import SessionSettings
 from gridcore import SafetyCaps
 from testkit.bot_scene import Scene, play
 from testkit.bot_world import at_once

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from grid_db import DatabaseFactory, DatabaseSettings, TenantScope, user_id_for
-from gridbot.alerts import AlertKey
+from gridbot.alerts.alerts import AlertKey
 from gridbot.orchestrator import StartError
-from gridbot.snapshot import BotSnapshot
+from gridbot.words.snapshot import BotSnapshot
 from testkit.bot_host import (
     RunningBot,
     StoredFacts,

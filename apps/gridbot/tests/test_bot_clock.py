@@ -6,10 +6,10 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from gridbot.alerts import AlertKey
+from gridbot.alerts.alerts import AlertKey
 from gridbot.ports import ExchangeClock
-from gridbot.session_settings import SessionSettings
-from paper_exchange.faults import FaultKind, FaultRule
+from gridbot.settings.session_settings import SessionSettings
+from paper_exchange.host.faults import FaultKind, FaultRule
 from testkit.bot_world import BotWorld, StrategySpec, at_once
 from testkit.paper import paper_account, paper_market
 from testkit.virtual_loop import run_virtually

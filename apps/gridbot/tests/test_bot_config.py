@@ -19,8 +19,8 @@ from grid_db import (
     generate_key,
 )
 from grid_db.crypto import CredentialCipher
-from gridbot.config import GridbotConfig
-from gridbot.config_file import ConfigFileError, config_path, load_gridbot_config
+from gridbot.settings.config import GridbotConfig
+from gridbot.settings.config_file import ConfigFileError, config_path, load_gridbot_config
 from gridcore import InstrumentInfo
 from gridcore.errors import ConfigError
 from market_data.rules.instrument_info import default_rules

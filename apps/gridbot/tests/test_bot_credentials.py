@@ -24,11 +24,11 @@ from grid_db import (
     generate_key,
     user_id_for,
 )
-from gridbot.alert_journal import DatabaseAlerts
-from gridbot.alerts import AlertKey
-from gridbot.config import GridbotConfig
-from gridbot.config_file import ConfigFileError, load_gridbot_config
-from gridbot.notifier import Notifier
+from gridbot.alerts.alert_journal import DatabaseAlerts
+from gridbot.alerts.alerts import AlertKey
+from gridbot.alerts.notifier import Notifier
+from gridbot.settings.config import GridbotConfig
+from gridbot.settings.config_file import ConfigFileError, load_gridbot_config
 
 TEXT = """accounts:
   - {name: main, environment: testnet}

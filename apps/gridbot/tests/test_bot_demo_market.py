@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gridbot.config import StrategySettings
-from gridbot.config_file import load_gridbot_config
+from gridbot.settings.config import StrategySettings
+from gridbot.settings.config_file import load_gridbot_config
 from paper_exchange.builder import build
-from paper_exchange.market import FeedTrade
+from paper_exchange.market.market import FeedTrade
 from testkit.backtests import simulate, ticks
 
 DEMO = load_gridbot_config(Path(__file__).resolve().parents[3] / "conf" / "demo.yaml", {})

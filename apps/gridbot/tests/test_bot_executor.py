@@ -18,7 +18,7 @@ from bybit_adapter import (
     RateLimiter,
     make_order_link_id,
 )
-from gridbot.executor import IntentExecutor, Placement
+from gridbot.actor.executor import IntentExecutor, Placement
 from gridbot.ports import ExchangeClock, MachineTime
 from gridcore import (
     DirectionType,
@@ -29,7 +29,7 @@ from gridcore import (
     PlaceResultEvent,
     SideType,
 )
-from paper_exchange.control import ACTION
+from paper_exchange.host.control import ACTION
 from testkit.bot_host import bot_host
 from testkit.paper import KEY, SECRET, PaperHost
 

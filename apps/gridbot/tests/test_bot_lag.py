@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from gridbot.alerts import AlertKey
-from gridbot.session_settings import SessionSettings
-from paper_exchange.faults import FaultKind, FaultRule
+from gridbot.alerts.alerts import AlertKey
+from gridbot.settings.session_settings import SessionSettings
+from paper_exchange.host.faults import FaultKind, FaultRule
 from testkit.bot_world import BotWorld, StrategySpec, at_once
 from testkit.paper import paper_account, paper_market
 from testkit.storm_watch import StormWatch

@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bybit_adapter import RIGHT_OF_WAY, right_of_way
-from gridbot.config_file import load_gridbot_config
-from gridbot.decisions import describe, log_decision
-from gridbot.logs import JsonFormatter, Logs
-from gridbot.redaction import Redactor
-from gridbot.settings import LogSettings
+from gridbot.settings.config_file import load_gridbot_config
+from gridbot.settings.sections import LogSettings
+from gridbot.words.decisions import describe, log_decision
+from gridbot.words.logs import JsonFormatter, Logs
+from gridbot.words.redaction import Redactor
 from gridcore import CancelIntent, CancelReason, DirectionType, PlaceLimitIntent, SideType
 
 SECRET = 'a"b\\c s3cr3t/ü'

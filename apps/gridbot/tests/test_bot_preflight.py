@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from bybit_adapter import AccountInfo, BybitAsyncClient, BybitRestClient, Environment, Instrument
-from gridbot.config import GridbotConfig
-from gridbot.config_file import ConfigFileError, load_gridbot_config
 from gridbot.instance_lock import InstanceLock
 from gridbot.main import main
 from gridbot.ports import ExchangeClock, MachineTime
-from gridbot.preflight import look_at_account, look_at_strategy
-from paper_exchange.control import ACTION
-from paper_exchange.faults import FaultKind, FaultRule
+from gridbot.session.preflight import look_at_account, look_at_strategy
+from gridbot.settings.config import GridbotConfig
+from gridbot.settings.config_file import ConfigFileError, load_gridbot_config
+from paper_exchange.host.control import ACTION
+from paper_exchange.host.faults import FaultKind, FaultRule
 from testkit.bot_host import (
     RunningBot,
     Witness,

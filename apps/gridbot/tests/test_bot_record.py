@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from event_saver.rows import EXECUTIONS, Batch
-from event_saver.spool import Spool
+from event_saver.spool.rows import EXECUTIONS, Batch
+from event_saver.spool.spool import Spool
 from grid_db import (
     CaptureStream,
     DatabaseFactory,
@@ -22,8 +22,8 @@ from grid_db import (
     user_id_for,
 )
 from grid_db.testing_rows import execution
-from gridbot.alerts import AlertKey
-from paper_exchange.control import ACTION
+from gridbot.alerts.alerts import AlertKey
+from paper_exchange.host.control import ACTION
 from testkit.bot_host import (
     Mover,
     RunningBot,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gridbot.alerts import LoggedAlerts
+from gridbot.actor.runner import StrategyRunner
+from gridbot.alerts.alerts import LoggedAlerts
 from gridbot.ports import ExchangeClock, MachineTime
-from gridbot.runner import StrategyRunner
 from gridcore import GridStrategy
 from testkit.builders import account, leg, strategy_config, ticker, wallet
 

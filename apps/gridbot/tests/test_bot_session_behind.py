@@ -12,8 +12,8 @@ import pytest
 
 from bybit_adapter import BybitRestClient, Environment, OrderKey, PlaceRequest
 from gridcore import DirectionType, SideType
-from paper_exchange.control import ACTION
-from paper_exchange.ret_codes import RefusalError
+from paper_exchange.basics.ret_codes import RefusalError
+from paper_exchange.host.control import ACTION
 from testkit.bot_host import (
     RunningBot,
     Witness,

@@ -16,7 +16,7 @@ import pytest
 
 from grid_db import DatabaseFactory, DatabaseSettings
 from paper_exchange.feeds import ArchiveFeed
-from paper_exchange.market import FeedEvent
+from paper_exchange.market.market import FeedEvent
 from testkit.bot_host import (
     RunningBot,
     StoredFacts,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from grid_db import DatabaseFactory, DatabaseSettings
-from gridbot.executor import IntentExecutor
-from paper_exchange.control import ACTION
+from gridbot.actor.executor import IntentExecutor
+from paper_exchange.host.control import ACTION
 from testkit.bot_host import (
     Mover,
     RunningBot,

@@ -10,8 +10,8 @@ import pytest
 
 from grid_db import DatabaseFactory, TenantScope, user_id_for
 from grid_db.testing import database, postgres_server, sqlite_template
-from gridbot.live_view import summary_text
-from gridbot.texts import pnl_text, status_text
+from gridbot.views.live_view import summary_text
+from gridbot.words.texts import pnl_text, status_text
 from testkit.bot_host import (
     Mover,
     RunningBot,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from grid_db import DatabaseFactory, DatabaseSettings
-from paper_exchange.control import ACTION
+from paper_exchange.host.control import ACTION
 from testkit.bot_host import (
     PRICES,
     Mover,

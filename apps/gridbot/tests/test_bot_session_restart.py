@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from grid_db import DatabaseFactory, DatabaseSettings
-from paper_exchange.control import ACTION
-from paper_exchange.faults import FaultKind, FaultRule
+from paper_exchange.host.control import ACTION
+from paper_exchange.host.faults import FaultKind, FaultRule
 from testkit.bot_host import (
     Mover,
     StoredFacts,

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from gridbot.logs import Logs
-from gridbot.redaction import Redactor
+from gridbot.words.logs import Logs
+from gridbot.words.redaction import Redactor
 from testkit.bot_host import (
     RunningBot,
     Witness,

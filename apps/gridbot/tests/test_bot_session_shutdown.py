@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from bybit_adapter.endpoints import CANCEL, CANCEL_ALL, CANCEL_BATCH, Endpoint
-from gridbot.alerts import AlertKey
-from paper_exchange.faults import FaultKind, FaultRule
+from gridbot.alerts.alerts import AlertKey
 from paper_exchange.feeds import SyntheticFeed, SyntheticSettings
+from paper_exchange.host.faults import FaultKind, FaultRule
 from testkit.bot_world import BotWorld, StrategySpec
 from testkit.paper import paper_account, paper_listing, paper_market
 from testkit.provokes import provokes

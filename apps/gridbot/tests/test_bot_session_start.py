@@ -15,8 +15,8 @@ import pytest
 
 from grid_db import DatabaseFactory, DatabaseSettings
 from gridbot.main import main
-from paper_exchange.control import ACTION
-from paper_exchange.faults import FaultKind, FaultRule
+from paper_exchange.host.control import ACTION
+from paper_exchange.host.faults import FaultKind, FaultRule
 from testkit.bot_host import (
     Mover,
     RunningBot,

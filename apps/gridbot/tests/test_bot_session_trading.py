@@ -14,7 +14,7 @@ import pytest
 
 from grid_db import DatabaseFactory
 from grid_db.testing import database, postgres_server, sqlite_template
-from gridbot.snapshot import RunState
+from gridbot.words.snapshot import RunState
 from testkit.bot_host import (
     Mover,
     RunningBot,

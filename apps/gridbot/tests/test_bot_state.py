@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gridbot.state_store import StateFiles
+from gridbot.records.state_store import StateFiles
 
 NOW = datetime(2026, 8, 9, 12, tzinfo=UTC)
 

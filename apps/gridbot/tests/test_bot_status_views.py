@@ -19,10 +19,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from grid_db import Environment, RunType
-from gridbot.live_view import LiveView, render, summary_text
-from gridbot.metrics import BotMetrics
-from gridbot.metrics_server import MetricsServer, PortTakenError
-from gridbot.snapshot import (
+from gridbot.views.live_view import LiveView, render, summary_text
+from gridbot.views.metrics import BotMetrics
+from gridbot.views.metrics_server import MetricsServer, PortTakenError
+from gridbot.views.status import StatusError, StatusFile
+from gridbot.words.snapshot import (
     AccountSnapshot,
     BotSnapshot,
     Health,
@@ -34,8 +35,15 @@ from gridbot.snapshot import (
     RunState,
     StrategySnapshot,
 )
-from gridbot.status import StatusError, StatusFile
-from gridbot.texts import age, number, orders_text, pnl_text, positions_text, status_text, usdt
+from gridbot.words.texts import (
+    age,
+    number,
+    orders_text,
+    pnl_text,
+    positions_text,
+    status_text,
+    usdt,
+)
 from gridcore import DirectionType, GridSideType, SideType
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)

@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from gridbot.alerts import AlertKey
-from gridbot.notifier import Notifier, TelegramChat, telegram_chat
-from gridbot.redaction import Redactor
-from gridbot.settings import TelegramSettings
-from gridbot.telegram_api import (
+from gridbot.alerts.alerts import AlertKey
+from gridbot.alerts.notifier import Notifier, TelegramChat, telegram_chat
+from gridbot.alerts.telegram_api import (
     TelegramApi,
     TelegramBusyError,
     TelegramDownError,
     TelegramRefusedError,
     parts_of,
 )
-from gridbot.telegram_commands import CommandDesk
-from gridbot.telegram_listener import ControlOnLoop, TelegramListener
+from gridbot.control.telegram_commands import CommandDesk
+from gridbot.control.telegram_listener import ControlOnLoop, TelegramListener
+from gridbot.settings.sections import TelegramSettings
+from gridbot.words.redaction import Redactor
 from testkit.telegram import CHAT, STRANGER, TOKEN, TelegramServer
 
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from gridbot.alerts import AlertKey
-from gridbot.config import GridbotConfig
+from gridbot.alerts.alerts import AlertKey
 from gridbot.main import main
-from gridbot.watchdog import Watchdog
-from paper_exchange.faults import FaultKind, FaultRule
+from gridbot.settings.config import GridbotConfig
+from gridbot.watchdog.watchdog import Watchdog
+from paper_exchange.host.faults import FaultKind, FaultRule
 from testkit.bot_host import (
     Mover,
     RunningBot,

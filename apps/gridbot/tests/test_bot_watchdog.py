@@ -28,11 +28,15 @@ from bybit_adapter import (
     make_order_link_id,
 )
 from grid_db import RunType
-from gridbot.account_config import AccountConfig
-from gridbot.alerts import AlertKey
-from gridbot.config import GridbotConfig
-from gridbot.config_file import load_gridbot_config
-from gridbot.snapshot import (
+from gridbot.alerts.alerts import AlertKey
+from gridbot.settings.account_config import AccountConfig
+from gridbot.settings.config import GridbotConfig
+from gridbot.settings.config_file import load_gridbot_config
+from gridbot.views.status import StatusFile
+from gridbot.watchdog.heartbeat import HeartbeatWatch, Verdict
+from gridbot.watchdog.orders import cancel_opening, is_opening
+from gridbot.watchdog.watchdog import NothingToWatchError, Watchdog, main
+from gridbot.words.snapshot import (
     BotSnapshot,
     Health,
     LegSnapshot,
@@ -40,10 +44,6 @@ from gridbot.snapshot import (
     StrategySnapshot,
     Unattended,
 )
-from gridbot.status import StatusFile
-from gridbot.watch_heartbeat import HeartbeatWatch, Verdict
-from gridbot.watch_orders import cancel_opening, is_opening
-from gridbot.watchdog import NothingToWatchError, Watchdog, main
 from gridcore import DirectionType, SideType
 from testkit.paper import KEY, SECRET, PaperHost, paper_market
 from testkit.provokes import provokes

@@ -12,8 +12,8 @@ import requests
 import yaml
 
 from gridcore import SideType
-from paper_exchange.actions import ACTION, Action, Scenario
-from paper_exchange.faults import FaultKind
+from paper_exchange.host.actions import ACTION, Action, Scenario
+from paper_exchange.host.faults import FaultKind
 from testkit.paper import PaperHost, order_params, paper_market, signed
 
 PAGE = (Path(__file__).parents[3] / "docs" / "paper_exchange.md").read_text()

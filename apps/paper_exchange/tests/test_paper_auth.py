@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from paper_exchange.account import ApiKey
-from paper_exchange.auth import Credentials, signature
-from paper_exchange.rate_limits import RateLimits
-from paper_exchange.rest import RestRequest
+from paper_exchange.book.account import ApiKey
+from paper_exchange.rest.auth import Credentials, signature
+from paper_exchange.rest.rate_limits import RateLimits
+from paper_exchange.rest.rest import RestRequest
 from testkit.paper import KEY, SECRET, PaperWorld, order_params, signed
 
 INFO = "/v5/account/info"

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from websocket import WebSocket, create_connection
 
-from paper_exchange.auth import signature
-from paper_exchange.driver import wall_ms
-from paper_exchange.server import as_text_frame
+from paper_exchange.exchange.driver import wall_ms
+from paper_exchange.host.server import as_text_frame
+from paper_exchange.rest.auth import signature
 from testkit.paper import PaperHost, order_params, paper_account, signed
 
 ACCOUNTS = 50

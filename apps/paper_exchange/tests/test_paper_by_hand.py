@@ -16,13 +16,13 @@ from pybit.unified_trading import HTTP
 from pydantic import ValidationError
 
 from gridcore import SideType
-from paper_exchange.account import MntWallet
+from paper_exchange.basics.ret_codes import RefusalError
+from paper_exchange.book.account import MntWallet
 from paper_exchange.builder import build
 from paper_exchange.config import PaperConfig
-from paper_exchange.control import ACTION
-from paper_exchange.ret_codes import RefusalError
-from paper_exchange.state_file import StateFileError, read_state, restore, write_state
-from paper_exchange.streams import Channel
+from paper_exchange.host.control import ACTION
+from paper_exchange.host.state_file import StateFileError, read_state, restore, write_state
+from paper_exchange.stream.streams import Channel
 from testkit.paper import (
     KEY,
     SECRET,

@@ -15,7 +15,7 @@ from pybit.exceptions import InvalidRequestError
 from pybit.unified_trading import HTTP, WebSocket, WebSocketTrading
 
 from gridcore import SideType
-from paper_exchange.faults import FaultKind, FaultRule
+from paper_exchange.host.faults import FaultKind, FaultRule
 from testkit.paper import KEY, SECRET, PaperHost, order_params, paper_account, paper_market
 
 pytestmark = pytest.mark.integration

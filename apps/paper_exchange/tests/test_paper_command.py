@@ -21,9 +21,9 @@ from pybit.unified_trading import HTTP
 
 from grid_db import DatabaseFactory, DatabaseSettings, PublicTradeRecord, PublicTradeRepository
 from paper_exchange.config import PaperConfig
-from paper_exchange.live_market import LiveMarket, NoLiveMarketError
+from paper_exchange.feeds.live_market import LiveMarket, NoLiveMarketError
 from paper_exchange.main import main
-from paper_exchange.market import FeedEvent
+from paper_exchange.market.market import FeedEvent
 from paper_exchange.runtime import PaperRuntime
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -274,7 +274,7 @@ def test_a_live_market_is_handed_on_in_order() -> None:
 def test_without_anybody_who_brings_a_live_market_that_is_a_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("paper_exchange.live_market.GROUP", "nobody.offers.this")
+    monkeypatch.setattr("paper_exchange.feeds.live_market.GROUP", "nobody.offers.this")
     with pytest.raises(NoLiveMarketError, match="not installed"):
         LiveMarket(["BTCUSDT"], "mainnet", lambda event: None)
 

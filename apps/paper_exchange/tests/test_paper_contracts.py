@@ -10,14 +10,14 @@ import pytest
 from pydantic import ValidationError
 
 from gridcore import SideType
-from paper_exchange.actions import Scenario
+from paper_exchange.basics.ret_codes import RefusalError
+from paper_exchange.basics.settings import FillModelName, MatchingSettings
 from paper_exchange.builder import build
 from paper_exchange.config import PaperConfig
-from paper_exchange.control import ACTION
-from paper_exchange.ret_codes import RefusalError
-from paper_exchange.settings import FillModelName, MatchingSettings
-from paper_exchange.state_file import read_state, restore, write_state
-from paper_exchange.streams import Channel
+from paper_exchange.host.actions import Scenario
+from paper_exchange.host.control import ACTION
+from paper_exchange.host.state_file import read_state, restore, write_state
+from paper_exchange.stream.streams import Channel
 from testkit.paper import START_MS, PaperWorld, order_params, paper_account, paper_market
 
 CREATE, AMEND, CANCEL = "/v5/order/create", "/v5/order/amend", "/v5/order/cancel"

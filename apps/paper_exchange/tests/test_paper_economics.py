@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from exchange_model.account.simulated_account import FeeRates
 from gridcore import SideType, calc_pair_margins
-from paper_exchange.account import PaperAccount
-from paper_exchange.depth import Depth
-from paper_exchange.listing import listing_of_rows
-from paper_exchange.market import Market
-from paper_exchange.orders import ExecType
-from paper_exchange.settings import FillModelName, MatchingSettings, TakerModel
+from paper_exchange.basics.settings import FillModelName, MatchingSettings, TakerModel
+from paper_exchange.book.account import PaperAccount
+from paper_exchange.book.orders import ExecType
+from paper_exchange.market.depth import Depth
+from paper_exchange.market.listing import listing_of_rows
+from paper_exchange.market.market import Market
 from testkit.paper import PaperWorld, order_params, paper_account, paper_listing, paper_market
 
 ZERO = Decimal(0)

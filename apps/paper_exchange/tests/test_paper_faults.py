@@ -16,11 +16,11 @@ from pydantic import ValidationError
 from websocket import WebSocket, WebSocketConnectionClosedException, create_connection
 
 from gridcore import SideType
-from paper_exchange.control import ACTION, Scenario, read_scenario
-from paper_exchange.faults import FaultKind, FaultRule
-from paper_exchange.market import FeedTrade
-from paper_exchange.ret_codes import RefusalError
-from paper_exchange.streams import Channel
+from paper_exchange.basics.ret_codes import RefusalError
+from paper_exchange.host.control import ACTION, Scenario, read_scenario
+from paper_exchange.host.faults import FaultKind, FaultRule
+from paper_exchange.market.market import FeedTrade
+from paper_exchange.stream.streams import Channel
 from testkit.paper import KEY, PaperHost, PaperStream, PaperWorld, order_params, signed
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gridcore import InstrumentInfo, SideType
 from market_data.basics.data_errors import DataError, UnknownSymbolError, UnreadableFileError
 from paper_exchange.feeds import ArchiveFeed, archive
-from paper_exchange.market import FeedEvent, FeedQuote, FeedTrade
+from paper_exchange.market.market import FeedEvent, FeedQuote, FeedTrade
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "real"
 FIRST_S = 1_735_689_600  # 2025-01-01

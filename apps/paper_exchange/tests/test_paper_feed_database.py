@@ -19,7 +19,7 @@ from gridcore import InstrumentInfo, SideType
 from market_data.basics.data_errors import NoDataError, UnknownSymbolError, WrongRangeError
 from paper_exchange.feeds import DatabaseFeed
 from paper_exchange.feeds import database as paging
-from paper_exchange.market import FeedQuote, FeedTrade
+from paper_exchange.market.market import FeedQuote, FeedTrade
 
 __all__ = ["database", "postgres_server", "sqlite_template"]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gridcore import SideType
 from paper_exchange.feeds import Feed, FeedOverflowError, LiveFeed, ScriptedFeed, merged
-from paper_exchange.market import FeedEvent, FeedQuote, FeedTrade
+from paper_exchange.market.market import FeedEvent, FeedQuote, FeedTrade
 
 START_MS = 1_767_225_600_000
 

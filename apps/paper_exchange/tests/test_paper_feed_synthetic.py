@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gridcore import InstrumentInfo, SideType
 from paper_exchange.feeds import SyntheticFeed, SyntheticSettings, WalkKind
 from paper_exchange.feeds.walks import Underlying
-from paper_exchange.market import FeedEvent, FeedQuote, FeedTrade
+from paper_exchange.market.market import FeedEvent, FeedQuote, FeedTrade
 
 START_MS = 1_767_225_600_000
 KINDS = [*WalkKind, "sine+jumps", "mean_reversion + jumps", "gbm+sine"]

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gridcore import SideType
-from paper_exchange.control import ACTION
-from paper_exchange.faults import FaultKind, FaultRule
-from paper_exchange.rule_change import RuleChange
-from paper_exchange.settings import FillModelName, MatchingSettings, TakerModel
-from paper_exchange.streams import Channel
+from paper_exchange.basics.settings import FillModelName, MatchingSettings, TakerModel
+from paper_exchange.exchange.rule_change import RuleChange
+from paper_exchange.host.control import ACTION
+from paper_exchange.host.faults import FaultKind, FaultRule
+from paper_exchange.stream.streams import Channel
 from testkit.paper import (
     START_MS,
     PaperHost,

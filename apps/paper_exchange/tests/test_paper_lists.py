@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gridcore import SideType
-from paper_exchange.candles import INTERVALS
+from paper_exchange.market.candles import INTERVALS
 from testkit.paper import PaperWorld, order_params, paper_account, paper_market
 
 DAY_MS = 86_400_000

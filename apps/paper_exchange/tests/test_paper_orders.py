@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from gridcore import SideType
-from paper_exchange.orders import Status
-from paper_exchange.rate_limits import RateLimits
-from paper_exchange.settings import FillModelName, MatchingSettings, TakerModel
-from paper_exchange.streams import Channel
+from paper_exchange.basics.settings import FillModelName, MatchingSettings, TakerModel
+from paper_exchange.book.orders import Status
+from paper_exchange.rest.rate_limits import RateLimits
+from paper_exchange.stream.streams import Channel
 from testkit.paper import PaperWorld, order_params, paper_account, paper_market
 
 CREATE, AMEND, CANCEL = "/v5/order/create", "/v5/order/amend", "/v5/order/cancel"

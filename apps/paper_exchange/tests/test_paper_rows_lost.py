@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from websocket import create_connection
 
 from gridcore import SideType
-from paper_exchange.control import ACTION
-from paper_exchange.faults import FaultKind, FaultRule
-from paper_exchange.streams import Channel
+from paper_exchange.host.control import ACTION
+from paper_exchange.host.faults import FaultKind, FaultRule
+from paper_exchange.stream.streams import Channel
 from testkit.paper import PaperHost, PaperWorld, order_params, signed
 
 CREATE, BATCH = "/v5/order/create", "/v5/order/create-batch"

@@ -12,8 +12,8 @@ import pytest
 import requests
 from websocket import WebSocket, WebSocketException, create_connection
 
-from paper_exchange.loopback import is_loopback
-from paper_exchange.server import PortInUseError
+from paper_exchange.basics.loopback import is_loopback
+from paper_exchange.host.server import PortInUseError
 from testkit.paper import PaperHost
 
 
@@ -137,7 +137,7 @@ def test_connections_that_left_are_forgotten(host: PaperHost) -> None:
 def test_a_client_that_does_not_read_is_cut_off_and_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("paper_exchange.server.MOST_WAITING", 500)
+    monkeypatch.setattr("paper_exchange.host.server.MOST_WAITING", 500)
     with PaperHost() as host:
         host.trade("60000.0")
         lazy, eager = connect(host), connect(host)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gridcore import SideType
-from paper_exchange.auth import signature
-from paper_exchange.streams import Channel
+from paper_exchange.rest.auth import signature
+from paper_exchange.stream.streams import Channel
 from testkit.paper import KEY, SECRET, PaperStream, PaperWorld, order_params
 
 PRIVATE = ("order", "execution", "execution.fast", "position", "wallet")

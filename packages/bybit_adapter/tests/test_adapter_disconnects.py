@@ -30,9 +30,9 @@ from bybit_adapter import (
     Trade,
 )
 from gridcore import SideType
-from paper_exchange.driver import wall_ms
-from paper_exchange.faults import FaultKind, FaultRule
-from paper_exchange.market import FeedEvent, FeedTrade
+from paper_exchange.exchange.driver import wall_ms
+from paper_exchange.host.faults import FaultKind, FaultRule
+from paper_exchange.market.market import FeedEvent, FeedTrade
 from testkit.paper import KEY, SECRET, PaperHost, order_params, paper_account, signed
 from testkit.streams import eventually
 

@@ -16,8 +16,8 @@ from bybit_adapter.instrument_look_up import look_up
 from bybit_adapter.live_market import QUOTE_FIELDS, connect
 from gridcore import SideType
 from market_data.rules.instrument_info import ExchangeRows, InstrumentInfoProvider, RulesSource
-from paper_exchange import live_market as paper_live
-from paper_exchange.market import FeedEvent, FeedQuote, FeedTrade
+from paper_exchange.feeds import live_market as paper_live
+from paper_exchange.market.market import FeedEvent, FeedQuote, FeedTrade
 from testkit.paper import PaperHost, paper_listing, paper_market
 from testkit.streams import PUBLIC, eventually
 

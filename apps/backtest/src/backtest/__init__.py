@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from grid_config.former_paths import keep_former_paths
+from grid_config.package_names import keep_former_paths, names_of
 
 if TYPE_CHECKING:
     from backtest.run.engine import BacktestEngine
@@ -13,19 +12,14 @@ if TYPE_CHECKING:
 
 __all__ = ["BacktestConfig", "BacktestEngine", "BacktestStrategyConfig"]
 
-_HOMES = {
-    "BacktestConfig": "backtest.settings.config",
-    "BacktestEngine": "backtest.run.engine",
-    "BacktestStrategyConfig": "backtest.settings.config",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Load a public name when it is used."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
-
+__getattr__ = names_of(
+    __name__,
+    {
+        "BacktestConfig": "backtest.settings.config",
+        "BacktestEngine": "backtest.run.engine",
+        "BacktestStrategyConfig": "backtest.settings.config",
+    },
+)
 
 keep_former_paths(
     __name__,

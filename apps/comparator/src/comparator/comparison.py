@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from comparator.causes import Explanations, explain
-from comparator.edges import outside_partners
-from comparator.equity import EquityComparator, EquityComparison, Point
-from comparator.errors import ComparatorError
-from comparator.evidence import Evidence, EvidenceReader, net_size, no_evidence
-from comparator.funding import select as select_funding
-from comparator.loader import Side
-from comparator.matcher import MatchResult, TradeMatcher
-from comparator.metrics import Breach, Tolerances, ValidationMetrics, calculate_metrics
-from comparator.pair_notes import breach_notes
-from comparator.split import Circumstances, Leg, Marks, PnlSplit, split_pnl
-from comparator.trades import TradeTable
+from comparator.causes.causes import Explanations, explain
+from comparator.causes.evidence import Evidence, EvidenceReader, net_size, no_evidence
+from comparator.causes.pair_notes import breach_notes
+from comparator.columns.errors import ComparatorError
+from comparator.columns.trades import TradeTable
+from comparator.match.edges import outside_partners
+from comparator.match.matcher import MatchResult, TradeMatcher
+from comparator.money.equity import EquityComparator, EquityComparison, Point
+from comparator.money.funding import select as select_funding
+from comparator.money.metrics import Breach, Tolerances, ValidationMetrics, calculate_metrics
+from comparator.money.split import Circumstances, Leg, Marks, PnlSplit, split_pnl
+from comparator.sides.loader import Side
 from gridcore import DirectionType
 from market_data.basics.quality import utc_text
 from market_data.basics.time_range import TimeRange

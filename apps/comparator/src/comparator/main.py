@@ -19,11 +19,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from comparator.columns.errors import ComparatorError, SplitError
 from comparator.comparison import Comparison
-from comparator.errors import ComparatorError, SplitError
-from comparator.metrics import Tolerances
+from comparator.money.metrics import Tolerances
 from comparator.recorded_run import compare_run, find_run
-from comparator.reporter import ComparatorReporter
+from comparator.report.reporter import ComparatorReporter
 from comparator.sources import (
     Backtest,
     backtest_of_config,

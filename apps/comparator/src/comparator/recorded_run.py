@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from comparator.causes.evidence import EvidenceReader
+from comparator.columns.errors import ComparatorError
 from comparator.comparison import Comparison, Curves, compare
-from comparator.edges import MARGIN_US
-from comparator.equity import Point, wallet_curve
-from comparator.errors import ComparatorError
-from comparator.evidence import EvidenceReader
-from comparator.loader import LiveTradeLoader
-from comparator.metrics import Tolerances
+from comparator.match.edges import MARGIN_US
+from comparator.money.equity import Point, wallet_curve
+from comparator.money.metrics import Tolerances
+from comparator.sides.loader import LiveTradeLoader
 from comparator.sources import Backtest
 from grid_db import InvalidValueError, RunRecord, TenantScope
 from gridcore.moments import moment, to_us

@@ -14,11 +14,11 @@ from backtest.result.session import BacktestSession
 from backtest.run.engine import BacktestEngine
 from backtest.run.sources import provider_of
 from backtest.settings.config import BacktestConfig
-from comparator.backtest_file import read_equity
-from comparator.equity import Point
-from comparator.errors import ComparatorError
-from comparator.loader import BacktestTradeLoader, Side
-from comparator.trades import Source, TradeTable
+from comparator.columns.errors import ComparatorError
+from comparator.columns.trades import Source, TradeTable
+from comparator.money.equity import Point
+from comparator.sides.backtest_file import read_equity
+from comparator.sides.loader import BacktestTradeLoader, Side
 from grid_config.yaml_config import load_yaml_config
 from grid_db import (
     DatabaseConfigError,

@@ -22,7 +22,10 @@ from typing import Annotated
 import typer
 
 from bybit_adapter import BybitError, BybitRestClient, SettingRefused
-from event_saver.accounts import (
+from event_saver.basics.logs import configure_logs
+from event_saver.health.endpoint import EndpointError
+from event_saver.saver import EventSaver
+from event_saver.settings.accounts import (
     AccountContext,
     MissingAccount,
     check_key,
@@ -30,11 +33,8 @@ from event_saver.accounts import (
     find_accounts,
     name_of,
 )
-from event_saver.config import ConfigError, EventSaverConfig, load_config
-from event_saver.endpoint import EndpointError
-from event_saver.logs import configure_logs
-from event_saver.saver import EventSaver
-from event_saver.spool import SpoolError
+from event_saver.settings.config import ConfigError, EventSaverConfig, load_config
+from event_saver.spool.spool import SpoolError
 from grid_db import (
     DatabaseFactory,
     DatabaseSettings,

@@ -26,8 +26,8 @@ from bybit_adapter import (
     StreamKind,
     StreamUpdate,
 )
-from event_saver.config import ConfigError
-from event_saver.owner import Owner
+from event_saver.basics.owner import Owner
+from event_saver.settings.config import ConfigError
 from event_saver.writers.records import (
     execution_records,
     order_records,

@@ -13,22 +13,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bybit_adapter import BybitAsyncClient, BybitRestClient, RateLimiter, StreamTiming
-from event_saver.accounts import AccountContext, beat
-from event_saver.awaited_accounts import AwaitedAccounts, FindAccount
-from event_saver.background import in_thread
+from event_saver.basics.background import in_thread
+from event_saver.basics.loop_lag import LoopLag
 from event_saver.collectors import PrivateCollector, PublicCollector, StreamCollector
-from event_saver.config import EventSaverConfig
-from event_saver.endpoint import Endpoint
-from event_saver.health import saver_stats, summary, totals
-from event_saver.listing import Listings
-from event_saver.loop_lag import LoopLag
-from event_saver.market_watch import MarketWatch, market_keys
-from event_saver.progress import Progress, StreamKey
-from event_saver.reconcile_account import AccountFeed
-from event_saver.reconcile_market import TradeSource
-from event_saver.reconciler import GapReconciler, Patience, Stretch
-from event_saver.spans import StreamOf, account_streams
-from event_saver.spool import Spool
+from event_saver.collectors.listing import Listings
+from event_saver.collectors.market_watch import MarketWatch, market_keys
+from event_saver.collectors.progress import Progress, StreamKey
+from event_saver.health.endpoint import Endpoint
+from event_saver.health.health import saver_stats, summary, totals
+from event_saver.reconcile.account import AccountFeed
+from event_saver.reconcile.market import TradeSource
+from event_saver.reconcile.reconciler import GapReconciler, Patience, Stretch
+from event_saver.settings.accounts import AccountContext, beat
+from event_saver.settings.awaited_accounts import AwaitedAccounts, FindAccount
+from event_saver.settings.config import EventSaverConfig
+from event_saver.spool.spans import StreamOf, account_streams
+from event_saver.spool.spool import Spool
 from event_saver.writers import WriteLoop, WriterSet
 from grid_db import CaptureStream, DatabaseFactory, GridDbError
 

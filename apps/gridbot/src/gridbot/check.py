@@ -10,13 +10,13 @@ from rich.console import Console
 
 from bybit_adapter import BybitAsyncClient, BybitError
 from grid_db import Environment
-from gridbot.account_config import AccountConfig
-from gridbot.config import GridbotConfig, StrategySettings
-from gridbot.connections import Connector
 from gridbot.ports import ExchangeClock, MachineTime
-from gridbot.preflight import StrategyReport, look_at_account, look_at_strategy
 from gridbot.preflight_local import LocalReport
-from gridbot.texts import number
+from gridbot.session.connections import Connector
+from gridbot.session.preflight import StrategyReport, look_at_account, look_at_strategy
+from gridbot.settings.account_config import AccountConfig
+from gridbot.settings.config import GridbotConfig, StrategySettings
+from gridbot.words.texts import number
 from gridcore.plan import GridPlan
 
 LOOK_BACK = timedelta(minutes=1)

@@ -23,9 +23,9 @@ from grid_config.yaml_config import ConfigFileError, load_yaml_config
 from grid_db import DatabaseFactory, TenantScope, UserRepository
 from grid_db.crypto import CredentialCipher
 from grid_db.errors import GridDbError
-from gridbot.account_config import AccountConfig
-from gridbot.config import GridbotConfig
-from gridbot.config_file import config_path
+from gridbot.settings.account_config import AccountConfig
+from gridbot.settings.config import GridbotConfig
+from gridbot.settings.config_file import config_path
 
 DONE, WRONG_START = 0, 1
 

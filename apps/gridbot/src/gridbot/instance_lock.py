@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from gridbot.config import GridbotConfig
+from gridbot.settings.config import GridbotConfig
 
 LOCK_NAME = ".gridbot.lock"
 

@@ -26,28 +26,28 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from event_saver.spool import SpoolError
+from event_saver.spool.spool import SpoolError
 from grid_config.yaml_config import ConfigFileError
 from grid_db import GridDbError
+from gridbot.alerts.telegram_api import TelegramRefusedError
 from gridbot.calm import calm_interpreter
 from gridbot.check import check_accounts, print_check, print_machine
-from gridbot.config import GridbotConfig
-from gridbot.config_file import load_gridbot_config
 from gridbot.instance_lock import InstanceLock, InUseError
-from gridbot.live_view import LiveView, summary_text
-from gridbot.logs import Logs
-from gridbot.metrics_server import PortTakenError
 from gridbot.orchestrator import Orchestrator, StartError
 from gridbot.preflight_local import folder_problems, look_at_machine
-from gridbot.redaction import Redactor
-from gridbot.settings import LogSettings
-from gridbot.status import StatusFile
-from gridbot.telegram_api import TelegramRefusedError
+from gridbot.settings.config import GridbotConfig
+from gridbot.settings.config_file import load_gridbot_config
+from gridbot.settings.sections import LogSettings
+from gridbot.views.live_view import LiveView, summary_text
+from gridbot.views.metrics_server import PortTakenError
+from gridbot.views.status import StatusFile
+from gridbot.words.logs import Logs
+from gridbot.words.redaction import Redactor
 from gridcore.errors import GridcoreError
 from market_data.basics.data_errors import DataError
+from paper_exchange.host.server import PortInUseError
+from paper_exchange.host.state_file import StateFileError
 from paper_exchange.runtime import PaperRuntime
-from paper_exchange.server import PortInUseError
-from paper_exchange.state_file import StateFileError
 
 log = logging.getLogger(__name__)
 DONE, WRONG_START, IN_USE = 0, 1, 3

@@ -14,34 +14,34 @@ from typing import Any
 from bybit_adapter import BybitError, Instrument
 from bybit_adapter import Environment as Place
 from grid_db import DatabaseFactory, GridDbError
-from gridbot.account_config import AccountConfig
-from gridbot.account_session import AccountSession
-from gridbot.alerts import AlertKey
-from gridbot.config import GridbotConfig, StrategySettings
-from gridbot.connections import Connector, open_public
-from gridbot.executor import IntentExecutor
-from gridbot.life import Life
-from gridbot.market_hub import MarketHub
-from gridbot.metrics import BotMetrics
-from gridbot.metrics_server import MetricsServer
-from gridbot.notifier import Notifier, TelegramChat, telegram_chat
-from gridbot.observer import BotObserver
+from gridbot.actor.executor import IntentExecutor
+from gridbot.actor.runner import StrategyRunner
+from gridbot.alerts.alerts import AlertKey
+from gridbot.alerts.notifier import Notifier, TelegramChat, telegram_chat
+from gridbot.control.telegram_commands import CommandDesk
+from gridbot.control.telegram_listener import ControlOnLoop, TelegramListener
+from gridbot.control.text_control import TextControl
 from gridbot.ports import ExchangeClock, MachineTime, Rest
-from gridbot.preflight import look_at_account, look_at_strategy
-from gridbot.reconciler import NotConfirmedError
-from gridbot.recorder import Recorder
-from gridbot.redaction import Redactor
-from gridbot.runner import StrategyRunner
-from gridbot.session_settings import SessionSettings
+from gridbot.records.recorder import Recorder
+from gridbot.records.state_store import StateFiles
+from gridbot.session.account_session import AccountSession
+from gridbot.session.connections import Connector, open_public
+from gridbot.session.market_hub import MarketHub
+from gridbot.session.preflight import look_at_account, look_at_strategy
+from gridbot.session.reconciler import NotConfirmedError
+from gridbot.settings.account_config import AccountConfig
+from gridbot.settings.config import GridbotConfig, StrategySettings
+from gridbot.settings.session_settings import SessionSettings
 from gridbot.shadow import ShadowExecutor
-from gridbot.snapshot import BotSnapshot, StrategySnapshot
-from gridbot.snapshots import account_snapshot, run_type_of, strategy_snapshot
-from gridbot.state_store import StateFiles
-from gridbot.status import StatusFile
-from gridbot.telegram_commands import CommandDesk
-from gridbot.telegram_listener import ControlOnLoop, TelegramListener
-from gridbot.text_control import TextControl
-from gridbot.timed_rest import TimedRest
+from gridbot.views.life import Life
+from gridbot.views.metrics import BotMetrics
+from gridbot.views.metrics_server import MetricsServer
+from gridbot.views.observer import BotObserver
+from gridbot.views.snapshots import account_snapshot, run_type_of, strategy_snapshot
+from gridbot.views.status import StatusFile
+from gridbot.views.timed_rest import TimedRest
+from gridbot.words.redaction import Redactor
+from gridbot.words.snapshot import BotSnapshot, StrategySnapshot
 from gridcore import GridStrategy
 from gridcore.errors import GridcoreError
 

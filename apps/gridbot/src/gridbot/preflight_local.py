@@ -16,11 +16,11 @@ from prometheus_client import CollectorRegistry
 
 from grid_db import DatabaseFactory, GridDbError, schema
 from grid_db.urls import sqlite_file
-from gridbot.config import GridbotConfig
-from gridbot.metrics_server import MetricsServer, PortTakenError
-from gridbot.notifier import telegram_chat
-from gridbot.settings import TelegramSettings
-from gridbot.telegram_api import TelegramDownError, TelegramError, TelegramRefusedError
+from gridbot.alerts.notifier import telegram_chat
+from gridbot.alerts.telegram_api import TelegramDownError, TelegramError, TelegramRefusedError
+from gridbot.settings.config import GridbotConfig
+from gridbot.settings.sections import TelegramSettings
+from gridbot.views.metrics_server import MetricsServer, PortTakenError
 
 TELEGRAM_PATIENCE_S = 5.0
 SPOOL, ANY_FILE = "spool", "any"

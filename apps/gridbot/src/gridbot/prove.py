@@ -32,24 +32,24 @@ from sqlalchemy.orm import Session
 
 from backtest.run.engine import BacktestEngine
 from backtest.settings.config import BacktestConfig
+from comparator.columns.errors import ComparatorError
 from comparator.comparison import Comparison
-from comparator.errors import ComparatorError
 from comparator.recorded_run import LiveRun, compare_run, find_run
-from comparator.reporter import ComparatorReporter
+from comparator.report.reporter import ComparatorReporter
 from comparator.sources import of_sessions
-from event_saver.spool import SpoolError
+from event_saver.spool.spool import SpoolError
 from grid_db import DatabaseFactory, DatabaseSettings, GridDbError, TenantScope
-from gridbot.config import GridbotConfig
 from gridbot.orchestrator import Orchestrator, StartError
-from gridbot.prove_prices import STEP_PCT, made_up_prices, real_prices, write_archive
-from gridbot.redaction import Redactor
+from gridbot.proof.prices import STEP_PCT, made_up_prices, real_prices, write_archive
+from gridbot.settings.config import GridbotConfig
+from gridbot.words.redaction import Redactor
 from gridcore.errors import GridcoreError
 from gridcore.moments import moment
 from market_data.basics.data_errors import DataError
 from market_data.providers.database_provider import DatabaseDataProvider
 from market_data.rules.instrument_info import default_rules
+from paper_exchange.host.server import PortInUseError
 from paper_exchange.runtime import PaperRuntime
-from paper_exchange.server import PortInUseError
 
 PROVEN, WRONG_START, NOT_PROVEN = 0, 1, 3
 SYMBOLS = {"BTCUSDT": Decimal(60_000), "ETHUSDT": Decimal(3_000)}

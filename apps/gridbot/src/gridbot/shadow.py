@@ -15,7 +15,7 @@ from exchange_model.fills.fill_simulator import MarketTrade, TradeThroughFillSim
 from exchange_model.gateway.executor import BacktestExecutor
 from exchange_model.gateway.runner import BacktestRunner
 from exchange_model.trades import BacktestTrade
-from gridbot.runner import StrategyRunner
+from gridbot.actor.runner import StrategyRunner
 from gridcore import Intent, MMTiers, PublicTradeEvent, SideType, TickerEvent
 from gridcore.instrument import floor_ceil_ticks
 from gridcore.sides import TAKER_BUY, TAKER_SELL

@@ -12,8 +12,9 @@ from market_data.basics.data_errors import DataError
 from market_data.files.file_kind import FileKind, file_kind
 from market_data.rules.instrument_info import FoundRules, RulesSource, default_rules, default_tiers
 from market_data.rules.market_rules import parse_instrument, read_answer
-from paper_exchange.account import ApiKey, MntWallet, PaperAccount
-from paper_exchange.assembly import Assembly, assemble
+from paper_exchange.basics.settings import MatchingSettings
+from paper_exchange.basics.wire import Row
+from paper_exchange.book.account import ApiKey, MntWallet, PaperAccount
 from paper_exchange.config import (
     AccountSettings,
     ArchiveFeedSettings,
@@ -24,14 +25,13 @@ from paper_exchange.config import (
     SyntheticFeedSettings,
     expires_ms,
 )
-from paper_exchange.depth import Depth
 from paper_exchange.feeds import ArchiveFeed, DatabaseFeed, Feed, SyntheticFeed, merged
-from paper_exchange.listing import ContractStatus, Listing, listing_of_rows, listing_of_rules
-from paper_exchange.market import FeedEvent, Market
-from paper_exchange.rate_limits import RateLimits
-from paper_exchange.settings import MatchingSettings
-from paper_exchange.state_file import ExchangeState, restore
-from paper_exchange.wire import Row
+from paper_exchange.host.assembly import Assembly, assemble
+from paper_exchange.host.state_file import ExchangeState, restore
+from paper_exchange.market.depth import Depth
+from paper_exchange.market.listing import ContractStatus, Listing, listing_of_rows, listing_of_rules
+from paper_exchange.market.market import FeedEvent, Market
+from paper_exchange.rest.rate_limits import RateLimits
 
 FIRST_UID = 1_001
 USUAL_RATE = Decimal("0.0001")  # until a feed says another one

@@ -16,9 +16,9 @@ from pydantic import (
 )
 
 from grid_config.base import SYMBOL, Positive, Settings
+from paper_exchange.basics.loopback import is_loopback
+from paper_exchange.basics.settings import FillModelName, TakerModel
 from paper_exchange.feeds import SyntheticSettings
-from paper_exchange.loopback import is_loopback
-from paper_exchange.settings import FillModelName, TakerModel
 
 Fee = Annotated[Decimal, Field(ge=Decimal("-0.01"), le=Decimal("0.01"))]
 

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from paper_exchange.basics.loopback import is_loopback
 from paper_exchange.config import PaperConfig
-from paper_exchange.exchange import PaperExchange
-from paper_exchange.loopback import is_loopback
-from paper_exchange.server import PaperServer
+from paper_exchange.exchange.exchange import PaperExchange
+from paper_exchange.host.server import PaperServer
 
 
 def print_start(console: Console, server: PaperServer, config: PaperConfig) -> None:

@@ -27,10 +27,10 @@ from gridcore.errors import GridcoreError
 from market_data.basics.data_errors import DataError
 from paper_exchange.config import PaperConfig
 from paper_exchange.console import StatusLine, print_start
-from paper_exchange.live_market import NoLiveMarketError
+from paper_exchange.feeds.live_market import NoLiveMarketError
+from paper_exchange.host.server import PortInUseError
+from paper_exchange.host.state_file import StateFileError
 from paper_exchange.runtime import PaperRuntime
-from paper_exchange.server import PortInUseError
-from paper_exchange.state_file import StateFileError
 
 DONE, WRONG_START = 0, 1
 LINE_EVERY_S = 60.0  # where the output is no terminal

@@ -11,16 +11,16 @@ from functools import partial
 from pydantic import SecretStr
 
 from grid_db import DatabaseFactory, DatabaseSettings
-from paper_exchange.actions import read_scenario
-from paper_exchange.assembly import serve
 from paper_exchange.builder import build, live_symbols
 from paper_exchange.config import PaperConfig
-from paper_exchange.control import Control
-from paper_exchange.driver import wall_ms
-from paper_exchange.live_market import LiveMarket
-from paper_exchange.market import FeedEvent
-from paper_exchange.server import PaperServer
-from paper_exchange.state_file import read_state, write_state
+from paper_exchange.exchange.driver import wall_ms
+from paper_exchange.feeds.live_market import LiveMarket
+from paper_exchange.host.actions import read_scenario
+from paper_exchange.host.assembly import serve
+from paper_exchange.host.control import Control
+from paper_exchange.host.server import PaperServer
+from paper_exchange.host.state_file import read_state, write_state
+from paper_exchange.market.market import FeedEvent
 
 log = logging.getLogger(__name__)
 

@@ -21,13 +21,13 @@ from typing import Any, TypeVar
 import yaml
 
 from grid_db import DatabaseFactory, TenantScope, user_id_for
-from gridbot.config import GridbotConfig
 from gridbot.orchestrator import Orchestrator
-from gridbot.redaction import Redactor
-from gridbot.snapshot import BotSnapshot
-from gridbot.state_store import StateFiles
-from paper_exchange.account import PaperAccount
-from paper_exchange.market import Market
+from gridbot.records.state_store import StateFiles
+from gridbot.settings.config import GridbotConfig
+from gridbot.words.redaction import Redactor
+from gridbot.words.snapshot import BotSnapshot
+from paper_exchange.book.account import PaperAccount
+from paper_exchange.market.market import Market
 from testkit.paper import KEY, SECRET, PaperHost, paper_account, paper_market
 
 Result = TypeVar("Result")

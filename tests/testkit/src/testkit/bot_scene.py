@@ -13,12 +13,12 @@ from decimal import Decimal
 from typing import Any
 
 from bybit_adapter.endpoints import Endpoint
-from gridbot.alerts import AlertKey
-from gridbot.runner import StrategyRunner
-from gridbot.session_settings import SessionSettings
+from gridbot.actor.runner import StrategyRunner
+from gridbot.alerts.alerts import AlertKey
+from gridbot.settings.session_settings import SessionSettings
 from gridcore import SafetyCaps, StrategyConfig
 from paper_exchange.feeds import SyntheticFeed, SyntheticSettings, merged
-from paper_exchange.market import Market
+from paper_exchange.market.market import Market
 from testkit.bot_world import BotWorld, StrategySpec, at_once
 from testkit.paper import paper_account, paper_listing, paper_market
 from testkit.virtual_loop import run_virtually

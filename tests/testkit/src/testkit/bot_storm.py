@@ -9,14 +9,14 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from gridbot.reconciler import NotConfirmedError
-from gridbot.runner import StrategyRunner
-from gridbot.session_settings import SessionSettings
+from gridbot.actor.runner import StrategyRunner
+from gridbot.session.reconciler import NotConfirmedError
+from gridbot.settings.session_settings import SessionSettings
 from gridcore import SafetyCaps
-from paper_exchange.control import ACTION
-from paper_exchange.faults import FaultKind, FaultRule
+from paper_exchange.basics.ret_codes import RefusalError
 from paper_exchange.feeds import SyntheticFeed, SyntheticSettings, merged
-from paper_exchange.ret_codes import RefusalError
+from paper_exchange.host.control import ACTION
+from paper_exchange.host.faults import FaultKind, FaultRule
 from testkit.bot_world import BotWorld, StrategySpec, at_once
 from testkit.paper import paper_account, paper_listing, paper_market
 from testkit.storm_watch import StormWatch

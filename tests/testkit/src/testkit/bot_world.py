@@ -36,14 +36,14 @@ from bybit_adapter.rest_market import MarketCalls
 from bybit_adapter.rest_trade import TradeCalls
 from bybit_adapter.row import Row, time_of_ms
 from bybit_adapter.transport import Answer, Failure
-from gridbot.account_session import AccountSession
-from gridbot.alerts import AlertKey
-from gridbot.executor import IntentExecutor
-from gridbot.market_hub import MarketHub
+from gridbot.actor.executor import IntentExecutor
+from gridbot.actor.runner import StrategyRunner
+from gridbot.alerts.alerts import AlertKey
 from gridbot.ports import ExchangeClock, StreamCallbacks
-from gridbot.runner import StrategyRunner
-from gridbot.session_settings import SessionSettings
-from gridbot.state_store import StateInMemory
+from gridbot.records.state_store import StateInMemory
+from gridbot.session.account_session import AccountSession
+from gridbot.session.market_hub import MarketHub
+from gridbot.settings.session_settings import SessionSettings
 from gridcore import (
     AmountSpec,
     GridConfig,
@@ -52,13 +52,13 @@ from gridcore import (
     SafetyCaps,
     StrategyConfig,
 )
-from paper_exchange.account import PaperAccount
-from paper_exchange.auth import signature
-from paper_exchange.faults import FaultKind
+from paper_exchange.basics.settings import MatchingSettings
+from paper_exchange.book.account import PaperAccount
 from paper_exchange.feeds import Feed
-from paper_exchange.market import Market
-from paper_exchange.settings import MatchingSettings
-from paper_exchange.streams import Channel, StreamSession
+from paper_exchange.host.faults import FaultKind
+from paper_exchange.market.market import Market
+from paper_exchange.rest.auth import signature
+from paper_exchange.stream.streams import Channel, StreamSession
 from testkit.paper import KEY, SECRET, PaperWorld, signed
 
 log = logging.getLogger(__name__)

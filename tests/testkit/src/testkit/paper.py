@@ -13,19 +13,19 @@ import orjson
 from exchange_model.account.simulated_account import FeeRates
 from gridcore import SideType
 from market_data.rules.instrument_info import default_rules
-from paper_exchange.account import ApiKey, MntWallet, PaperAccount
-from paper_exchange.assembly import Assembly, assemble, serve
-from paper_exchange.auth import Credentials, signature
-from paper_exchange.control import ACTION, Control
-from paper_exchange.depth import Depth
-from paper_exchange.driver import wall_ms
-from paper_exchange.listing import ContractStatus, Listing, listing_of_rules
-from paper_exchange.market import FeedEvent, FeedQuote, FeedTrade, Market
-from paper_exchange.rate_limits import RateLimits
-from paper_exchange.rest import RestReply, RestRequest
-from paper_exchange.server import PaperServer
-from paper_exchange.settings import MatchingSettings
-from paper_exchange.streams import Channel, StreamSession
+from paper_exchange.basics.settings import MatchingSettings
+from paper_exchange.book.account import ApiKey, MntWallet, PaperAccount
+from paper_exchange.exchange.driver import wall_ms
+from paper_exchange.host.assembly import Assembly, assemble, serve
+from paper_exchange.host.control import ACTION, Control
+from paper_exchange.host.server import PaperServer
+from paper_exchange.market.depth import Depth
+from paper_exchange.market.listing import ContractStatus, Listing, listing_of_rules
+from paper_exchange.market.market import FeedEvent, FeedQuote, FeedTrade, Market
+from paper_exchange.rest.auth import Credentials, signature
+from paper_exchange.rest.rate_limits import RateLimits
+from paper_exchange.rest.rest import RestReply, RestRequest
+from paper_exchange.stream.streams import Channel, StreamSession
 from testkit.loop_thread import LoopThread
 
 Result = TypeVar("Result")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from gridbot.alerts import AlertKey
+from gridbot.alerts.alerts import AlertKey
 
 Test = TypeVar("Test", bound=Callable[..., object])
 

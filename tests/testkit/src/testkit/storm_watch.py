@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from gridbot.alerts import AlertKey
-from gridbot.runner import StrategyRunner
-from gridbot.snapshot import Health
+from gridbot.actor.runner import StrategyRunner
+from gridbot.alerts.alerts import AlertKey
+from gridbot.words.snapshot import Health
 from gridcore import DirectionType
-from paper_exchange.account import PaperAccount
-from paper_exchange.market import Market, PublicTrade
-from paper_exchange.orders import ExecType, Execution, PaperOrder
+from paper_exchange.book.account import PaperAccount
+from paper_exchange.book.orders import ExecType, Execution, PaperOrder
+from paper_exchange.market.market import Market, PublicTrade
 from testkit.bot_world import BotWorld
 
 ZERO = Decimal(0)

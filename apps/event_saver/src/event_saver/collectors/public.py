@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from bybit_adapter import Environment, PublicWebSocketClient, StreamKind, StreamTiming, StreamUpdate
-from event_saver.background import in_thread
+from event_saver.basics.background import in_thread
+from event_saver.collectors.progress import Progress, StreamKey
 from event_saver.collectors.stream import OnGap, StreamCollector
-from event_saver.progress import Progress, StreamKey
 from event_saver.writers import WriterSet
 from grid_db import CaptureStream
 

@@ -22,9 +22,9 @@ from bybit_adapter import (
     StreamUpdate,
     ticker_symbol,
 )
-from event_saver.background import in_thread
-from event_saver.owner import Owner
-from event_saver.progress import Progress, StreamKey
+from event_saver.basics.background import in_thread
+from event_saver.basics.owner import Owner
+from event_saver.collectors.progress import Progress, StreamKey
 from event_saver.writers import BatchWriter
 
 log = logging.getLogger(__name__)

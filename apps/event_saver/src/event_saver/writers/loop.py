@@ -20,13 +20,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from event_saver.ledger import DAMAGED, LOST, REFUSED
-from event_saver.losses import Losses
-from event_saver.rows import GAPS, Batch
-from event_saver.spans import Span, spans_of
-from event_saver.spool import REJECTED, Spool, SpoolFullError
+from event_saver.spool.rows import GAPS, Batch
+from event_saver.spool.spans import Span, spans_of
+from event_saver.spool.spool import REJECTED, Spool, SpoolFullError
 from event_saver.writers.journal import JournalWatch
+from event_saver.writers.ledger import DAMAGED, LOST, REFUSED
 from event_saver.writers.limits import WriteLimits
+from event_saver.writers.losses import Losses
 from event_saver.writers.writer import BatchWriter
 from grid_db import ConstraintError, DatabaseFactory, GridDbError, InvalidValueError
 

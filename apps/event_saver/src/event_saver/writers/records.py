@@ -21,7 +21,7 @@ from bybit_adapter import (
     Wallet,
 )
 from bybit_adapter.normalizer import Record
-from event_saver.owner import Owner
+from event_saver.basics.owner import Owner
 from grid_db import (
     OrderRecord,
     PositionSnapshotRecord,

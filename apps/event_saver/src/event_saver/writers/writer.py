@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bybit_adapter import StreamUpdate
-from event_saver import rows as kinds
-from event_saver.owner import Owner
-from event_saver.rows import Batch, RowKind
+from event_saver.basics.owner import Owner
+from event_saver.spool import rows as kinds
+from event_saver.spool.rows import Batch, RowKind
 from event_saver.writers.records import (
     execution_records,
     order_records,

@@ -17,7 +17,7 @@ from market_data.files.file_kind import FileKind, file_kind
 from market_data.providers.data_provider import require_symbol
 from market_data.providers.file_provider import file_provider
 from paper_exchange.feeds.feed import require_same_symbol, trade_ids
-from paper_exchange.market import FeedEvent, FeedQuote, FeedTrade
+from paper_exchange.market.market import FeedEvent, FeedQuote, FeedTrade
 
 CHUNK_ROWS = 4_096
 AFTER_SETTLEMENT_US = 1_000

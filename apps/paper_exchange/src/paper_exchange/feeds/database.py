@@ -21,7 +21,7 @@ from market_data.basics.time_range import TimeLike, TimeRange, to_us
 from market_data.providers.data_provider import require_symbol
 from market_data.providers.database_provider import DatabaseDataProvider
 from paper_exchange.feeds.feed import on_tick, require_same_symbol
-from paper_exchange.market import FeedEvent, FeedQuote, FeedTrade
+from paper_exchange.market.market import FeedEvent, FeedQuote, FeedTrade
 
 PAGE_ROWS = 5_000
 FIRST_PAGE_US = 60_000_000

@@ -11,7 +11,7 @@ from typing import Protocol
 from uuid import UUID
 
 from gridcore import InstrumentInfo
-from paper_exchange.market import FeedEvent
+from paper_exchange.market.market import FeedEvent
 
 
 class Feed(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from threading import Condition
 
-from paper_exchange.market import FeedEvent, FeedQuote, FeedTrade
+from paper_exchange.market.market import FeedEvent, FeedQuote, FeedTrade
 
 WAITING_TRADES = 100_000
 

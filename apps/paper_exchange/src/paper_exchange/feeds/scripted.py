@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from gridcore import SideType
 from paper_exchange.feeds.feed import trade_ids
-from paper_exchange.market import FeedEvent, FeedTrade
+from paper_exchange.market.market import FeedEvent, FeedTrade
 
 
 class ScriptedFeed:

@@ -12,7 +12,7 @@ from paper_exchange.feeds.arrivals import Arrivals
 from paper_exchange.feeds.feed import trade_ids
 from paper_exchange.feeds.synthetic_settings import HIGHEST_PRICE, SyntheticSettings, WalkKind
 from paper_exchange.feeds.walks import Diffusion, Jumps, Reversion, Sine, Underlying, Walk
-from paper_exchange.market import FeedEvent, FeedQuote, FeedTrade
+from paper_exchange.market.market import FeedEvent, FeedQuote, FeedTrade
 
 QUOTE_EVERY_MS = 1_000
 DEEPER_CHANCE = 0.25  # that the next trade of an order is one tick worse

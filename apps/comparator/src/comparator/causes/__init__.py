@@ -1,0 +1,1 @@
+"""Why a trade has no partner, or another price."""

@@ -1,0 +1,1 @@
+"""Exact numbers, trades and recorded rows as columns."""

@@ -1,0 +1,1 @@
+"""Fees, funding, profit and equity of both sides."""

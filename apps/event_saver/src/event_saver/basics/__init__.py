@@ -1,0 +1,1 @@
+"""Tasks, files and clocks that everything here shares."""

@@ -1,0 +1,1 @@
+"""Whether the daemon is well, and where that is asked."""

@@ -1,0 +1,1 @@
+"""What the streams missed, asked for again."""

@@ -1,0 +1,1 @@
+"""One strategy at work: its runner, and the way of its orders."""

@@ -1,0 +1,1 @@
+"""What `gridbot.prove` needs besides the bot."""

@@ -1,0 +1,1 @@
+"""What is kept: rows for the database, the state for the next start."""

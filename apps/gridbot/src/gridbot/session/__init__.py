@@ -1,0 +1,1 @@
+"""One account: its streams, its checks, its comparison with the exchange."""

@@ -1,0 +1,238 @@
+"""Asks the exchange what is the case, and hands it to the strategies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Protocol
+
+from bybit_adapter import AuthError, BybitError, Listing, Order, OrderKey, Position, Wallet
+from gridbot.actor.runner import NOT_COMPARED, Confirmation, StrategyRunner
+from gridbot.alerts.alerts import AlertKey, Alerts
+from gridbot.ports import ExchangeClock, Rest
+
+log = logging.getLogger(__name__)
+
+OVERLAP = timedelta(seconds=60)  # executions are read again from this long before the last one
+LIST_LAG = timedelta(seconds=5)  # what was confirmed since may not be listed yet
+NOWHERE_AFTER = timedelta(seconds=60)
+NOT_COMPARED_ALERT_S = 120.0
+START_RETRIES_S = (2.0, 5.0, 10.0)
+LAST_RETRY_S = 15.0
+
+
+class NotConfirmedError(Exception):
+    """The account could not be confirmed; nothing may be placed. The text says why."""
+
+
+class AccountOwner(Protocol):
+    """The account that is asked about: it learns what concerns more than one strategy."""
+
+    def confirmed(self, runner: StrategyRunner, found: Confirmation) -> None: ...
+    def auth_failed(self, error: BybitError) -> None: ...
+
+
+class Reconciler:
+    """Confirms the strategies of one account over REST, one confirmation of each at a time."""
+
+    def __init__(
+        self,
+        rest: Rest,
+        clock: ExchangeClock,
+        alerts: Alerts,
+        owner: AccountOwner,
+        wallet_interval_s: float,
+    ) -> None:
+        self._rest = rest
+        self._clock = clock
+        self._alerts = alerts
+        self._owner = owner
+        self._wallet_interval_s = wallet_interval_s
+        self._wallet_at: float | None = None
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+        self._since: dict[str, datetime] = {}
+        self.count = 0
+        self.failures = 0
+
+    def missed_since(self, runner: StrategyRunner, moment: datetime) -> None:
+        """Note that executions from a moment on may have been missed."""
+        known = self._since.get(runner.strat_id)
+        if known is None or moment < known:
+            self._since[runner.strat_id] = moment
+
+    def request(self, runner: StrategyRunner, reason: str) -> None:
+        """Confirm a strategy soon; what is asked for meanwhile leads to one more confirmation."""
+        if runner.stopped_because is not None:
+            return
+        if runner.strat_id in self._busy:
+            self._again.add(runner.strat_id)
+            return
+        log.info("%s: comparing with the exchange: %s", runner.strat_id, reason)
+        task = asyncio.get_running_loop().create_task(self._until_confirmed(runner))
+        self._busy[runner.strat_id] = task
+        task.add_done_callback(lambda done: self._done(runner, done))
+
+    def _done(self, runner: StrategyRunner, task: asyncio.Task[None]) -> None:
+        self._busy.pop(runner.strat_id, None)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("%s: comparing failed", runner.strat_id, exc_info=task.exception())
+            runner.stop(f"comparing with the exchange failed: {task.exception()}")
+        elif not task.cancelled() and runner.strat_id in self._again:
+            self._again.discard(runner.strat_id)
+            self.request(runner, "asked for again meanwhile")
+
+    async def _until_confirmed(self, runner: StrategyRunner) -> None:
+        """Try until it succeeds: as long as a strategy is unconfirmed it decides nothing."""
+        begun = self._clock.monotonic()
+        for attempt in range(1_000_000):
+            try:
+                runner.tell(await self.look(runner))
+                runner.doubts.pop(NOT_COMPARED, None)
+                return
+            except AuthError as error:
+                self._owner.auth_failed(error)
+                return
+            except BybitError as error:
+                self.failures += 1
+                log.warning("%s: cannot be compared yet: %s", runner.strat_id, error)
+                self._tell_not_compared(runner, error, self._clock.monotonic() - begun)
+                delay = START_RETRIES_S[attempt] if attempt < 3 else LAST_RETRY_S
+                await asyncio.sleep(delay)
+            if runner.stopped_because is not None:
+                return
+
+    def _tell_not_compared(self, runner: StrategyRunner, error: BybitError, seconds: float) -> None:
+        if seconds < NOT_COMPARED_ALERT_S:
+            return
+        text = f"nothing could be compared with the exchange for {seconds:.0f} s: {error.message}"
+        is_told = NOT_COMPARED in runner.doubts
+        runner.doubts[NOT_COMPARED] = text
+        if is_told:
+            return
+        self._alerts.alert(
+            AlertKey.NOT_COMPARED, f"{runner.strat_id}: {text}", about=runner.strat_id
+        )
+
+    async def confirm_at_start(self, runner: StrategyRunner) -> None:
+        """Confirm a strategy before it trades. Raises NotConfirmedError after four attempts."""
+        for delay in (*START_RETRIES_S, None):
+            try:
+                runner.handle(await self.look(runner, with_wallet=True))
+                return
+            except AuthError as error:
+                raise NotConfirmedError(str(error)) from error
+            except BybitError as error:
+                if delay is None:
+                    raise NotConfirmedError(str(error)) from error
+                log.warning("%s: %s; trying again in %g s", runner.strat_id, error, delay)
+                await asyncio.sleep(delay)
+
+    async def look(self, runner: StrategyRunner, *, with_wallet: bool = False) -> Confirmation:
+        """Return what REST says of a strategy's symbol. Raises BybitError.
+
+        Fills are read first, so that what they explain is explained when the sizes come.
+        """
+        self.count += 1
+        symbol = runner.symbol
+        instrument = await self._rest.get_instrument(symbol)
+        since = self._since.get(runner.strat_id, runner.started_at)
+        last = runner.last_execution_at
+        start = since if last is None else min(since, last)
+        asked = self._clock.now()
+        executions = await self._rest.get_executions_all(symbol, start=start - OVERLAP)
+        if instrument.has_ended:
+            found = Confirmation(
+                executions=tuple(executions), orders=(), orders_as_of=executions.as_of,
+                positions=(), wallet=None, instrument=instrument,
+            )  # fmt: skip
+            self._owner.confirmed(runner, found)
+            return found
+        orders = await self._rest.get_open_orders(symbol)
+        listed, ended, absent = await self._missing(runner, orders)
+        positions = await self._rest.get_positions(symbol)
+        wallet = await self._wallet(force=with_wallet or not runner.strategy.account.is_known)
+        self._check_legs(runner, tuple(positions))
+        # what came before this look is seen; the overlap covers lists that lag
+        self._since[runner.strat_id] = asked
+        found = Confirmation(
+            executions=tuple(executions),
+            orders=(*orders, *listed),
+            orders_as_of=orders.as_of,
+            positions=tuple(positions),
+            wallet=wallet,
+            ended=tuple(ended),
+            absent=absent,
+            instrument=instrument,
+        )
+        self._owner.confirmed(runner, found)
+        return found
+
+    async def _missing(
+        self, runner: StrategyRunner, orders: Listing[Order]
+    ) -> tuple[list[Order], list[Order], frozenset[str]]:
+        """Look up what the list should show and does not: it may lag, for as long as it likes.
+
+        Returns orders that live all the same, orders that have ended, and the ids of those that
+        are nowhere, a minute and more after they were last seen.
+        """
+        known = {one.order_id for one in orders}
+        listed: list[Order] = []
+        ended: list[Order] = []
+        absent: set[str] = set()
+        for order in list(runner.strategy.book):
+            confirmed = order.confirmed_ts
+            if order.order_id is None or order.order_id in known or confirmed is None:
+                continue
+            if confirmed + LIST_LAG > orders.as_of:
+                continue
+            key = OrderKey(symbol=runner.symbol, order_id=order.order_id)
+            found = await self._rest.find_order(key)
+            if found is not None:
+                (listed if found.is_open else ended).append(found)
+            elif confirmed + NOWHERE_AFTER <= orders.as_of:
+                absent.add(order.order_id)
+        return listed, ended, frozenset(absent)
+
+    async def _wallet(self, *, force: bool) -> Wallet | None:
+        now = self._clock.monotonic()
+        last, interval = self._wallet_at, self._wallet_interval_s
+        if not force and last is not None and (not interval or now - last < interval):
+            return None
+        self._wallet_at = now
+        return await self._rest.get_wallet_balance()
+
+    def wallet_in_doubt(self) -> None:
+        """Read the wallet at the next look."""
+        self._wallet_at = None
+
+    def _check_legs(self, runner: StrategyRunner, positions: Sequence[Position]) -> None:
+        """Stop a strategy whose legs are not what it was started with."""
+        if any(one.direction is None for one in positions):
+            text = f"{runner.symbol} is not in hedge mode any more"
+            self._alerts.alert(AlertKey.HEDGE_MODE_OFF, text, about=runner.strat_id)
+            runner.stop(text)
+            return
+        self._check_leverage(runner, positions)
+
+    def _check_leverage(self, runner: StrategyRunner, positions: Sequence[Position]) -> None:
+        wanted: Decimal = runner.strategy.config.leverage
+        found = {one.leverage for one in positions} - {None, wanted}
+        if not found:
+            runner.doubts.pop("leverage", None)
+            return
+        shown = ", ".join(sorted(str(one) for one in found))
+        text = f"the leverage of {runner.symbol} is {shown}, not {wanted}"
+        if runner.doubts.get("leverage") != text:
+            self._alerts.alert(AlertKey.LEVERAGE_CHANGED, text, about=runner.strat_id)
+        runner.doubts["leverage"] = text
+
+    async def close(self) -> None:
+        """Stop comparing."""
+        tasks = tuple(self._busy.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

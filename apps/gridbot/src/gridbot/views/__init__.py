@@ -1,0 +1,1 @@
+"""The bot for those who look at it: status, metrics, live view."""

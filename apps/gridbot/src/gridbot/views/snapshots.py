@@ -1,0 +1,125 @@
+"""The running bot as plain values."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from grid_db import Environment, RunType
+from gridbot.actor.executor import IntentExecutor
+from gridbot.actor.runner import StrategyRunner
+from gridbot.session.account_session import AccountSession
+from gridbot.words.snapshot import (
+    AccountSnapshot,
+    LegSnapshot,
+    LevelSnapshot,
+    OrderCounts,
+    OrderSnapshot,
+    PnlSnapshot,
+    StrategySnapshot,
+)
+from gridcore import DirectionType
+
+PAUSED = "paused"
+
+
+def run_type_of(environment: Environment, *, is_shadow: bool) -> RunType:
+    """Return what kind of run a strategy's is."""
+    if is_shadow:
+        return RunType.SHADOW
+    return RunType.PAPER if environment is Environment.PAPER else RunType.LIVE
+
+
+def strategy_snapshot(runner: StrategyRunner, environment: Environment) -> StrategySnapshot:
+    """Return one strategy as it is now."""
+    strategy, ticker = runner.strategy, runner.last_ticker
+    price = None if ticker is None else ticker.last_price
+    health, reasons = runner.health
+    executor, tally = runner.executor, runner.tally
+    placed = cancelled = 0
+    if isinstance(executor, IntentExecutor):
+        placed, cancelled = executor.placed, executor.cancelled
+    return StrategySnapshot(
+        strat_id=runner.strat_id,
+        account=runner.account,
+        symbol=runner.symbol,
+        run_type=run_type_of(environment, is_shadow=runner.is_shadow),
+        health=health,
+        reasons=reasons,
+        is_paused=PAUSED in strategy.admission.holds,
+        last_price=price,
+        mark_price=None if ticker is None else ticker.mark_price,
+        last_tick_at=None if ticker is None else ticker.local_ts,
+        queued_events=runner.waiting,
+        long=_leg(runner, DirectionType.LONG, price),
+        short=_leg(runner, DirectionType.SHORT, price),
+        levels=tuple(
+            LevelSnapshot(price=level["price"], side=level["side"])
+            for level in strategy.engine.grid.grid
+        ),
+        orders=tuple(
+            OrderSnapshot(
+                direction=order.direction,
+                side=order.side,
+                price=order.price,
+                qty=order.qty,
+                leaves_qty=order.leaves_qty,
+                reduce_only=order.reduce_only,
+                status=order.status.value,
+            )
+            for order in strategy.book
+        ),
+        counts=OrderCounts(
+            placed=placed, cancelled=cancelled, rejected=tally.rejected, fills=tally.fills
+        ),
+        pnl=PnlSnapshot(
+            realised=tally.realised,
+            unrealised=None if price is None else strategy.account.unrealised_pnl(price),
+            fees=tally.fees,
+            funding=tally.funding,
+            other_fees=dict(tally.other_fees),
+        ),
+    )
+
+
+def _leg(runner: StrategyRunner, direction: DirectionType, price: Decimal | None) -> LegSnapshot:
+    leg = runner.strategy.account.legs[direction]
+    ratio = runner.strategy.account.margin_ratio(direction)
+    return LegSnapshot(
+        direction=direction,
+        size=leg.size,
+        entry_price=leg.entry_price if leg.size else None,
+        unrealised_pnl=None if price is None else leg.unrealised_pnl(price),
+        liquidation_price=leg.liquidation_price,
+        margin_ratio=None if ratio is None else Decimal(str(round(ratio, 6))),
+    )
+
+
+def account_snapshot(
+    session: AccountSession, environment: Environment, *, market_is_alive: bool, now: datetime
+) -> AccountSnapshot:
+    """Return one account as it is now."""
+    wallet = session.wallet
+    usdt = None if wallet is None else wallet.coin()
+    shown = None if wallet is None else wallet.snapshot
+    balance = None if shown is None else shown.wallet_balance
+    open_profit = sum(
+        (
+            runner.strategy.account.unrealised_pnl(runner.last_ticker.last_price)
+            for runner in session.runners.values()
+            if runner.last_ticker is not None
+        ),
+        Decimal(0),
+    )
+    stream = session.stream
+    return AccountSnapshot(
+        name=session.name,
+        environment=environment,
+        is_connected=session.is_connected and market_is_alive,
+        wallet_balance=balance,
+        available_balance=None if shown is None else shown.available_balance,
+        equity=None if balance is None or usdt is None else balance + open_profit,
+        wallet_at=None if wallet is None else wallet.as_of,
+        clock_drift_s=session.clock.offset.total_seconds(),
+        reconnects=0 if stream is None else stream.get_connection_state().reconnects,
+    )

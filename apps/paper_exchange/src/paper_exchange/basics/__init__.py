@@ -1,0 +1,1 @@
+"""Codes, identities, cursors and texts that everything here shares."""

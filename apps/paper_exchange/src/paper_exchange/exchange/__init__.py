@@ -1,0 +1,1 @@
+"""All markets and accounts together, and what becomes of contracts."""

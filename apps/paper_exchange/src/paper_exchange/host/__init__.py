@@ -1,0 +1,1 @@
+"""The exchange behind its sockets: server, faults, control, kept state."""
