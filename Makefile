@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.tools/pycache
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-integration test-simulation parity prove bench lint format typecheck coverage lock clean
+.PHONY: help setup demo test test-slow test-integration test-simulation parity prove bench lint format typecheck coverage lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 20
@@ -40,9 +40,12 @@ demo: .venv/.synced ## the bot on an exchange that it brings along: DEMO_SECONDS
 # Of lines and branches, over the whole workspace; gridcore has a stricter gate of its own.
 COVERAGE := 90
 
-test: .venv/.synced ## all tests of the workspace, with coverage
-	$(RUN) pytest $(PYTEST) --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
+test: .venv/.synced ## all tests of the workspace but the slow ones, with coverage
+	$(RUN) pytest $(PYTEST) -m "not slow" --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
 	$(RUN) coverage report --include='packages/gridcore/src/*' --fail-under=95 --format=total
+
+test-slow: .venv/.synced ## the tests that take long: minutes of streams, kills, full disks
+	$(RUN) pytest $(PYTEST) -m "slow and not simulation"
 
 test-integration: .venv/.synced ## tests over real files, servers and sockets
 	$(RUN) pytest $(PYTEST) -m integration

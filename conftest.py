@@ -7,22 +7,15 @@ from collections.abc import Generator
 
 import pytest
 
-# files whose tests wait for sockets, processes and clocks, seconds each
-LONG = (
-    "test_adapter_disconnects",
-    "test_adapter_stream_faults",
-    "test_adapter_ws_",
-    "test_bot_session_",
-    "test_bot_watchdog",
-    "test_paper_command",
-    "test_prove",
-    "test_saver_",
-)
+
+def waits(item: pytest.Item) -> bool:
+    """Tell whether a test mostly waits: for sockets, processes and clocks."""
+    return any(item.get_closest_marker(name) is not None for name in ("integration", "slow"))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let every process of pytest-xdist begin with its share of the long tests.
+    """Let every process of pytest-xdist begin with its share of the tests that wait.
 
     What waits leaves the cores to what waits beside it, where a test in accelerated time would
     fall behind beside arithmetic, and no process is left alone with a long test at the end. Every
@@ -32,8 +25,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if workers == 1:
         return
-    long = [item for item in items if item.path.stem.startswith(LONG)]
-    short = [item for item in items if not item.path.stem.startswith(LONG)]
+    long = [item for item in items if waits(item)]
+    short = [item for item in items if not waits(item)]
     size = -(-len(short) // workers)
     items[:] = [
         item

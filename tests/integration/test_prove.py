@@ -12,6 +12,7 @@ from gridbot import prove
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 
+@pytest.mark.slow
 def test_backtest_and_live_agree_to_the_last_digit(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

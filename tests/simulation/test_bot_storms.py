@@ -55,6 +55,7 @@ def test_two_symbols_on_one_account_agree_after_a_storm() -> None:
     assert report.fills > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("symbols", [("BTCUSDT",), ("BTCUSDT", "ETHUSDT")])
 def test_a_seed_replays_exactly(symbols: tuple[str, ...]) -> None:
     """Kills included, and in another process, where sets and dictionaries hash otherwise."""
@@ -98,6 +99,7 @@ def in_another_process(hash_seed: str, symbols: tuple[str, ...]) -> list[str]:
 MARKETS = {"mean_reversion": 4.0, "gbm": 0.8, "sine": 2.0, "gbm+jumps": 4.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "volatility"), MARKETS.items())
 def test_two_hours_without_a_fault_raise_no_alarm(kind: str, volatility: float) -> None:
     """Swinging markets fill a level, place it again and fill it again; small grids recross."""

@@ -216,6 +216,7 @@ def test_rules_of_today_do_not_refuse_prices_of_yesterday(
     assert "do not fit the contract's tick size 0.10" in text.replace("\n", " ")
 
 
+@pytest.mark.slow
 @pytest.mark.untraced
 @needs_real_data
 def test_the_crash_with_real_funding_and_marks(

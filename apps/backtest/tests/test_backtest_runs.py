@@ -72,6 +72,7 @@ def assert_equity_adds_up(session: BacktestSession, columns: TickColumns) -> Non
     assert metrics.volume == sum(t.qty * t.price for t in session.trades)
 
 
+@pytest.mark.slow
 @pytest.mark.untraced
 @settings(max_examples=15, deadline=None)
 @given(

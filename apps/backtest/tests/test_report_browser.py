@@ -24,6 +24,7 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
+@pytest.mark.slow
 @pytest.mark.untraced
 def test_the_page_draws_its_charts_and_shows_the_exported_figures(
     browser: Browser, tmp_path: Path

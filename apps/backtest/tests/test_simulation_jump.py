@@ -82,6 +82,7 @@ def test_random_walks(seed: int, model: str) -> None:
     assert trade_count(assert_same(columns, [config], model=model, deposit=deposit))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
@@ -112,6 +113,7 @@ class Attentive(GridStrategy):
         return False
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 10**6),

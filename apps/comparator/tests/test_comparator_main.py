@@ -54,6 +54,7 @@ def test_a_run_that_is_repeated_exits_with_0_and_writes_its_report(
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_recorded_market_through_the_same_configuration_repeats_the_run(
     database: DatabaseFactory, recording, tmp_path: Path, capsys
 ) -> None:
@@ -174,6 +175,7 @@ def test_backtests_of_another_time_have_no_overlap(
     assert "it has 1 of BTCUSDT from 2020-01-01 00:00:00" in errors[0]
 
 
+@pytest.mark.slow
 def test_another_strategy_is_said_to_be_one(
     sqlite_database, recording, url: str, tmp_path: Path, capsys
 ) -> None:

@@ -34,6 +34,7 @@ def is_up(saver: EventSaver) -> bool:
     return all(one["is_connected"] for one in saver.get_stats()["streams"].values())
 
 
+@pytest.mark.slow
 async def test_ten_minutes_of_six_streams_are_stored_to_the_row(
     world: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -208,6 +209,7 @@ async def test_an_outage_of_the_database_costs_nothing(
     assert saver.get_stats()["spool"]["bytes"] == 0
 
 
+@pytest.mark.slow
 async def test_a_slow_database_does_not_hold_up_the_loop(
     world: Callable[..., Any], database: DatabaseFactory
 ) -> None:

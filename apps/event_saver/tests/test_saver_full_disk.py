@@ -101,6 +101,7 @@ def unexplained(numbers: range, rows: set[str], gaps: list[Any]) -> list[int]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_trade_that_found_no_room_lies_in_a_gap(
     small_disk: SmallDisk, small_database: DatabaseFactory
 ) -> None:
@@ -207,6 +208,7 @@ def test_a_row_that_the_database_refuses_lies_in_a_gap_even_where_it_is_not_kept
     assert gap.gap_start == gap.gap_end == stray.exchange_ts
 
 
+@pytest.mark.slow
 @on_sqlite
 @pytest.mark.parametrize("end", ["kill", "term", "kill when there is room again"])
 def test_a_daemon_that_ends_while_the_disk_is_full_leaves_the_loss_to_the_next_start(

@@ -109,6 +109,7 @@ def check(exchange: Any, stored: Any, before: set[Any]) -> None:
     assert absent == explained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seconds", "per_s"), [(1.0, 150), (2.6, 150), *([(30.0, 60), (600.0, 3)] if LONG else [])]
 )
@@ -205,6 +206,7 @@ async def test_an_order_that_was_open_at_the_last_look_is_asked_for_by_its_id(
     assert writers.orders.buffered == 0
 
 
+@pytest.mark.slow
 @on_sqlite
 async def test_what_the_exchange_cannot_give_stands_in_the_ledger(
     world: Callable[..., Any],
@@ -304,6 +306,7 @@ def archive() -> Iterator[Archive]:
     served.server.server_close()
 
 
+@pytest.mark.slow
 @on_sqlite
 async def test_older_trades_come_from_the_daily_files_once_they_appear(
     world: Callable[..., Any], archive: Archive
@@ -333,6 +336,7 @@ async def test_older_trades_come_from_the_daily_files_once_they_appear(
     assert all("trades from the archive" in reason for reason in reasons)
 
 
+@pytest.mark.slow
 async def test_a_restart_closes_what_was_missed_and_twice_changes_nothing(
     world: Callable[..., Any], make_saver: Any
 ) -> None:
@@ -413,6 +417,7 @@ async def test_a_lost_file_and_a_crash_right_after_do_not_hide_a_hole(
     assert set(exchange.said.trades) - before <= set(stored.trades())
 
 
+@pytest.mark.slow
 @on_sqlite
 async def test_an_account_that_is_removed_before_it_is_connected_stays_away(
     world: Callable[..., Any],

@@ -44,6 +44,7 @@ def connections(exchange: Any) -> int:
     return len(exchange.server.connections)
 
 
+@pytest.mark.slow
 def test_kill_at_any_moment_loses_nothing_that_can_be_asked_for(
     database: DatabaseFactory,
     start_exchange: Any,

@@ -181,6 +181,7 @@ async def test_a_topic_that_is_refused_silences_no_other_and_is_asked_for_again(
     await saver.stop()
 
 
+@pytest.mark.slow
 async def test_what_a_refused_topic_missed_is_fetched(
     world: Callable[..., Any],
 ) -> None:

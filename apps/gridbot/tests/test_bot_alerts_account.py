@@ -52,6 +52,7 @@ def test_a_private_stream_that_is_gone_is_told_once_and_when_it_is_back() -> Non
     assert back == "account one: the private stream was gone for 900 s"
 
 
+@pytest.mark.slow
 @provokes(AlertKey.CLOCK_DRIFT)
 def test_a_clock_that_drifts_is_told_once_and_degrades() -> None:
     async def story(scene: Scene) -> None:
@@ -124,6 +125,7 @@ def test_legs_that_no_answer_shows_are_told() -> None:
     ]
 
 
+@pytest.mark.slow
 @provokes(AlertKey.MARGIN_MODE_CHANGED)
 def test_another_margin_mode_blocks_until_it_is_switched_back() -> None:
     async def story(scene: Scene) -> None:
@@ -197,6 +199,7 @@ def test_orders_that_went_unheard_are_told_and_placed_again() -> None:
     ]
 
 
+@pytest.mark.slow
 @provokes(AlertKey.POSITION_MISMATCH)
 @pytest.mark.parametrize("hears", [True, False], ids=["streamed", "unheard"])
 def test_a_position_by_hand_is_told_once(hears: bool) -> None:
@@ -236,6 +239,7 @@ def test_a_size_that_no_fill_explains_is_told_once() -> None:
     ]
 
 
+@pytest.mark.slow
 @provokes(AlertKey.HEDGE_MODE_OFF)
 def test_a_contract_in_one_way_mode_stops_its_strategy_alone() -> None:
     async def story(scene: Scene) -> None:
@@ -258,6 +262,7 @@ def test_a_contract_in_one_way_mode_stops_its_strategy_alone() -> None:
     assert len(scene.told()) == 2
 
 
+@pytest.mark.slow
 @provokes(AlertKey.AUTH_ERROR)
 def test_a_key_that_is_refused_is_one_alert_and_the_end_of_the_account() -> None:
     async def story(scene: Scene) -> None:

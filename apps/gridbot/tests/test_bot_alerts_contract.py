@@ -18,6 +18,7 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT")
 SYNC_S = 61.0
 
 
+@pytest.mark.slow
 @provokes(AlertKey.EXCHANGE_MAINTENANCE)
 @pytest.mark.parametrize("code", [110063, 110066, 110074])
 def test_a_contract_that_takes_no_orders_stops_nobody_else(code: int) -> None:
@@ -122,6 +123,7 @@ def test_a_market_that_is_silent_for_a_minute_is_told() -> None:
     assert scene.told()[0].startswith("btcusdt: no ticker of BTCUSDT for 6")
 
 
+@pytest.mark.slow
 @provokes(AlertKey.CONTRACT_ENDS, AlertKey.STRATEGY_STOPPED)
 def test_a_delisting_is_told_ahead_degrades_and_ends_one_strategy() -> None:
     async def story(scene: Scene) -> None:
@@ -153,6 +155,7 @@ def test_a_delisting_is_told_ahead_degrades_and_ends_one_strategy() -> None:
     assert not any(text.startswith("btcusdt") for text in scene.told())
 
 
+@pytest.mark.slow
 @provokes(AlertKey.CONTRACT_HALTED)
 def test_a_contract_that_is_not_traded_waits_alone_and_goes_on() -> None:
     async def story(scene: Scene) -> None:
@@ -183,6 +186,7 @@ def test_a_contract_that_is_not_traded_waits_alone_and_goes_on() -> None:
 # what REST lists say late
 
 
+@pytest.mark.slow
 def test_a_list_that_lags_is_no_mismatch() -> None:
     async def story(scene: Scene) -> None:
         scene.fault("lag", match="position/list", delay_ms=20_000)

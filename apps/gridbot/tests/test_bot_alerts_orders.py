@@ -34,6 +34,7 @@ async def healed(scene: Scene, within_s: float = 90.0) -> None:
 # refused by the exchange
 
 
+@pytest.mark.slow
 @provokes(AlertKey.ORDER_REJECTED, AlertKey.STRATEGY_BLOCKED, AlertKey.STRATEGY_UNBLOCKED)
 def test_orders_that_are_all_refused_are_told_once_and_block_after_a_minute() -> None:
     said = "Order price exceeds the allowable range."
@@ -78,6 +79,7 @@ def test_another_refusal_is_another_occasion() -> None:
     assert [text[-8:] for text in told] == [" 110003)", " 110094)", " 110003)"]
 
 
+@pytest.mark.slow
 @provokes(AlertKey.BALANCE_INSUFFICIENT)
 def test_a_balance_that_the_exchange_finds_too_small_is_told_once() -> None:
     async def story(scene: Scene) -> None:
@@ -153,6 +155,7 @@ def test_what_the_holder_cancels_is_no_alert() -> None:
     assert play(story).kinds() == []
 
 
+@pytest.mark.slow
 def test_orders_that_never_stay_are_no_health() -> None:
     """The exchange takes each order, and cancels it a moment later."""
 
@@ -180,6 +183,7 @@ def test_orders_that_never_stay_are_no_health() -> None:
 # kept from placing by its own limits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deposit", ["60", "5"])
 def test_a_wallet_without_room_blocks_until_there_is_some(deposit: str) -> None:
     async def story(scene: Scene) -> None:

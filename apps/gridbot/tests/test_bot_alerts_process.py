@@ -143,6 +143,7 @@ def test_a_bot_without_any_contract_does_not_start(tmp_path: Path) -> None:
     assert told(tmp_path) == []
 
 
+@pytest.mark.slow
 @provokes(AlertKey.DATABASE_DOWN)
 def test_a_database_that_takes_nothing_is_told_once_and_gets_it_later(tmp_path: Path) -> None:
     with PaperHost([paper_market()], [paper_account()]) as host:
@@ -175,6 +176,7 @@ def test_a_database_that_takes_nothing_is_told_once_and_gets_it_later(tmp_path: 
     assert text.endswith("rows wait on disk, trading goes on")
 
 
+@pytest.mark.slow
 def test_a_signal_is_obeyed_within_15_s_though_the_database_hangs(tmp_path: Path) -> None:
     with (
         PaperHost([paper_market()], [paper_account()]) as host,

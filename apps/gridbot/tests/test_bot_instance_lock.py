@@ -47,6 +47,7 @@ def runs(folder: Path) -> list[str]:
         return [row[0] for row in database.execute("SELECT status FROM runs ORDER BY id")]
 
 
+@pytest.mark.slow
 def test_a_second_demo_leaves_the_first_alone(tmp_path: Path) -> None:
     first = start(tmp_path)
     try:
@@ -79,6 +80,7 @@ def log_of(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_the_lock_ends_with_the_process(tmp_path: Path) -> None:
     first = start(tmp_path)
     try:
@@ -96,6 +98,7 @@ def test_the_lock_ends_with_the_process(tmp_path: Path) -> None:
     assert second.returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", ["state_path", "status_path"])
 def test_each_of_the_files_is_guarded(
     tmp_path: Path, own: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -121,6 +124,7 @@ def test_each_of_the_files_is_guarded(
     shutil.rmtree(tmp_path / "var")
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_told_in_one_sentence(tmp_path: Path) -> None:
     """Two bots of different folders that want one port for their exchange."""
     settings = yaml.safe_load(DEMO.read_text())

@@ -267,6 +267,7 @@ CASES: list[tuple[Callable[[Scene], None], str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spoil", "sentence"), CASES, ids=lambda one: getattr(one, "__name__", ""))
 def test_a_check_refuses_what_a_start_refuses(
     scene: Scene,

@@ -93,6 +93,7 @@ def moments_of(host: PaperHost) -> dict[str, float]:
     )
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_a_gap_of_the_account_and_somebody_is_told(
     host: PaperHost, small_disk: Path
 ) -> None:
@@ -156,6 +157,7 @@ def test_a_corrupt_spool_is_a_gap_and_somebody_is_told(host: PaperHost, tmp_path
     database.dispose()
 
 
+@pytest.mark.slow
 def test_what_happened_while_the_stream_was_gone_is_recorded(
     host: PaperHost, tmp_path: Path
 ) -> None:
@@ -207,6 +209,7 @@ def test_what_happened_while_the_stream_was_gone_is_recorded(
     database.dispose()
 
 
+@pytest.mark.slow
 def test_what_happened_while_the_bot_was_dead_is_recorded_by_the_next_start(
     host: PaperHost, tmp_path: Path
 ) -> None:

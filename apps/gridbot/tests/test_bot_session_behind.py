@@ -155,6 +155,7 @@ def test_foreign_orders_are_cancelled_where_that_is_wanted(
         assert running.alerts("foreign_orders") >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hears", [True, False], ids=["streamed", "unheard"])
 def test_orders_cancelled_behind_its_back_are_placed_again(
     host: PaperHost, running: RunningBot, witness: Witness, hears: bool

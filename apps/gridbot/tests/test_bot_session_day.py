@@ -63,6 +63,7 @@ class QuickDay:
         self.is_over = True
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not KLINES.exists(), reason="the files with real prices are not there")
 def test_after_a_day_of_real_prices_the_books_are_the_exchanges(tmp_path: Path) -> None:
     day = QuickDay()

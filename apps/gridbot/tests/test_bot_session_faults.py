@@ -108,6 +108,7 @@ NAMES = sorted(STORMS)
 GROUPS = [NAMES[number::4] for number in range(4)]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(HEALS_WITHIN_S * 8)
 @pytest.mark.parametrize("names", GROUPS, ids=lambda names: names[0])
 def test_after_each_fault_the_books_agree_again(

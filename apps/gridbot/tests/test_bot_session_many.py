@@ -41,6 +41,7 @@ def break_down() -> None:
     raise RuntimeError("a strategy with a fault in it")
 
 
+@pytest.mark.slow
 def test_a_revoked_key_and_a_strategy_that_raises_leave_the_others_trading(
     host: PaperHost, tmp_path: Path
 ) -> None:

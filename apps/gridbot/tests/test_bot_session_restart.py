@@ -112,6 +112,7 @@ def normal(text: str) -> Any:
     return Decimal(text).normalize()
 
 
+@pytest.mark.slow
 def test_restarts_at_random_moments_lose_and_double_nothing(
     host: PaperHost, tmp_path: Path, children: Children
 ) -> None:
@@ -181,6 +182,7 @@ def strike_at_an_order(session: Session, witness: Witness, which: int, end: sign
     return struck.is_set()
 
 
+@pytest.mark.slow
 def test_a_kill_between_sending_and_hearing_places_nothing_twice(
     host: PaperHost, tmp_path: Path, children: Children
 ) -> None:
@@ -218,6 +220,7 @@ def connected(host: PaperHost) -> bool:
     return len(host.server.connections) >= 2
 
 
+@pytest.mark.slow
 def test_fills_while_the_bot_is_down_are_recorded_and_move_the_grid(
     host: PaperHost, tmp_path: Path, children: Children
 ) -> None:
@@ -261,6 +264,7 @@ def test_a_second_signal_ends_it_at_once(
     assert session.child.exitcode == 1
 
 
+@pytest.mark.slow
 def test_a_signal_is_obeyed_within_15_s_though_no_answer_comes(
     host: PaperHost, tmp_path: Path, children: Children
 ) -> None:

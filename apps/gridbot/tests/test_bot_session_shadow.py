@@ -79,6 +79,7 @@ def quiet(running: RunningBot, host: PaperHost, price: float, *, is_live: bool) 
     eventually(look, 30, lambda: str(seen[-1]))
 
 
+@pytest.mark.slow
 def test_shadow_and_live_decide_the_same_on_the_same_prices(
     host: PaperHost, tmp_path: Path
 ) -> None:

@@ -51,6 +51,7 @@ def settings_on(database: DatabaseFactory, folder: Path, host: PaperHost, **more
     return bot_settings(folder, host.server.port, database_url=url, **more)
 
 
+@pytest.mark.slow
 def test_a_session_ends_with_the_books_of_the_exchange(
     host: PaperHost, database: DatabaseFactory, tmp_path: Path
 ) -> None:

@@ -111,6 +111,7 @@ def test_the_only_strategy_dies_of_a_defect(host: PaperHost, tmp_path: Path) -> 
     assert heard.alerts[0][0] is AlertKey.WATCHDOG_CANCELLED
 
 
+@pytest.mark.slow
 def test_one_of_two_strategies_dies_while_the_other_lives(host: PaperHost, tmp_path: Path) -> None:
     settings = settings_of(tmp_path, host, strategy(), strategy("ETHUSDT"))
     with Mover(host, ("BTCUSDT", "ETHUSDT")) as mover, RunningBot(settings) as running:
@@ -195,6 +196,7 @@ def test_a_start_that_fails_tells_no_lie(
     assert orders(host)[0] == 0
 
 
+@pytest.mark.slow
 def test_orders_that_the_stop_could_not_cancel_are_taken_away(
     host: PaperHost, tmp_path: Path
 ) -> None:

@@ -398,6 +398,7 @@ def test_a_look_that_fails_oddly_is_not_the_last(stage: Stage, heard: Heard) -> 
     assert stage.open_orders() == set()
 
 
+@pytest.mark.slow
 def test_many_orders_go_in_batches(stage: Stage, heard: Heard) -> None:
     for number in range(35):
         stage.place(59000 - number)

@@ -58,6 +58,7 @@ def frames_of(client: WebSocket, account: int) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_fifty_connections_get_every_frame_of_a_burst_once_and_in_order() -> None:
     accounts = [
         paper_account(f"a{n}", key=key(n), secret=key(n), uid=1000 + n) for n in range(ACCOUNTS)

@@ -203,6 +203,7 @@ def exchange_of_ccxt(host: PaperHost, key: str = KEY, secret: str = SECRET) -> I
 SYMBOL = "BTC/USDT:USDT"
 
 
+@pytest.mark.slow
 def test_a_day_with_ccxt() -> None:
     with (
         PaperHost(accounts=[paper_account(hedge_mode=False)]) as host,

@@ -72,6 +72,7 @@ def client(url: str) -> Iterator[HTTP]:
     http.client.close()
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_the_command_says_where_it_is_and_keeps_accounts_over_a_kill(config: Path) -> None:
     process, url, printed = started(config)

@@ -265,6 +265,7 @@ def test_the_tick_size_of_today_does_not_refuse_older_prices(tmp_path: Path) -> 
     assert [t.price for t in trades(made.events(0))] == [100]
 
 
+@pytest.mark.slow
 @real_data
 def test_real_klines_with_marks_funding_and_rules_of_today() -> None:
     paths = [

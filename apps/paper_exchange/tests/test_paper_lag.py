@@ -234,6 +234,7 @@ def lists(world: PaperWorld) -> bytes:
     return orjson.dumps([world.get(path, **params) for path, params in LISTS])
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_every_old_answer_is_the_one_that_was_given_then(seed: int) -> None:

@@ -133,6 +133,7 @@ def test_connections_that_left_are_forgotten(host: PaperHost) -> None:
     assert host.do(lambda: len(host.parts.hub.sessions)) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.untraced
 def test_a_client_that_does_not_read_is_cut_off_and_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch,

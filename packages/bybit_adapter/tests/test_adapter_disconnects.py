@@ -204,6 +204,7 @@ def steady_census() -> tuple[int, int, Counter[str]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120 + 5 * DISCONNECTS)
 def test_streams_survive_disconnects_in_a_row_under_load() -> None:
     witnesses = public_witness, private_witness = Witness(), Witness()

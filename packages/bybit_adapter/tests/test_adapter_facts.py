@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -63,6 +64,18 @@ def test_a_row_without_a_side_changes_nothing() -> None:
     assert record(execType="MovePosition", side="None").to_change(NOW) is None
 
 
+class Opening(dict[str, Any]):
+    """A contract's row; trading begins when its status has been looked at three times."""
+
+    looks = 0
+
+    def __getitem__(self, key: str) -> Any:
+        if key != "status":
+            return super().__getitem__(key)
+        self.looks += 1
+        return "PreLaunch" if self.looks <= 3 else "Trading"
+
+
 @pytest.fixture
 def host() -> Iterator[PaperHost]:
     with PaperHost([paper_market(), paper_market("ETHUSDT", status="PreLaunch")]) as made:
@@ -84,3 +97,15 @@ def test_a_contract_is_known_whatever_its_status(host: PaperHost) -> None:
     assert rest.get_instrument("BTCUSDT").has_ended
     with pytest.raises(SettingRefused, match="LUNAUSDT is not listed"):
         rest.get_instrument("LUNAUSDT")
+
+
+def test_a_contract_that_opens_while_it_is_looked_for_is_found(host: PaperHost) -> None:
+    """Each status is asked for by itself: what leaves one list may enter one that was read."""
+
+    def opening() -> None:
+        market = host.exchange.markets["ETHUSDT"]
+        market.listing = replace(market.listing, row=Opening(market.listing.row))
+
+    host.do(opening)
+    rest = BybitRestClient(KEY, SECRET, Environment.local(host.server.port))
+    assert rest.get_instrument("ETHUSDT").symbol == "ETHUSDT"

@@ -8,6 +8,8 @@ import time
 from datetime import datetime
 from typing import Any
 
+import pytest
+
 from bybit_adapter.normalizer import StreamUpdate
 from bybit_adapter.stream_session import StreamTiming
 from bybit_adapter.ws_client import StreamState
@@ -137,6 +139,7 @@ def test_reset_takes_a_new_connection(exchange: Any, streams: Streams, witness: 
     assert len(witness.updates) == 1  # the old connection says nothing any more
 
 
+@pytest.mark.slow
 def test_many_short_lives_leave_no_threads_behind(exchange: Any, streams: Streams) -> None:
     before = threading.active_count()
     for _ in range(10):

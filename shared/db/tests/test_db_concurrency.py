@@ -231,6 +231,7 @@ def test_a_reader_streams_what_was_there_when_it_began(database: DatabaseFactory
         assert PublicTradeRepository(session).count(SYMBOL) == 13_000
 
 
+@pytest.mark.slow
 def test_readers_see_whole_transactions_while_a_process_writes(database: DatabaseFactory) -> None:
     tenant = Tenant(database, "alice")
     job = {"rows": 6_000, "batches": [500], "filled": "1"}

@@ -96,6 +96,7 @@ def test_executions_too(database: DatabaseFactory) -> None:
         assert list(scope.executions.iterate_by_account(tenant.account.id)) == rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["iterate", "iterate_columns"])
 def test_a_slow_reader_does_not_hold_the_log(sqlite: DatabaseFactory, file: Path, how: str) -> None:
     store(sqlite, [trade(number) for number in range(20_000)])

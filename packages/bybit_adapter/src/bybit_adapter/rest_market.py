@@ -52,8 +52,9 @@ class MarketCalls:
 
         Raises SettingRefused when the exchange does not know it.
         """
-        # by default the exchange lists what is traded and nothing else
-        for status in (None, *OTHER_STATUSES):
+        # by default the exchange lists what is traded and nothing else; it is asked for again at
+        # the end, as a contract may begin to be traded between two of these questions
+        for status in (None, *OTHER_STATUSES, None):
             try:
                 listing = self._caller.pages(
                     endpoints.INSTRUMENTS,
