@@ -19,6 +19,7 @@ from pydantic_core import PydanticUndefined
 
 from backtest.settings.config import BacktestConfig
 from gridbot.settings.config import GridbotConfig
+from gridbot.settings.paper_section import ReadBy
 from paper_exchange.config import PaperConfig
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
@@ -63,6 +64,14 @@ def models_of(annotation: Any) -> list[type[BaseModel]]:
     return [model for part in get_args(annotation) for model in models_of(part)]
 
 
+def annotation_of(field: FieldInfo) -> Any:
+    """Return the type of a field; where another model reads it, that."""
+    for part in field.metadata:
+        if isinstance(part, ReadBy):
+            return part.model()
+    return field.annotation
+
+
 def limits_of(field: FieldInfo) -> str:
     """Return the bounds of a field in words."""
     words = {"gt": "above", "ge": "from", "lt": "below", "le": "to"}
@@ -104,13 +113,14 @@ def rows_of(model: type[BaseModel], prefix: str = "") -> list[str]:
     """Return a table row for every setting, those of sections under their names."""
     rows = []
     for name, field in model.model_fields.items():
+        annotation = annotation_of(field)
         meaning = "; ".join(part for part in (field.description, limits_of(field)) if part)
         meaning = meaning.replace("<", "&lt;").replace("|", "\\|")
         rows.append(
-            f"| `{prefix}{name}` | {kind_of(field.annotation)} | {default_of(field)} | {meaning} |"
+            f"| `{prefix}{name}` | {kind_of(annotation)} | {default_of(field)} | {meaning} |"
         )
-        mark = "[]." if "list of" in kind_of(field.annotation) else "."
-        for inner in models_of(field.annotation):
+        mark = "[]." if "list of" in kind_of(annotation) else "."
+        for inner in models_of(annotation):
             rows += inner_rows(inner, f"{prefix}{name}{mark}")
     return rows
 

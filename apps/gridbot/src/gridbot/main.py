@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -44,10 +44,9 @@ from gridbot.views.status import StatusFile
 from gridbot.words.logs import Logs
 from gridbot.words.redaction import Redactor
 from gridcore.errors import GridcoreError
-from market_data.basics.data_errors import DataError
-from paper_exchange.host.server import PortInUseError
-from paper_exchange.host.state_file import StateFileError
-from paper_exchange.runtime import PaperRuntime
+
+if TYPE_CHECKING:
+    from paper_exchange.runtime import PaperRuntime
 
 log = logging.getLogger(__name__)
 DONE, WRONG_START, IN_USE = 0, 1, 3
@@ -148,11 +147,10 @@ async def _exchange(
     if config.paper is None or not any(one.is_embedded for one in config.accounts):
         yield None
         return
-    made = PaperRuntime(config.paper)
-    if not keep_state:
-        made.config = made.config.model_copy(update={"state_path": None})
-    async with made as runtime:
-        log.info("embedded exchange at %s", runtime.server.base_url)
+    # a bot that trades on Bybit loads no exchange
+    from gridbot.embedded import embedded_exchange  # noqa: PLC0415
+
+    async with embedded_exchange(config.paper, keep_state=keep_state) as runtime:
         yield runtime
 
 
@@ -286,9 +284,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         errors.print(f"gridbot: {error}")
         return IN_USE
     except (
-        ConfigFileError, DataError, GridcoreError, GridDbError, StartError, SpoolError,
-        NothingRunsError, PortTakenError, PortInUseError, StateFileError, TelegramRefusedError,
-        ValueError, OSError,
+        ConfigFileError, GridcoreError, GridDbError, StartError, SpoolError, NothingRunsError,
+        PortTakenError, TelegramRefusedError, ValueError, OSError,
     ) as error:  # fmt: skip
         for text in str(error).splitlines():
             errors.print(f"gridbot: {text}")

@@ -7,7 +7,6 @@ prices is the backtest of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from exchange_model.account.simulated_account import FeeRates, SimulatedAccount
@@ -18,11 +17,9 @@ from exchange_model.trades import BacktestTrade
 from gridbot.actor.runner import StrategyRunner
 from gridcore import Intent, MMTiers, PublicTradeEvent, SideType, TickerEvent
 from gridcore.instrument import floor_ceil_ticks
+from gridcore.moments import to_us
 from gridcore.sides import TAKER_BUY, TAKER_SELL
-from market_data.rules.instrument_info import default_tiers
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
+from market_data.rules.built_in import default_tiers
 
 
 class ShadowExecutor:
@@ -89,7 +86,7 @@ class ShadowExecutor:
         """Fill what a trade of the market fills."""
         if self._price_ticks is None or self._is_closed:
             return
-        self._now_us = max(self._now_us, (trade.exchange_ts - EPOCH) // MICROSECOND)
+        self._now_us = max(self._now_us, to_us(trade.exchange_ts))
         tick = self._runner.strategy.config.instrument.tick_size
         low, high = floor_ceil_ticks(trade.price, tick)
         ticks = low if trade.side is SideType.SELL else high
@@ -113,7 +110,7 @@ class ShadowExecutor:
             tally.realised += trade.realised_pnl
 
     def _see(self, ticker: TickerEvent) -> None:
-        self._now_us = max(self._now_us, (ticker.exchange_ts - EPOCH) // MICROSECOND)
+        self._now_us = max(self._now_us, to_us(ticker.exchange_ts))
         tick = self._runner.strategy.config.instrument.tick_size
         self._price_ticks, _ = floor_ceil_ticks(ticker.last_price, tick)
         self._pair.mark_price = ticker.mark_price or ticker.last_price

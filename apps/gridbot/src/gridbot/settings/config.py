@@ -16,6 +16,7 @@ from grid_db import DatabaseSettings
 from grid_db.errors import DatabaseConfigError
 from gridbot.settings.account_config import AccountConfig
 from gridbot.settings.config_checks import faults_of
+from gridbot.settings.paper_section import PaperSection
 from gridbot.settings.sections import (
     LogSettings,
     NotificationSettings,
@@ -28,7 +29,6 @@ from gridbot.settings.sections import (
 )
 from gridcore import InstrumentInfo, StrategyConfig
 from gridcore.errors import ConfigError
-from paper_exchange.config import PaperConfig
 
 __all__ = ["AccountConfig", "GridbotConfig", "StrategySettings", "TelegramSettings"]
 
@@ -119,7 +119,7 @@ class GridbotConfig(SecretSettings):
     metrics_host: str = Field(default="127.0.0.1", description="address of /metrics and /healthz")
     watchdog: WatchdogSettings = WatchdogSettings()
     log: LogSettings = LogSettings()
-    paper: PaperConfig | None = Field(
+    paper: PaperSection = Field(
         default=None, description="an exchange that the bot brings along, for environment paper"
     )
 

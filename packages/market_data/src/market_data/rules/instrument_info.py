@@ -15,15 +15,25 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from gridcore import InstrumentInfo, MMTier, MMTiers, parse_risk_limit_tiers
+from gridcore import InstrumentInfo, MMTiers, parse_risk_limit_tiers
 from gridcore.errors import GridcoreError
 from market_data.files.column_folder import write_atomically
+from market_data.rules.built_in import CONTRACTS, FUNDING_INTERVAL_MIN, default_tiers
 from market_data.rules.market_rules import MarketRules, parse_instrument
+
+__all__ = [
+    "FUNDING_INTERVAL_MIN",
+    "ExchangeRows",
+    "FoundRules",
+    "InstrumentInfoProvider",
+    "RulesSource",
+    "default_rules",
+    "default_tiers",
+]
 
 log = logging.getLogger(__name__)
 
 TIME_TO_LIVE = timedelta(hours=24)
-FUNDING_INTERVAL_MIN = 480
 
 Row = Mapping[str, Any]
 
@@ -161,63 +171,9 @@ def _parse(rows: ExchangeRows, source: RulesSource, as_of: datetime) -> FoundRul
     return FoundRules(rules.instrument, tiers, rules.funding_interval_min, source, as_of)
 
 
-# what Bybit's instruments-info said of some contracts on 2026-08-09:
-# tick size, quantity step, largest order
-_CONTRACTS = {
-    "BTCUSDT": ("0.10", "0.001", "1500"),
-    "ETHUSDT": ("0.01", "0.01", "10000"),
-    "SOLUSDT": ("0.010", "0.1", "96000"),
-    "XRPUSDT": ("0.0001", "0.1", "7500000"),
-    "BNBUSDT": ("0.10", "0.01", "940"),
-    "DOGEUSDT": ("0.00001", "1", "43678900"),
-    "ADAUSDT": ("0.0001", "1", "1500000"),
-    "LTCUSDT": ("0.01", "0.1", "8800"),
-    "LINKUSDT": ("0.001", "0.1", "41000"),
-    "AVAXUSDT": ("0.001", "0.1", "110000"),
-}
-# the first tiers of BTCUSDT: limit in USDT, maintenance and initial rate
-_BTC_LADDER = (
-    ("300000", "0.0033", "0.0066"),
-    ("2000000", "0.005", "0.01"),
-    ("2600000", "0.0056", "0.0111"),
-    ("3200000", "0.0063", "0.0125"),
-    ("3800000", "0.0067", "0.0133"),
-    ("4400000", "0.0071", "0.0143"),
-    ("5000000", "0.0077", "0.0154"),
-    ("5600000", "0.0091", "0.0182"),
-)
-# stricter than any large contract, so that a simulated account rather dies too early
-_GENERAL_LADDER = (
-    ("200000", "0.01", "0.02"),
-    ("400000", "0.015", "0.03"),
-    ("600000", "0.02", "0.04"),
-    ("800000", "0.025", "0.05"),
-    ("100000000", "0.05", "0.1"),
-)
-
-
-def _ladder(rows: Sequence[tuple[str, str, str]]) -> MMTiers:
-    tiers: list[MMTier] = []
-    for limit, maintenance, initial in rows:
-        rate, deduction = Decimal(maintenance), Decimal(0)
-        if tiers:
-            last = tiers[-1]
-            deduction = last.deduction + last.limit * (rate - last.maintenance_rate)
-        tiers.append(MMTier(Decimal(limit), rate, Decimal(initial), deduction))
-    return MMTiers(tuple(tiers))
-
-
-GENERAL_TIERS = _ladder(_GENERAL_LADDER)
-
-
-def default_tiers(symbol: str) -> MMTiers:
-    """Return built-in margin tiers: BTCUSDT's own, a stricter ladder for everything else."""
-    return _ladder(_BTC_LADDER) if symbol == "BTCUSDT" else GENERAL_TIERS
-
-
 def default_rules(symbol: str) -> FoundRules | None:
     """Return built-in rules of a well-known symbol; None for any other."""
-    known = _CONTRACTS.get(symbol)
+    known = CONTRACTS.get(symbol)
     if known is None:
         return None
     tick, step, most = (Decimal(text) for text in known)
