@@ -31,12 +31,12 @@ from pathlib import Path
 from typing import Any
 
 import paper_exchange.host.server
+from grid_service.redaction import Redactor
 from gridbot.actor.runner import Executor, StrategyRunner
 from gridbot.calm import calm_interpreter
 from gridbot.orchestrator import Orchestrator
 from gridbot.settings.config import GridbotConfig
-from gridbot.words.logs import Logs
-from gridbot.words.redaction import Redactor
+from gridbot.words.bot_logs import bot_logs
 from gridcore import Intent, PlaceLimitIntent
 from paper_exchange.market.market import FeedEvent, FeedTrade
 from paper_exchange.rest.rate_limits import RateLimits
@@ -244,7 +244,7 @@ def session(
                 log={"file": str(Path(folder) / "bot.log"), "level": "info", "console": False},
             )  # fmt: skip
             config = GridbotConfig.model_validate(settings)
-            logs = Logs(config.log, Redactor())
+            logs = bot_logs(config.log, Redactor())
             try:
                 return asyncio.run(_trade(config, mine, samples, most_s, beside, is_followed))
             finally:

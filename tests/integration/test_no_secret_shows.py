@@ -39,6 +39,8 @@ from bybit_adapter.transport import Keys
 from event_saver.settings.accounts import AccountContext
 from event_saver.settings.config import EventSaverConfig
 from grid_db import CredentialCipher, DatabaseFactory, DatabaseSettings
+from grid_service.logs import JsonFormatter, TextFormatter
+from grid_service.redaction import Redactor
 from gridbot.alerts.notifier import Notifier, telegram_chat
 from gridbot.orchestrator import Orchestrator
 from gridbot.prove import Traded
@@ -46,8 +48,6 @@ from gridbot.session.connections import Connector
 from gridbot.settings.account_config import AccountConfig
 from gridbot.settings.config import GridbotConfig
 from gridbot.watchdog.watchdog import Watchdog, connect
-from gridbot.words.logs import JsonFormatter, TextFormatter
-from gridbot.words.redaction import Redactor
 from paper_exchange.book.account import ApiKey
 
 CANARY = "kanarienvogel"

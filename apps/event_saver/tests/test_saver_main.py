@@ -21,11 +21,12 @@ from typing import Any
 
 import pytest
 
-from event_saver.basics.logs import configure_logs
 from event_saver.main import main
 from event_saver.settings.accounts import check_key
 from event_saver.settings.config import ConfigError, EventSaverConfig, load_config
 from grid_db import DatabaseFactory, RunStatus, TenantScope, UserRepository
+from grid_service.logs import ConsoleStyle, Logs
+from grid_service.redaction import Redactor
 
 KILLS = 20 if "SAVER_LONG" in os.environ else 10  # on each database
 
@@ -257,14 +258,14 @@ def test_a_start_that_fails_leaves_no_run_behind(
 
 
 def test_log_lines_say_each_thing_once(clean_environment: Any, capfd: Any) -> None:
-    configure_logs()
-    clean_environment.setattr(
-        logging.getLogger("websocket"), "level", logging.INFO
-    )  # as pybit does
-    logging.getLogger("websocket").error("Connection refused - goodbye")
-    logging.getLogger("bybit_adapter").info("connection refused")
+    with Logs(Redactor(["very-secret"]), console=ConsoleStyle.JSON):
+        clean_environment.setattr(
+            logging.getLogger("websocket"), "level", logging.INFO
+        )  # as pybit does
+        logging.getLogger("websocket").error("Connection refused - goodbye")
+        logging.getLogger("bybit_adapter").info("connection refused by very-secret")
     (line,) = capfd.readouterr().err.splitlines()
-    assert json.loads(line)["event"] == "connection refused"
+    assert json.loads(line)["message"] == "connection refused by ***"
 
 
 def test_symbols_of_which_none_is_listed_end_with_one_sentence(

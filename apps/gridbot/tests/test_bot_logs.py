@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bybit_adapter import RIGHT_OF_WAY, right_of_way
+from grid_service.logs import JsonFormatter, Logs
+from grid_service.redaction import Redactor
 from gridbot.settings.config_file import load_gridbot_config
 from gridbot.settings.sections import LogSettings
+from gridbot.words.bot_logs import bot_logs
 from gridbot.words.decisions import describe, log_decision
-from gridbot.words.logs import JsonFormatter, Logs
-from gridbot.words.redaction import Redactor
 from gridcore import CancelIntent, CancelReason, DirectionType, PlaceLimitIntent, SideType
 
 SECRET = 'a"b\\c s3cr3t/ü'
@@ -50,7 +51,7 @@ def opened(file: Path, console: io.StringIO) -> Iterator[Callable[..., Logs]]:
     def open_logs(**more: Any) -> Logs:
         settings = {name: more.pop(name) for name in ("level", "max_mb") if name in more}
         redactor = Redactor([SECRET, SecretStr("plain-secret"), "abc"])
-        logs.append(Logs(LogSettings(file=file, **settings), redactor, console=console, **more))
+        logs.append(bot_logs(LogSettings(file=file, **settings), redactor, console=console, **more))
         return logs[-1]
 
     yield open_logs
@@ -155,7 +156,7 @@ class SlowConsole(io.StringIO):
 
 def test_a_slow_console_holds_nobody_up_and_drops_are_counted(file: Path) -> None:
     console = SlowConsole()
-    logs = Logs(LogSettings(file=file), Redactor(), console=console, most_waiting=100)
+    logs = bot_logs(LogSettings(file=file), Redactor(), console=console, most_waiting=100)
     started = time.monotonic()
     for number in range(1_000):
         log.info("line %d", number)
@@ -231,7 +232,7 @@ def test_a_file_that_cannot_be_written_is_said_and_the_bot_goes_on(
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     console = io.StringIO()
-    logs = Logs(LogSettings(file=Path("/dev/full")), Redactor(), console=console)
+    logs = bot_logs(LogSettings(file=Path("/dev/full")), Redactor(), console=console)
     for number in range(10):
         log.info("line %d", number)
     logs.close()

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from gridbot.words.logs import Logs
-from gridbot.words.redaction import Redactor
+from grid_service.redaction import Redactor
+from gridbot.words.bot_logs import bot_logs
 from testkit.bot_host import (
     RunningBot,
     Witness,
@@ -109,7 +109,7 @@ def test_shadow_and_live_decide_the_same_on_the_same_prices(
     for folder, given, account in ((live_folder, live, "one"), (shadow_folder, shadow, "two")):
         host.trade("60000")
         running = RunningBot(given)
-        logs = Logs(running.config.log, Redactor(), debug=False)
+        logs = bot_logs(running.config.log, Redactor(), debug=False)
         try:
             with running:
                 quiet(running, host, 60_000, is_live=account == "one")

@@ -19,9 +19,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
 from grid_db import Environment, RunType
+from grid_service.endpoint import PortTakenError
 from gridbot.views.live_view import LiveView, render, summary_text
 from gridbot.views.metrics import BotMetrics
-from gridbot.views.metrics_server import MetricsServer, PortTakenError
+from gridbot.views.metrics_server import MetricsServer
 from gridbot.views.status import StatusError, StatusFile
 from gridbot.words.snapshot import (
     AccountSnapshot,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from grid_service.redaction import Redactor
 from gridbot.alerts.alerts import AlertKey
 from gridbot.alerts.notifier import Notifier, TelegramChat, telegram_chat
 from gridbot.alerts.telegram_api import (
@@ -24,7 +25,6 @@ from gridbot.alerts.telegram_api import (
 from gridbot.control.telegram_commands import CommandDesk
 from gridbot.control.telegram_listener import ControlOnLoop, TelegramListener
 from gridbot.settings.sections import TelegramSettings
-from gridbot.words.redaction import Redactor
 from testkit.telegram import CHAT, STRANGER, TOKEN, TelegramServer
 
 

@@ -22,8 +22,6 @@ from typing import Annotated
 import typer
 
 from bybit_adapter import BybitError, BybitRestClient, SettingRefused
-from event_saver.basics.logs import configure_logs
-from event_saver.health.endpoint import EndpointError
 from event_saver.saver import EventSaver
 from event_saver.settings.accounts import (
     AccountContext,
@@ -42,6 +40,9 @@ from grid_db import (
     SchemaError,
     require_shared_writer,
 )
+from grid_service.endpoint import PortTakenError
+from grid_service.logs import ConsoleStyle, Logs
+from grid_service.redaction import Redactor
 
 __all__ = ["AccountContext", "EventSaver", "EventSaverConfig", "main"]
 
@@ -71,9 +72,15 @@ def capture(
 
     Exit codes: 0 stopped by a signal; 1 the settings cannot work, or the end was not orderly.
     """
-    configure_logs(logging.DEBUG if debug else logging.INFO)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     settings = load_config(config)
+    level = "debug" if debug else "info"
+    with Logs(Redactor.of_config(settings), level=level, console=ConsoleStyle.JSON):
+        _capture(settings)
+
+
+def _capture(settings: EventSaverConfig) -> None:
+    """Open what has to be there, and run."""
     symbols = settings.get_symbols()
     with open_database(settings) as database:
         check_symbols(settings, symbols)
@@ -179,7 +186,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     try:
         app(args=None if argv is None else list(argv), prog_name="event_saver")
-    except (ConfigError, GridDbError, SpoolError, EndpointError) as error:
+    except (ConfigError, GridDbError, SpoolError, PortTakenError) as error:
         print(f"event_saver: {error}", file=sys.stderr)  # noqa: T201 - a command says why it ends
         return WRONG
     except SystemExit as stopped:

@@ -8,19 +8,18 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bybit_adapter import BybitAsyncClient, BybitRestClient, RateLimiter, StreamTiming
-from event_saver.basics.background import in_thread
 from event_saver.basics.loop_lag import LoopLag
 from event_saver.collectors import PrivateCollector, PublicCollector, StreamCollector
 from event_saver.collectors.listing import Listings
 from event_saver.collectors.market_watch import MarketWatch, market_keys
 from event_saver.collectors.progress import Progress, StreamKey
-from event_saver.health.endpoint import Endpoint
 from event_saver.health.health import saver_stats, summary, totals
+from event_saver.health.metrics import SaverMetrics, health_report
 from event_saver.reconcile.account import AccountFeed
 from event_saver.reconcile.market import TradeSource
 from event_saver.reconcile.reconciler import GapReconciler, Patience, Stretch
@@ -31,6 +30,9 @@ from event_saver.spool.spans import StreamOf, account_streams
 from event_saver.spool.spool import Spool
 from event_saver.writers import WriteLoop, WriterSet
 from grid_db import CaptureStream, DatabaseFactory, GridDbError
+from grid_service.endpoint import MetricsEndpoint
+from grid_service.tasks import TaskSet
+from grid_service.threads import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +70,7 @@ class EventSaver:
         self._contexts: dict[str, AccountContext] = {}
         self._feeds: dict[str, AccountFeed] = {}
         self._collectors: dict[str, StreamCollector] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet(_task_failed)
         self._closings: dict[StreamCollector, set[asyncio.Task[None]]] = {}
         self._is_running = False
         self._started = 0.0
@@ -178,7 +180,15 @@ class EventSaver:
         self._endpoint = None
         if config.metrics_port is not None:
             try:
-                self._endpoint = Endpoint(config.metrics_host, config.metrics_port, self.get_stats)
+                self._endpoint = MetricsEndpoint(
+                    SaverMetrics(self.get_stats).page,
+                    lambda: health_report(self.get_stats()),
+                    host=config.metrics_host,
+                    port=config.metrics_port,
+                    advice="correct EVENTSAVER_METRICS_HOST, or set EVENTSAVER_METRICS_PORT to a"
+                    " free port or to nothing",
+                )
+                self._endpoint.start()
             except BaseException:
                 self._spool.close()
                 raise
@@ -196,7 +206,7 @@ class EventSaver:
             self._repeat(config.symbol_interval, self._watch.look),
             self._repeat(config.symbol_interval, self._awaited.look),
         ):
-            self._spawn(upkeep)
+            self._tasks.spawn(upkeep)
 
     async def _begin_market(self) -> None:
         starts = {symbol: await self._market_start(symbol) for symbol in self._symbols}
@@ -228,7 +238,7 @@ class EventSaver:
 
             self._close_gap(collector, close, Stretch(lost, back, "disconnected"))
             # a contract that is traded no more looks like a connection that is dead
-            self._spawn(self._watch.look())
+            self._tasks.spawn(self._watch.look())
 
         collector = PublicCollector(
             self._environment,
@@ -258,7 +268,7 @@ class EventSaver:
                 self._progress.begin(key, now)
             self._progress.release(keys)
 
-        self._spawn(work())
+        self._tasks.spawn(work())
 
     async def _market_start(self, symbol: str) -> datetime | None:
         """Return until when the symbol's trades are certain to be there, None if it is new."""
@@ -300,9 +310,7 @@ class EventSaver:
         if not self._is_running:
             return
         self._is_running = False
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel()
         moments = self._moments()
         await asyncio.gather(*(collector.stop() for collector in self._collectors.values()))
         is_written = await in_thread(lambda: self._write_loop.stop(3.5))
@@ -390,7 +398,7 @@ class EventSaver:
             await close()
             self._progress.release(collector.keys)
 
-        task = self._spawn(work())
+        task = self._tasks.spawn(work())
         closings = self._closings.setdefault(collector, set())
         closings.add(task)
         task.add_done_callback(closings.discard)
@@ -415,7 +423,7 @@ class EventSaver:
                     return  # it was doubted again meanwhile, and that is asked for
                 self._doubts[name] = since
 
-        self._spawn(ask())
+        self._tasks.spawn(ask())
 
     def _doubt_market(self, collector: PublicCollector) -> None:
         """The same of market data: the trades are asked for, and the streams held until then."""
@@ -504,18 +512,6 @@ class EventSaver:
         self._progress.abandon(collector.keys)
         await in_thread(self._progress.save)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            # its streams stay held, so the next start looks at the stretch once more
-            log.error("a task failed", exc_info=task.exception())
-
     def get_stats(self) -> dict[str, Any]:
         """Return all counters and states, ready for JSON. From any thread, once started."""
         return saver_stats(
@@ -531,3 +527,8 @@ class EventSaver:
             working=sum(len(one) for one in tuple(self._closings.values())),
             lag=self.lag,
         )
+
+
+def _task_failed(error: BaseException) -> None:
+    # its streams stay held, so the next start looks at the stretch once more
+    log.error("a task failed", exc_info=error)

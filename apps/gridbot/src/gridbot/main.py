@@ -29,6 +29,8 @@ from rich.console import Console
 from event_saver.spool.spool import SpoolError
 from grid_config.yaml_config import ConfigFileError
 from grid_db import GridDbError
+from grid_service.endpoint import PortTakenError
+from grid_service.redaction import Redactor
 from gridbot.alerts.telegram_api import TelegramRefusedError
 from gridbot.calm import calm_interpreter
 from gridbot.check import check_accounts, print_check, print_machine
@@ -39,10 +41,8 @@ from gridbot.settings.config import GridbotConfig
 from gridbot.settings.config_file import load_gridbot_config
 from gridbot.settings.sections import LogSettings
 from gridbot.views.live_view import LiveView, summary_text
-from gridbot.views.metrics_server import PortTakenError
 from gridbot.views.status import StatusFile
-from gridbot.words.logs import Logs
-from gridbot.words.redaction import Redactor
+from gridbot.words.bot_logs import bot_logs
 from gridcore.errors import GridcoreError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def gridbot(
 
 @contextmanager
 def _logs(settings: LogSettings, redactor: Redactor, *, debug: bool) -> Iterator[None]:
-    logs = Logs(settings, redactor, debug=debug)
+    logs = bot_logs(settings, redactor, debug=debug)
     try:
         yield
     finally:

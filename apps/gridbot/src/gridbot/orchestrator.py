@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 
 from bybit_adapter import BybitError, Instrument
 from bybit_adapter import Environment as Place
 from grid_db import DatabaseFactory, GridDbError
+from grid_service.redaction import Redactor
+from grid_service.tasks import TaskSet
 from gridbot.actor.executor import IntentExecutor
 from gridbot.actor.runner import StrategyRunner
 from gridbot.alerts.alerts import AlertKey
@@ -40,7 +41,6 @@ from gridbot.views.observer import BotObserver
 from gridbot.views.snapshots import account_snapshot, run_type_of, strategy_snapshot
 from gridbot.views.status import StatusFile
 from gridbot.views.timed_rest import TimedRest
-from gridbot.words.redaction import Redactor
 from gridbot.words.snapshot import BotSnapshot, StrategySnapshot
 from gridcore import GridStrategy
 from gridcore.errors import GridcoreError
@@ -92,7 +92,7 @@ class Orchestrator:
         self.notifier = Notifier(self._chat, redactor=redactor)
         self._accounts: list[_Account] = []
         self._hubs: dict[str, MarketHub] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = TaskSet(self._task_failed)
         self._status = StatusFile(config.status_path)
         self._server: MetricsServer | None = None
         self._listener: TelegramListener | None = None
@@ -149,6 +149,10 @@ class Orchestrator:
         """Tell people; the notifier of the moment takes it."""
         self.metrics.alerts.labels(key.value).inc()
         self.notifier.alert(key, text, about=about)
+
+    def _task_failed(self, error: BaseException) -> None:
+        log.error("a task of the bot failed", exc_info=error)
+        self.alert(AlertKey.INTERNAL_ERROR, "a task of the bot failed; see the log")
 
     async def _prepare_accounts(self, recorder: Recorder) -> list[tuple[str, str]]:
         """Make and confirm the sessions; return whom that is not possible for, and why."""
@@ -290,7 +294,7 @@ class Orchestrator:
                     log.warning("not started yet: %s", account.waiting[strat_id])
                     continue
                 if runner.is_shadow:
-                    self._spawn(runner.run())
+                    self._tasks.spawn(runner.run())
                 await self._hubs[account.place.rest_url].add(runner)
                 self.alert(
                     AlertKey.STRATEGY_UNBLOCKED, f"{strat_id}: it is started now", about=strat_id
@@ -310,12 +314,12 @@ class Orchestrator:
     async def _begin_trading(self) -> None:
         loop = asyncio.get_running_loop()
         self._life.begin()
-        self._spawn(self._every(self.config.status_interval, self._beat))
-        self._spawn(self._every(1.0, self._show))
+        self._tasks.spawn(self._every(self.config.status_interval, self._beat))
+        self._tasks.spawn(self._every(1.0, self._show))
         await asyncio.gather(*(account.session.start() for account in self._accounts))
         for account in self._accounts:
             for runner in account.shadows:
-                self._spawn(runner.run())
+                self._tasks.spawn(runner.run())
         await self._open_markets()
         if self._chat is not None and self.config.notification.telegram.commands:
             control = ControlOnLoop(TextControl(self), loop)
@@ -323,8 +327,8 @@ class Orchestrator:
                 self._chat, CommandDesk(control, redactor=self._redactor)
             )
             self._listener.start()
-        self._spawn(self._every(self.config.health_check_interval, self._check_health))
-        self._spawn(
+        self._tasks.spawn(self._every(self.config.health_check_interval, self._check_health))
+        self._tasks.spawn(
             self._every(
                 self._session_settings().sync_interval_s or TRY_AGAIN_S, self._start_waiting
             )
@@ -366,9 +370,6 @@ class Orchestrator:
             )
             self._hubs[place.rest_url] = hub
             await hub.start()
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(work))
 
     # while it runs
 
@@ -497,9 +498,7 @@ class Orchestrator:
     async def stop(self) -> BotSnapshot:
         """Stop deciding, settle what is in flight, flush, close the runs; return the end."""
         self._life.stopping()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel()
         if self.recorder is not None:
             await self.recorder.stop_listening()
         for hub in self._hubs.values():

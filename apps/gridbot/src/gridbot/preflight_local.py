@@ -16,11 +16,12 @@ from prometheus_client import CollectorRegistry
 
 from grid_db import DatabaseFactory, GridDbError, schema
 from grid_db.urls import sqlite_file
+from grid_service.endpoint import PortTakenError
 from gridbot.alerts.notifier import telegram_chat
 from gridbot.alerts.telegram_api import TelegramDownError, TelegramError, TelegramRefusedError
 from gridbot.settings.config import GridbotConfig
 from gridbot.settings.sections import TelegramSettings
-from gridbot.views.metrics_server import MetricsServer, PortTakenError
+from gridbot.views.metrics_server import MetricsServer
 
 TELEGRAM_PATIENCE_S = 5.0
 SPOOL, ANY_FILE = "spool", "any"

@@ -39,10 +39,10 @@ from comparator.report.reporter import ComparatorReporter
 from comparator.sources import of_sessions
 from event_saver.spool.spool import SpoolError
 from grid_db import DatabaseFactory, DatabaseSettings, GridDbError, TenantScope
+from grid_service.redaction import Redactor
 from gridbot.orchestrator import Orchestrator, StartError
 from gridbot.proof.prices import STEP_PCT, made_up_prices, real_prices, write_archive
 from gridbot.settings.config import GridbotConfig
-from gridbot.words.redaction import Redactor
 from gridcore.errors import GridcoreError
 from gridcore.moments import moment
 from market_data.basics.data_errors import DataError

@@ -21,10 +21,10 @@ from typing import Any, TypeVar
 import yaml
 
 from grid_db import DatabaseFactory, TenantScope, user_id_for
+from grid_service.redaction import Redactor
 from gridbot.orchestrator import Orchestrator
 from gridbot.records.state_store import StateFiles
 from gridbot.settings.config import GridbotConfig
-from gridbot.words.redaction import Redactor
 from gridbot.words.snapshot import BotSnapshot
 from paper_exchange.book.account import PaperAccount
 from paper_exchange.market.market import Market

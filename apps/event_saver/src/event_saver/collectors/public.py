@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from bybit_adapter import Environment, PublicWebSocketClient, StreamKind, StreamTiming, StreamUpdate
-from event_saver.basics.background import in_thread
 from event_saver.collectors.progress import Progress, StreamKey
 from event_saver.collectors.stream import OnGap, StreamCollector
 from event_saver.writers import WriterSet
 from grid_db import CaptureStream
+from grid_service.threads import in_thread
 
 REMEMBERED = 500  # batches of each symbol
 SLACK = timedelta(milliseconds=100)  # between the arrival of a frame and its time stamp

@@ -22,10 +22,10 @@ from bybit_adapter import (
     StreamUpdate,
     ticker_symbol,
 )
-from event_saver.basics.background import in_thread
 from event_saver.basics.owner import Owner
 from event_saver.collectors.progress import Progress, StreamKey
 from event_saver.writers import BatchWriter
+from grid_service.threads import in_thread
 
 log = logging.getLogger(__name__)
 

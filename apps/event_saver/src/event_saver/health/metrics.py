@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from grid_service.endpoint import HealthReport
+
 _ROWS = ("received", "written", "duplicate", "failed", "dropped", "spooled")
 _STREAM_COUNTS = ("received", "malformed", "reconnects", "conflated", "ignored")
 
@@ -81,3 +83,15 @@ class SaverMetrics(Collector):
         }
         for name, (text, value) in singles.items():
             yield GaugeMetricFamily(f"event_saver_{name}", text, value=value)
+
+
+def health_report(stats: Mapping[str, Any]) -> HealthReport:
+    """Return what /healthz says of the counters and states."""
+    return HealthReport(
+        stats["is_healthy"],
+        {
+            "status": "ok" if stats["is_healthy"] else "failing",
+            "alarms": [sentence for _, sentence in stats["alarms"]],
+            "uptime_s": stats["uptime_s"],
+        },
+    )

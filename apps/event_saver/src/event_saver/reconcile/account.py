@@ -20,11 +20,11 @@ from bybit_adapter import (
     TransactionLogEntry,
 )
 from bybit_adapter.normalizer import Record
-from event_saver.basics.background import in_thread
 from event_saver.basics.owner import Owner
 from event_saver.writers import WriterSet
 from event_saver.writers.records import as_update
 from grid_db import ALL_SYMBOLS, DatabaseFactory, GridDbError, TenantScope
+from grid_service.threads import in_thread
 
 log = logging.getLogger(__name__)
 

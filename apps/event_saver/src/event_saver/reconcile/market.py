@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from bybit_adapter import BybitAsyncClient, StreamKind
-from event_saver.basics.background import in_thread
 from event_saver.reconcile import archive
 from event_saver.writers import TradeWriter, WriteLoop
 from event_saver.writers.records import as_update
 from grid_db import DatabaseFactory, PublicTradeRepository
+from grid_service.threads import in_thread
 
 RECENT_TRADES = 1_000  # the exchange gives no more
 OVERLAP = timedelta(seconds=5)

@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from bybit_adapter import BybitError
-from event_saver.basics.background import in_thread
 from event_saver.reconcile.account import AccountFeed, AccountSource
 from event_saver.reconcile.archive import ArchiveError, NotPublishedError
 from event_saver.reconcile.market import MissingTrades, TradeSource
@@ -36,6 +35,7 @@ from grid_db import (
     GapStatus,
     GridDbError,
 )
+from grid_service.threads import in_thread
 
 log = logging.getLogger(__name__)
 

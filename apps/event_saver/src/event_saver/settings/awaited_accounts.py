@@ -6,10 +6,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from event_saver.basics.background import in_thread
 from event_saver.settings.accounts import AccountContext
 from event_saver.settings.config import ConfigError
 from grid_db import GridDbError
+from grid_service.threads import in_thread
 
 log = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from grid_db import AlertSeverity
+from grid_service.redaction import Redactor
 from gridbot.alerts.alert_throttle import LONGEST_MESSAGE, Alert, AlertThrottle, usual_severity
 from gridbot.alerts.alerts import AlertKey
 from gridbot.alerts.journal_keeper import AlertJournal, JournalKeeper
@@ -22,7 +23,6 @@ from gridbot.alerts.telegram_api import (
     TelegramRefusedError,
 )
 from gridbot.settings.sections import TelegramSettings
-from gridbot.words.redaction import Redactor
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from gridbot.words.redaction import Redactor
+from grid_service.redaction import Redactor
 
 log = logging.getLogger(__name__)
 

@@ -25,6 +25,7 @@ from event_saver.settings.config import PUBLIC_ARCHIVE
 from event_saver.spool.spans import StreamOf, account_streams
 from event_saver.writers import WriteLoop, WriterSet
 from grid_db import CaptureStream, DatabaseFactory, GridDbError
+from grid_service.tasks import TaskSet
 from gridbot.ports import OpenPrivate, OpenPublic, Rest, Stream, StreamCallbacks
 
 log = logging.getLogger(__name__)
@@ -168,7 +169,7 @@ class RecordGaps:
         self._markets: list[_MarketConnection] = []
         self._reconcilers: dict[Place, GapReconciler] = {}
         self._clients: list[BybitAsyncClient] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet(_look_failed)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._audited: dict[tuple[str, str], datetime] = {}
         self._is_stopped = False
@@ -263,7 +264,7 @@ class RecordGaps:
         for key in connection.keys:
             self.progress.begin(key, now)
         self.progress.save()  # a crash from here on is a stretch that the next start knows of
-        self._spawn(self._first(connection, start))
+        self._tasks.spawn(self._first(connection, start))
 
     async def _first(self, connection: _Connection, start: datetime | None) -> None:
         while not connection.is_alive():  # noqa: ASYNC110 - the stream has no event of this loop
@@ -277,7 +278,7 @@ class RecordGaps:
         """Look at a break; on any thread."""
         # after the end nothing is fetched: the streams stay held, and the next start looks
         if self._loop is not None and not self._is_stopped:
-            self._loop.call_soon_threadsafe(self._spawn, self._close(connection, stretch))
+            self._loop.call_soon_threadsafe(self._tasks.spawn, self._close(connection, stretch))
 
     async def _close(self, connection: _Connection, stretch: Stretch) -> None:
         await connection.close(stretch)
@@ -288,9 +289,9 @@ class RecordGaps:
     def start(self) -> None:
         """Begin; on the event loop."""
         self._loop = asyncio.get_running_loop()
-        self._spawn(self._every(KEEP_S, self._keep))
-        self._spawn(self._every(RETRY_S, self._retry))
-        self._spawn(self._every(AUDIT_S, self._audit))
+        self._tasks.spawn(self._every(KEEP_S, self._keep))
+        self._tasks.spawn(self._every(RETRY_S, self._retry))
+        self._tasks.spawn(self._every(AUDIT_S, self._audit))
 
     async def _every(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
@@ -346,22 +347,14 @@ class RecordGaps:
             self.progress.advance(key, moment)
         self.progress.save()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            # its streams stay held, so the next start looks at the stretch once more
-            log.error("a look at the record failed", exc_info=task.exception())
-
     async def stop(self) -> None:
         """End what is under way; what is not done is left to the next start."""
         self._is_stopped = True
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel()
         for client in self._clients:
             client.close()
+
+
+def _look_failed(error: BaseException) -> None:
+    # its streams stay held, so the next start looks at the stretch once more
+    log.error("a look at the record failed", exc_info=error)

@@ -22,6 +22,7 @@ from bybit_adapter import (
     ticker_symbol,
 )
 from event_saver.writers.records import as_update
+from grid_service.tasks import TaskSet
 from gridbot.actor.executor import Placement
 from gridbot.actor.runner import Confirmation, StrategyRunner
 from gridbot.alerts.alerts import AlertKey, Alerts
@@ -74,7 +75,7 @@ class AccountSession:
         self._settings = settings
         self._on_update = on_update
         self._queue: EventQueue[StreamUpdate | _StreamChange] | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = TaskSet(self._task_failed)
         self._lost_at: datetime | None = None
         self._is_loss_told = False
         self._is_clock_off = False
@@ -110,14 +111,14 @@ class AccountSession:
         runner.compare = partial(self.reconciler.request, runner)
 
     def _begin(self, runner: StrategyRunner) -> None:
-        self._spawn(runner.run())
+        self._tasks.spawn(runner.run())
         if self._lost_at is not None:
             runner.hold(STREAM_LOST)
         # what happened between the confirmation and the first frame of the stream
         self.reconciler.request(runner, "the streams have begun")
         runner.release(STARTING)
         if runner.strategy.book.orphans():
-            self._spawn(self._end_orphans(runner))
+            self._tasks.spawn(self._end_orphans(runner))
 
     async def _end_orphans(self, runner: StrategyRunner) -> None:
         """Look again for what an earlier process sent, when it would have to be listed."""
@@ -143,7 +144,7 @@ class AccountSession:
     async def start(self) -> None:
         """Begin to listen and to trade. Call `prepare` first."""
         self._queue = EventQueue(_conflation_key)
-        self._spawn(self._pump())
+        self._tasks.spawn(self._pump())
         self.stream = self._open_private(self)
         connected = await self._settings.blocking(self.stream.connect)
         if not connected:
@@ -153,10 +154,10 @@ class AccountSession:
         self._has_started = True
         for runner in self.runners.values():
             self._begin(runner)
-        self._spawn(self._sync_in_turn(self._settings.sync_interval_s))
-        self._spawn(self._every(self._settings.clock_interval_s, self._check_clock))
-        self._spawn(self._every(self._settings.account_interval_s, self._check_account))
-        self._spawn(self._every(1.0, self._look_at_trips))
+        self._tasks.spawn(self._sync_in_turn(self._settings.sync_interval_s))
+        self._tasks.spawn(self._every(self._settings.clock_interval_s, self._check_clock))
+        self._tasks.spawn(self._every(self._settings.account_interval_s, self._check_account))
+        self._tasks.spawn(self._every(1.0, self._look_at_trips))
 
     async def _arm_dcp(self) -> None:
         try:
@@ -170,9 +171,7 @@ class AccountSession:
             *(one.finish(timeout_s, cancel_orders=cancel_orders) for one in self.runners.values())
         )
         await self.reconciler.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel()
         for pause in self._pauses.values():
             pause.cancel()
         if self._queue is not None:
@@ -181,21 +180,15 @@ class AccountSession:
             await self._settings.blocking(self.stream.disconnect)
         self.rest.close()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(self._guarded(work)))
-
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception:
-            # one supervisor per account: a task that dies takes the account with it, and says so
-            log.exception("account %s: failed", self.name)
-            self._alerts.alert(
-                AlertKey.INTERNAL_ERROR,
-                f"account {self.name}: an unexpected error stopped it; see the log",
-                about=self.name,
-            )
-            self.fail("an unexpected error; see the log")
+    def _task_failed(self, error: BaseException) -> None:
+        # one supervisor per account: a task that dies takes the account with it, and says so
+        log.error("account %s: failed", self.name, exc_info=error)
+        self._alerts.alert(
+            AlertKey.INTERNAL_ERROR,
+            f"account {self.name}: an unexpected error stopped it; see the log",
+            about=self.name,
+        )
+        self.fail("an unexpected error; see the log")
 
     def fail(self, reason: str) -> None:
         """Stop this account; others go on. Its orders stay as they are."""

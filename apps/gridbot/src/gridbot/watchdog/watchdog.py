@@ -24,6 +24,7 @@ import typer
 from rich.console import Console
 
 from bybit_adapter import BybitRestClient
+from grid_service.redaction import Redactor
 from gridbot.alerts.alerts import AlertKey, Alerts
 from gridbot.alerts.notifier import Notifier, telegram_chat
 from gridbot.alerts.telegram_api import TelegramRefusedError
@@ -34,8 +35,7 @@ from gridbot.views.status import GridKey, StatusFile
 from gridbot.watchdog.attendance import Attendance, Roll
 from gridbot.watchdog.heartbeat import HeartbeatWatch, Look, Verdict
 from gridbot.watchdog.orders import OrderCalls, SymbolReport, cancel_opening
-from gridbot.words.logs import Logs
-from gridbot.words.redaction import Redactor
+from gridbot.words.bot_logs import bot_logs
 
 log = logging.getLogger(__name__)
 
@@ -279,7 +279,7 @@ def watchdog(
         signal.signal(number, lambda *_: stop.set())
     # the bot owns the log file; this process writes where its supervisor reads
     console_only = settings.log.model_copy(update={"file": None, "console": True})
-    logs = Logs(console_only, redactor, debug=debug)
+    logs = bot_logs(console_only, redactor, debug=debug)
     notifier = Notifier(telegram_chat(settings.notification.telegram), redactor=redactor)
     try:
         dog = Watchdog(settings, notifier)

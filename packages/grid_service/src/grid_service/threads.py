@@ -33,5 +33,5 @@ async def in_thread(call: Callable[[], T]) -> T:
         with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
             loop.call_soon_threadsafe(settle, set_it, value)
 
-    threading.Thread(target=work, name="event-saver-call", daemon=True).start()
+    threading.Thread(target=work, name="blocking call", daemon=True).start()
     return await future

@@ -14,17 +14,19 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
+from enum import StrEnum
 from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from bybit_adapter import RIGHT_OF_WAY
-from gridbot.settings.sections import LogSettings
-from gridbot.words.redaction import Redactor
+from grid_service.redaction import Redactor
 
 OUR_PACKAGES = (
-    "gridbot", "gridcore", "bybit_adapter", "event_saver", "grid_db", "paper_exchange", "backtest",
+    "gridbot", "gridcore", "bybit_adapter", "event_saver", "grid_db", "grid_config", "grid_service",
+    "paper_exchange", "exchange_model", "market_data", "backtest", "comparator",
     "__main__",  # a module that runs as a command
 )  # fmt: skip
 WAITING_LINES = 20_000
@@ -100,14 +102,20 @@ class _CalmFileHandler(RotatingFileHandler):
         if now - self._complained >= COMPLAIN_EVERY_S:
             self._complained = now
             reason = sys.exc_info()[1]
-            print(f"gridbot: the log file cannot be written: {reason}", file=sys.stderr)  # noqa: T201
+            print(f"the log file cannot be written: {reason}", file=sys.stderr)  # noqa: T201
 
 
 class _Background(logging.Handler):
     """Hands records to a thread. What waits is bounded; lines that found no room are counted."""
 
-    def __init__(self, targets: list[logging.Handler], most_waiting: int) -> None:
+    def __init__(
+        self,
+        targets: list[logging.Handler],
+        most_waiting: int,
+        give_way: Callable[[], object],
+    ) -> None:
         super().__init__()
+        self._give_way = give_way
         self._targets = targets
         self._waiting: deque[logging.LogRecord] = deque()
         self._most_waiting = most_waiting
@@ -145,7 +153,7 @@ class _Background(logging.Handler):
             if dropped:
                 records.append(_lines_lost(dropped))
             for record in records:
-                RIGHT_OF_WAY.give_way()
+                self._give_way()
                 for target in self._targets:
                     if record.levelno >= target.level:
                         target.handle(record)
@@ -172,42 +180,63 @@ def _lines_lost(count: int) -> logging.LogRecord:
     return logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, (count,), None)
 
 
+class ConsoleStyle(StrEnum):
+    """How lines look on standard error: for people, or for whoever collects them."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 class Logs:
-    """The logging of this process, from construction until `close`."""
+    """The logging of this process, from construction until `close`.
+
+    Args:
+        redactor: Knows what no line may show.
+        level: debug, info, warning or error; of the packages of this project, others WARNING.
+        file: JSON lines, rotated at `max_mb`, with `backups` older files; None for no file.
+        console: Form of the lines on `stream` (standard error by default); None for none there.
+        give_way: Called before each line is written; returns when nothing urgent is under way.
+        most_waiting: Lines that wait for disk and terminal; further ones are counted, not kept.
+
+    Raises OSError when the file cannot be opened.
+    """
 
     def __init__(
         self,
-        settings: LogSettings,
         redactor: Redactor,
         *,
-        debug: bool = False,
-        console: TextIO | None = None,
+        level: str = "info",
+        file: Path | None = None,
+        max_mb: int = 50,
+        backups: int = 10,
+        console: ConsoleStyle | None = ConsoleStyle.TEXT,
+        stream: TextIO | None = None,
+        give_way: Callable[[], object] = lambda: None,
         most_waiting: int = WAITING_LINES,
     ) -> None:
-        """`console` is stderr by default. Raises OSError when the file cannot be opened."""
         targets: list[logging.Handler] = []
-        if settings.console:
-            targets.append(logging.StreamHandler(console or sys.stderr))
-            targets[-1].setFormatter(TextFormatter(redactor))
-        if settings.file is not None:
-            settings.file.parent.mkdir(parents=True, exist_ok=True)
-            file = _CalmFileHandler(
-                settings.file,
-                maxBytes=settings.max_mb * 1_000_000,
-                backupCount=settings.backups,
-                encoding="utf-8",
+        if console is not None:
+            targets.append(logging.StreamHandler(stream or sys.stderr))
+            style = JsonFormatter if console is ConsoleStyle.JSON else TextFormatter
+            targets[-1].setFormatter(style(redactor))
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            target = _CalmFileHandler(
+                file, maxBytes=max_mb * 1_000_000, backupCount=backups, encoding="utf-8"
             )
-            file.setFormatter(JsonFormatter(redactor))
-            targets.append(file)
-        self._handler = _Background(targets, most_waiting)
+            target.setFormatter(JsonFormatter(redactor))
+            targets.append(target)
+        self._handler = _Background(targets, most_waiting, give_way)
+        # says what bybit_adapter says better; pybit sets its level anew at every connection
+        self._handler.addFilter(lambda record: record.name != "websocket")
         self._root = logging.getLogger()
         self._levels = {"": self._root.level}
-        level = logging.DEBUG if debug else logging.getLevelNamesMapping()[settings.level.upper()]
+        number = logging.getLevelNamesMapping()[level.upper()]
         self._root.addHandler(self._handler)
         self._root.setLevel(logging.WARNING)  # other people's libraries
         for name in OUR_PACKAGES:
             self._levels[name] = logging.getLogger(name).level
-            logging.getLogger(name).setLevel(level)
+            logging.getLogger(name).setLevel(number)
         # comes with a handler of its own, which knows no secrets
         logging.getLogger("TeleBot").handlers.clear()
         logging.captureWarnings(True)
@@ -224,18 +253,24 @@ class Logs:
             logging.getLogger(name).setLevel(level)
         self._handler.close()
 
+    def __enter__(self) -> Logs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
 
 def _log_uncaught(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     if issubclass(kind, KeyboardInterrupt):
         return
-    logging.getLogger("gridbot").critical("uncaught", exc_info=(kind, error, trace))
+    logging.getLogger(__name__).critical("uncaught", exc_info=(kind, error, trace))
 
 
 def _log_uncaught_in_thread(hook: threading.ExceptHookArgs) -> None:
     error = hook.exc_value or hook.exc_type()
     name = hook.thread.name if hook.thread else "?"
-    logging.getLogger("gridbot").critical(
+    logging.getLogger(__name__).critical(
         "uncaught in thread %s", name, exc_info=(hook.exc_type, error, hook.exc_traceback)
     )
