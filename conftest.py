@@ -7,6 +7,8 @@ from collections.abc import Generator
 
 import pytest
 
+pytest_plugins = ["testkit.plugin"]
+
 
 def waits(item: pytest.Item) -> bool:
     """Tell whether a test mostly waits: for sockets, processes and clocks."""

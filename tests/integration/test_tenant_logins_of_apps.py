@@ -22,11 +22,9 @@ from grid_db import (
     logins,
     user_id_for,
 )
-from grid_db.testing import EmbeddedPostgres, postgres_server, settings_for
+from grid_db.testing import EmbeddedPostgres, settings_for
 from gridbot.alerts.alerts import LoggedAlerts
 from gridbot.records.recorder import Recorder
-
-__all__ = ["postgres_server"]
 
 pytestmark = pytest.mark.integration
 

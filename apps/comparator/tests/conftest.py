@@ -32,14 +32,11 @@ from grid_db import (
     WalletSnapshotRecord,
 )
 from grid_db.enums import Environment
-from grid_db.testing import database, postgres_server, sqlite_template
 from gridcore import DirectionType, SideType
 from gridcore.moments import moment
 from market_data.columns.ticks import TickColumns
 from market_data.providers.synthetic import RandomWalk
 from testkit.backtests import contract
-
-__all__ = ["database", "postgres_server", "sqlite_template"]
 
 SYMBOL = "BTCUSDT"
 STRATEGY = {
@@ -50,13 +47,6 @@ STRATEGY = {
 }
 # wallets a minute apart, as a live run stores them: enough for the hours that are compared
 CONFIG = BacktestConfig.model_validate({"strategies": [STRATEGY], "equity_interval_s": 60})
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test here that runs on the databases themselves."""
-    for item in items:
-        if "database" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.integration)
 
 
 @dataclass

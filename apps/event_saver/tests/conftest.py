@@ -36,13 +36,7 @@ from grid_db import (
     UserRepository,
 )
 from grid_db import Environment as StoredEnvironment
-from grid_db.testing import (
-    database,
-    empty_database,
-    postgres_server,
-    settings_for,
-    sqlite_template,
-)
+from grid_db.testing import settings_for
 from gridcore import SideType
 from market_data.rules.instrument_info import default_rules
 from paper_exchange.basics.ret_codes import RefusalError
@@ -58,8 +52,6 @@ from paper_exchange.market.market import FeedTrade, Market
 from paper_exchange.rest.rate_limits import RateLimits
 from paper_exchange.rest.rows import position_frame_rows
 from testkit.children import Children
-
-__all__ = ["database", "empty_database", "postgres_server", "sqlite_template"]
 
 T = TypeVar("T")
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "LTCUSDT")
@@ -585,10 +577,3 @@ def settings_file(tmp_path: Path) -> Callable[..., Path]:
 def children() -> Iterator[Children]:
     with Children("event_saver.main") as made:
         yield made
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test here that runs on the databases themselves."""
-    for item in items:
-        if "database" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.integration)

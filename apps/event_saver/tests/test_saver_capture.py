@@ -16,18 +16,12 @@ from sqlalchemy import event
 from event_saver import saver as saver_module
 from event_saver.main import EventSaver
 from grid_db import DatabaseFactory
+from testkit.waiting import until
 
 LONG = "SAVER_LONG" in os.environ
 
 # the database makes no difference to these
 on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-
-
-async def until(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "it does not happen"
-        await asyncio.sleep(0.05)
 
 
 def is_up(saver: EventSaver) -> bool:

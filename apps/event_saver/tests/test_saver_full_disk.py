@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from grid_db import (
     TenantScope,
 )
 from grid_db.testing_rows import NOBODY, SYMBOL, Tenant, market_gap, trade
+from testkit.waiting import eventually
 
 LIMITS = WriteLimits(batch_size=10, flush_interval_s=0.1, first_retry_s=0.05, longest_retry_s=0.2)
 on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -79,13 +80,6 @@ def small_database(small_disk: SmallDisk) -> Iterator[DatabaseFactory]:
         yield database
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "it does not happen"
-        time.sleep(0.01)
-
-
 def stored_and_gaps(database: DatabaseFactory) -> tuple[set[str], list[Any]]:
     with database.get_session() as session:
         rows = {one.trade_id for one in PublicTradeRepository(session).iterate(SYMBOL)}
@@ -126,10 +120,10 @@ def test_every_trade_that_found_no_room_lies_in_a_gap(
         small_disk.fill()
         send(1.5)
         writers.gaps.note(market_gap(stream=CaptureStream.TICKERS), None)
-        until(lambda: loop.losses.pending > 0)
+        eventually(lambda: loop.losses.pending > 0)
         small_disk.free()
         send(0.5)
-    until(lambda: not loop.losses.pending and not loop.buffered and spool.is_empty)
+    eventually(lambda: not loop.losses.pending and not loop.buffered and spool.is_empty)
     loop.stop()
     spool.close()
     stats = writers.trades.stats()
@@ -155,9 +149,9 @@ def test_nothing_of_an_account_is_lost_without_a_gap_of_it(
     small_disk.fill()
     writers.executions.add_records([tenant.execution("e1", symbol="ETHUSDT")], tenant.user_id)
     writers.wallets.add_records([tenant.wallet()], tenant.user_id)
-    until(lambda: loop.losses.pending == 2)
+    eventually(lambda: loop.losses.pending == 2)
     small_disk.free()
-    until(lambda: not loop.losses.pending)
+    eventually(lambda: not loop.losses.pending)
     loop.stop()
     spool.close()
     with small_database.get_session() as session:
@@ -180,7 +174,7 @@ def test_rows_and_gaps_wait_for_room_without_files_piling_up(
     for first in range(0, 500, 10):
         writers.trades.add_records([trade(n) for n in range(first, first + 10)])
         time.sleep(0.005)
-    until(lambda: writers.trades.settled == 500)
+    eventually(lambda: writers.trades.settled == 500)
     assert len(list(spool.folder.iterdir())) <= 4
     loop.stop()  # there is no room to the end
     assert loop.losses.pending
@@ -198,7 +192,7 @@ def test_a_row_that_the_database_refuses_lies_in_a_gap_even_where_it_is_not_kept
     stray = replace(tenant.execution("e1"), run_id=NOBODY)
     writers.executions.add_records([stray], tenant.user_id)
     loop.start()
-    until(lambda: writers.executions.stats().failed == 1 and not loop.losses.pending)
+    eventually(lambda: writers.executions.stats().failed == 1 and not loop.losses.pending)
     loop.stop()
     spool.close()
     with small_database.get_session() as session:
@@ -227,7 +221,7 @@ def test_a_daemon_that_ends_while_the_disk_is_full_leaves_the_loss_to_the_next_s
     file = settings_file(small_database, exchange, SPOOL_DIR=small_disk.path / "spool")
     stored = make_stored(small_database, contexts)
     child = children.start("--config", str(file))
-    until(lambda: len(stored.trades()) > 500)
+    eventually(lambda: len(stored.trades()) > 500)
     begun: dict[str, int] = {}
     for key in stored.trades():
         moment = exchange.said.trades[key]

@@ -24,19 +24,13 @@ from event_saver.reconcile.account import AccountFeed, AccountSource
 from event_saver.reconcile.reconciler import Patience
 from event_saver.writers import WriterSet
 from grid_db import CaptureStream, DatabaseFactory, GapStatus, TenantScope
+from testkit.waiting import until
 
 LONG = "SAVER_LONG" in os.environ
 
 
 # the database makes no difference to these
 on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-
-
-async def until(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "it does not happen"
-        await asyncio.sleep(0.05)
 
 
 def is_up(saver: EventSaver) -> bool:

@@ -14,7 +14,6 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,18 +26,12 @@ from event_saver.settings.config import ConfigError, EventSaverConfig, load_conf
 from grid_db import DatabaseFactory, RunStatus, TenantScope, UserRepository
 from grid_service.logs import ConsoleStyle, Logs
 from grid_service.redaction import Redactor
+from testkit.waiting import eventually
 
 KILLS = 20 if "SAVER_LONG" in os.environ else 10  # on each database
 
 # the database makes no difference to these
 on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "it does not happen"
-        time.sleep(0.05)
 
 
 def connections(exchange: Any) -> int:
@@ -59,7 +52,7 @@ def test_kill_at_any_moment_loses_nothing_that_can_be_asked_for(
     file = settings_file(database, exchange)
     stored = make_stored(database, contexts)
     child = children.start("--config", str(file))
-    until(lambda: connections(exchange) == 2)
+    eventually(lambda: connections(exchange) == 2)
     before = set(exchange.said.trades)
     chance = random.Random(7)
     for _ in range(KILLS):
@@ -71,7 +64,7 @@ def test_kill_at_any_moment_loses_nothing_that_can_be_asked_for(
         child.join()
         exchange.trade_some(1)
         child = children.start("--config", str(file))
-    until(lambda: connections(exchange) == 2)
+    eventually(lambda: connections(exchange) == 2)
     exchange.trade_some(3)
     exchange.halt()
 
@@ -80,7 +73,7 @@ def test_kill_at_any_moment_loses_nothing_that_can_be_asked_for(
             stored.trades()
         ) and exchange.said.executions["alice"] <= set(stored.executions()["alice"])
 
-    until(complete)
+    eventually(complete)
     time.sleep(1.0)
     child.terminate()
     child.join(10)
@@ -100,7 +93,7 @@ def test_sigterm_ends_in_order_and_metrics_tell_what_happens(
     exchange = start_exchange()
     port = free_port()
     child = children.start("--config", str(settings_file(database, exchange, METRICS_PORT=port)))
-    until(lambda: connections(exchange) == 2)
+    eventually(lambda: connections(exchange) == 2)
     exchange.trade_some(3)
 
     def page(path: str) -> str:
@@ -110,8 +103,10 @@ def test_sigterm_ends_in_order_and_metrics_tell_what_happens(
         except urllib.error.URLError:
             return ""
 
-    until(lambda: 'event_saver_stream_up{stream="public"} 1.0' in page("/metrics"))
-    until(lambda: 'event_saver_rows_total{kind="trades",outcome="written"}' in page("/metrics"))
+    eventually(lambda: 'event_saver_stream_up{stream="public"} 1.0' in page("/metrics"))
+    eventually(
+        lambda: 'event_saver_rows_total{kind="trades",outcome="written"}' in page("/metrics")
+    )
     health = json.loads(page("/healthz"))
     assert health["status"] == "ok"
     assert health["alarms"] == []
@@ -132,7 +127,7 @@ def test_a_second_signal_ends_at_once(
 ) -> None:
     exchange = start_exchange()
     child = children.start("--config", str(settings_file(database, exchange)))
-    until(lambda: connections(exchange) == 2)
+    eventually(lambda: connections(exchange) == 2)
     time.sleep(0.3)
     with hanging(database, 0):
         time.sleep(0.5)
@@ -156,7 +151,7 @@ def test_one_signal_ends_in_time_while_a_statement_hangs(
 ) -> None:
     exchange = start_exchange()
     child = children.start("--config", str(settings_file(database, exchange)))
-    until(lambda: connections(exchange) == 2)
+    eventually(lambda: connections(exchange) == 2)
     with hanging(database, 0):
         time.sleep(0.5)
         child.terminate()
@@ -323,7 +318,7 @@ def test_garbage_collection_leaves_alone_what_was_imported(
 
     def end() -> None:
         try:
-            until(lambda: connections(exchange) == 2)
+            eventually(lambda: connections(exchange) == 2)
         finally:
             os.kill(os.getpid(), signal.SIGTERM)  # the command runs here, on the main thread
 

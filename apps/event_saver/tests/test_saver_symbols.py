@@ -24,6 +24,7 @@ from grid_db import (
     UserRepository,
     generate_key,
 )
+from testkit.waiting import until
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
@@ -36,13 +37,6 @@ IMPATIENT = StreamTiming(
     first_pause_s=0.05,
     longest_pause_s=0.3,
 )
-
-
-async def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "it does not happen"
-        await asyncio.sleep(0.05)
 
 
 def set_status(exchange: Any, symbol: str, status: str) -> None:

@@ -22,6 +22,7 @@ from grid_db import (
     TenantScope,
 )
 from grid_db.testing_rows import NOBODY, SYMBOL, Tenant, after, market_gap, ticker, trade
+from testkit.waiting import eventually
 
 LIMITS = WriteLimits(
     batch_size=10, flush_interval_s=0.1, first_retry_s=0.05, longest_retry_s=0.2, memory_rows=500
@@ -61,13 +62,6 @@ def start(database: DatabaseFactory, spool: Spool) -> Iterator[Callable[..., Wri
         one.loop.stop()
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "it does not happen"
-        time.sleep(0.005)
-
-
 def stored(database: DatabaseFactory) -> list[str]:
     """Return the trades in the order in which they were stored."""
     with database.engine.connect() as connection:
@@ -80,9 +74,9 @@ def test_rows_are_written_by_size_and_by_age(
 ) -> None:
     one = start()
     one.writers.trades.add_records([trade(n) for n in range(10)])
-    until(lambda: len(stored(database)) == 10)
+    eventually(lambda: len(stored(database)) == 10)
     one.writers.trades.add_records([trade(10)])  # below the size
-    until(lambda: len(stored(database)) == 11, 2)
+    eventually(lambda: len(stored(database)) == 11, 2)
     stats = one.writers.trades.stats()
     assert (stats.received, stats.written, stats.buffered, stats.failed) == (11, 11, 0, 0)
 
@@ -93,7 +87,7 @@ def test_duplicates_are_counted_and_harmless(
     one = start()
     for _ in range(3):
         one.writers.trades.add_records([trade(n) for n in range(20)])
-    until(lambda: one.writers.trades.settled == 60)
+    eventually(lambda: one.writers.trades.settled == 60)
     stats = one.writers.trades.stats()
     assert (stats.written, stats.duplicate) == (20, 40)
     assert len(stored(database)) == 20
@@ -114,7 +108,9 @@ def test_every_kind_of_every_user_is_stored(
     one.writers.tickers.add_records([ticker()])
     one.writers.gaps.note(market_gap(), None)
     assert asyncio.run(one.loop.durable(5))
-    until(lambda: spool.is_empty)  # where rows go when a statement takes long on a busy machine
+    eventually(
+        lambda: spool.is_empty
+    )  # where rows go when a statement takes long on a busy machine
     for tenant in tenants:
         with database.get_session() as session:
             scope = TenantScope(session, tenant.user_id)
@@ -134,18 +130,18 @@ def test_an_outage_loses_nothing_and_the_spool_is_empty_afterwards(
 ) -> None:
     one = start(replace(LIMITS, max_batch_rows=50))  # so that the replay takes a while
     one.writers.trades.add_records([trade(n) for n in range(10)])
-    until(lambda: len(stored(database)) == 10)
+    eventually(lambda: len(stored(database)) == 10)
     with outage(database):
         for first in range(10, 2_000, 10):
             one.writers.trades.add_records([trade(n) for n in range(first, first + 10)])
-        until(lambda: one.writers.trades.settled == 2_000)
+        eventually(lambda: one.writers.trades.settled == 2_000)
         assert not spool.is_empty
         assert one.writers.trades.buffered == 0
         assert one.loop.database_state().error is not None
     for first in range(2_000, 2_500, 10):
         one.writers.trades.add_records([trade(n) for n in range(first, first + 10)])
         time.sleep(0.002)
-    until(lambda: spool.is_empty and not one.loop.buffered)
+    eventually(lambda: spool.is_empty and not one.loop.buffered)
     assert stored(database) == [f"t{n}" for n in range(2_500)]
     assert one.loop.database_state().error is None
     stats = one.writers.trades.stats()
@@ -159,7 +155,7 @@ def test_small_batches_on_disk_are_stored_together(
         spool.append(Batch(TRADES, None, [trade(n)]))
         spool.append(Batch(TICKERS, None, [ticker(exchange_ts=after(n))]))
     one = start()
-    until(lambda: spool.is_empty)
+    eventually(lambda: spool.is_empty)
     assert stored(database) == [f"t{n}" for n in range(50)]
     assert one.writers.tickers.stats().written == 50
     assert one.loop.database_state().commits == 2
@@ -171,14 +167,14 @@ def test_what_stayed_on_disk_is_stored_by_the_next_start_in_order(
     first = Writing(database, spool, LIMITS)
     with outage(database):
         first.writers.trades.add_records([trade(n) for n in range(100)])
-        until(lambda: first.writers.trades.settled == 100)
+        eventually(lambda: first.writers.trades.settled == 100)
         first.writers.trades.add_records([trade(n) for n in range(100, 105)])
         assert first.loop.stop()
     spool.close()
     again = Spool(tmp_path / "spool")
     second = Writing(database, again, LIMITS)
     second.writers.trades.add_records([trade(n) for n in range(105, 200)])
-    until(lambda: again.is_empty and len(stored(database)) == 200)
+    eventually(lambda: again.is_empty and len(stored(database)) == 200)
     second.loop.stop()
     again.close()
     assert stored(database) == [f"t{n}" for n in range(200)]
@@ -191,7 +187,7 @@ def test_one_row_that_the_database_refuses_does_not_hold_up_the_others(
     rows = [trade(n) for n in range(40)]
     rows[17] = trade(17, trade_id="x" * 1_000)
     one.writers.trades.add_records(rows)
-    until(lambda: one.writers.trades.settled == 40)
+    eventually(lambda: one.writers.trades.settled == 40)
     assert len(stored(database)) == 39
     assert one.writers.trades.stats().failed == 1
     assert b"x" * 1_000 in (spool.folder / "rejected.lines").read_bytes()
@@ -203,11 +199,11 @@ def test_rows_of_an_account_that_is_gone_are_kept_aside(
     one, tenant = start(), Tenant(database, "alice")
     stray = replace(tenant.execution("e2"), account_id=NOBODY)
     one.writers.executions.add_records([tenant.execution(), stray], tenant.user_id)
-    until(lambda: one.writers.executions.settled == 2)
+    eventually(lambda: one.writers.executions.settled == 2)
     stats = one.writers.executions.stats()
     assert (stats.written, stats.failed) == (1, 1)
     # so is the row of the ledger that would tell of it
-    until(lambda: not one.loop.losses.pending)
+    eventually(lambda: not one.loop.losses.pending)
     assert spool.rejected_rows == 2
 
 
@@ -218,10 +214,12 @@ def test_a_statement_that_hangs_does_not_let_memory_grow(
     with hanging(database, 0.3):
         for first in range(0, 5_000, 10):
             one.writers.trades.add_records([trade(n) for n in range(first, first + 10)])
-        until(lambda: one.writers.trades.buffered <= 500 and one.writers.trades.settled >= 4_000)
+        eventually(
+            lambda: one.writers.trades.buffered <= 500 and one.writers.trades.settled >= 4_000
+        )
         assert not spool.is_empty
-        until(lambda: "has been running" in str(one.loop.database_state().error))
-    until(lambda: spool.is_empty and not one.loop.buffered)
+        eventually(lambda: "has been running" in str(one.loop.database_state().error))
+    eventually(lambda: spool.is_empty and not one.loop.buffered)
     assert stored(database) == [f"t{n}" for n in range(5_000)]
     # those of the statement went to disk too, and are counted once
     stats = one.writers.trades.stats()
@@ -235,15 +233,15 @@ def test_rows_told_as_lost_that_a_hanging_statement_stored_are_not_counted_as_lo
     one = Writing(database, tiny, replace(LIMITS, memory_rows=20))
     with hanging(database, 0.5):
         one.writers.trades.add_records([trade(n) for n in range(30)])
-        until(lambda: one.writers.trades.buffered == 0)  # the statement has them
+        eventually(lambda: one.writers.trades.buffered == 0)  # the statement has them
         for first in range(30, 500, 10):
             one.writers.trades.add_records([trade(n) for n in range(first, first + 10)])
-        until(lambda: one.writers.trades.settled >= 450)
-    until(lambda: one.writers.trades.settled == 500)
+        eventually(lambda: one.writers.trades.settled >= 450)
+    eventually(lambda: one.writers.trades.settled == 500)
     one.writers.trades.add_records([trade(n) for n in range(500, 520)])
-    until(lambda: one.writers.trades.settled == 520)
+    eventually(lambda: one.writers.trades.settled == 520)
     one.writers.trades.add_records([trade(n) for n in range(500, 520)])  # known by now
-    until(lambda: one.writers.trades.settled == 540)
+    eventually(lambda: one.writers.trades.settled == 540)
     one.loop.stop()
     tiny.close()
     stats = one.writers.trades.stats()
@@ -258,7 +256,7 @@ def test_stopping_while_a_statement_hangs_puts_everything_on_disk(
     one = Writing(database, spool, WriteLimits(batch_size=10, flush_interval_s=5))
     with hanging(database, 0):
         one.writers.trades.add_records([trade(n) for n in range(20)])
-        until(lambda: one.writers.trades.buffered == 0)
+        eventually(lambda: one.writers.trades.buffered == 0)
         one.writers.trades.add_records([trade(n) for n in range(20, 40)])
         begun = time.monotonic()
         assert not one.loop.stop(0.3)
@@ -269,7 +267,7 @@ def test_stopping_while_a_statement_hangs_puts_everything_on_disk(
     rows = [record.trade_id for batch in again.peek(1_000) for record in batch.records]
     assert rows == [f"t{n}" for n in range(40)]
     again.close()
-    until(lambda: not one.loop.is_alive)
+    eventually(lambda: not one.loop.is_alive)
 
 
 def test_with_no_room_public_rows_go_first_and_the_loss_is_told(
@@ -282,10 +280,10 @@ def test_with_no_room_public_rows_go_first_and_the_loss_is_told(
         for first in range(0, 500, 10):
             one.writers.trades.add_records([trade(n) for n in range(first, first + 10)])
             one.loop.flush()
-        until(lambda: one.writers.trades.settled == 500)
+        eventually(lambda: one.writers.trades.settled == 500)
         one.writers.executions.add_records([tenant.execution()], tenant.user_id)
         assert asyncio.run(one.loop.durable(5))
-    until(lambda: small.is_empty)
+    eventually(lambda: small.is_empty)
     one.loop.stop()
     small.close()
     stats = one.writers.trades.stats()
@@ -317,7 +315,7 @@ def test_two_loops_on_one_database_are_harmless(
     for first in range(0, 1_000, 20):
         for writing in (one, two):
             writing.writers.trades.add_records([trade(n) for n in range(first, first + 20)])
-    until(lambda: one.writers.trades.settled == two.writers.trades.settled == 1_000)
+    eventually(lambda: one.writers.trades.settled == two.writers.trades.settled == 1_000)
     two.loop.stop()
     other_spool.close()
     written = one.writers.trades.stats().written + two.writers.trades.stats().written
@@ -331,7 +329,7 @@ def test_a_reader_that_keeps_the_log_from_being_emptied_is_told(
     monkeypatch.setattr(journal, "LOOK_S", 0.1)
     one = Writing(database, spool, LIMITS)
     one.writers.trades.add_records([trade(n) for n in range(10)])
-    until(lambda: len(stored(database)) == 10)
+    eventually(lambda: len(stored(database)) == 10)
     with database.engine.connect() as reader:
         reader.exec_driver_sql("BEGIN")
         reader.exec_driver_sql("SELECT count(*) FROM public_trades").all()
@@ -340,11 +338,11 @@ def test_a_reader_that_keeps_the_log_from_being_emptied_is_told(
             connection.exec_driver_sql(
                 f"INSERT INTO filler VALUES (zeroblob({JOURNAL_BOUND_BYTES + (1 << 20)}))"
             )
-        until(lambda: one.loop.database_state().journal_held_s > 0)
+        eventually(lambda: one.loop.database_state().journal_held_s > 0)
         assert one.loop.database_state().journal_bytes > JOURNAL_BOUND_BYTES
         one.writers.trades.add_records([trade(n) for n in range(10, 20)])  # writing goes on
-        until(lambda: len(stored(database)) == 20)
-    until(lambda: not one.loop.database_state().journal_held_s)
+        eventually(lambda: len(stored(database)) == 20)
+    eventually(lambda: not one.loop.database_state().journal_held_s)
     assert one.loop.database_state().journal_bytes < JOURNAL_BOUND_BYTES
     one.loop.stop()
 
@@ -363,7 +361,7 @@ def test_a_failure_that_nobody_foresaw_leaves_rows_on_disk_or_a_gap(
     loop = WriteLoop(database, spool, [writers.gaps, broken], LIMITS)
     loop.start()
     broken.add_records([trade(n) for n in range(200)])
-    until(lambda: broken.settled == 200 and not loop.losses.pending and spool.is_empty)
+    eventually(lambda: broken.settled == 200 and not loop.losses.pending and spool.is_empty)
     loop.stop()
     spool.close()
     with database.get_session() as session:

@@ -22,7 +22,6 @@ from testkit.bot_host import (
     StoredFacts,
     bot_file,
     bot_settings,
-    eventually,
     executions_of,
     status_of,
     strategy,
@@ -30,6 +29,7 @@ from testkit.bot_host import (
 from testkit.children import Children
 from testkit.paper import KEY, SECRET, PaperHost, paper_account, paper_market
 from testkit.provokes import provokes
+from testkit.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

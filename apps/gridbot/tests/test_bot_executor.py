@@ -30,10 +30,10 @@ from gridcore import (
     SideType,
 )
 from paper_exchange.host.control import ACTION
-from testkit.bot_host import bot_host
 from testkit.paper import KEY, SECRET, PaperHost
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.exchange(priced=True)]
+
 WORKERS = 4
 
 
@@ -54,13 +54,6 @@ class Notes:
     def order_refused(self, intent: Intent, error: BybitError) -> None: ...
     def unresolved(self, placement: Placement, seconds: float) -> None: ...
     def orders_in_doubt(self) -> None: ...
-
-
-@pytest.fixture
-def host() -> Iterator[PaperHost]:
-    with bot_host() as made:
-        made.trade("60000")
-        yield made
 
 
 @pytest.fixture

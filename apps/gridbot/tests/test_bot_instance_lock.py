@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from gridbot.main import IN_USE, main
-from testkit.bot_host import eventually
+from testkit.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

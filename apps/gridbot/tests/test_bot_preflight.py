@@ -22,24 +22,12 @@ from gridbot.settings.config import GridbotConfig
 from gridbot.settings.config_file import ConfigFileError, load_gridbot_config
 from paper_exchange.host.control import ACTION
 from paper_exchange.host.faults import FaultKind, FaultRule
-from testkit.bot_host import (
-    RunningBot,
-    Witness,
-    bot_file,
-    bot_host,
-    bot_settings,
-    eventually,
-)
+from testkit.bot_host import RunningBot, Witness, bot_file, bot_settings
 from testkit.paper import KEY, SECRET, PaperHost
 from testkit.telegram import TOKEN, TelegramServer
+from testkit.waiting import eventually
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def host() -> Iterator[PaperHost]:
-    with bot_host() as made:
-        yield made
 
 
 class Scene:

@@ -29,23 +29,16 @@ from testkit.bot_host import (
     RunningBot,
     StoredFacts,
     bot_file,
-    bot_host,
     bot_settings,
-    eventually,
     executions_of,
     status_of,
 )
 from testkit.children import Children
 from testkit.paper import PaperHost
 from testkit.provokes import provokes
+from testkit.waiting import eventually
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def host() -> Iterator[PaperHost]:
-    with bot_host() as made:
-        yield made
 
 
 @pytest.fixture

@@ -14,31 +14,17 @@ from bybit_adapter import BybitRestClient, Environment, OrderKey, PlaceRequest
 from gridcore import DirectionType, SideType
 from paper_exchange.basics.ret_codes import RefusalError
 from paper_exchange.host.control import ACTION
-from testkit.bot_host import (
-    RunningBot,
-    Witness,
-    bot_host,
-    bot_settings,
-    eventually,
-    executions_of,
-    strategy,
-)
+from testkit.bot_host import RunningBot, Witness, bot_settings, executions_of, strategy
 from testkit.paper import KEY, SECRET, PaperHost
+from testkit.waiting import eventually
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.exchange("BTCUSDT", "ETHUSDT", priced=True)]
+
 
 STRAT = "one_btcusdt"
 SYNC_S = 2.0
 NOTICED_S = SYNC_S + 6.0  # machines of tests are slow
 LEVELS = 12
-
-
-@pytest.fixture
-def host() -> Iterator[PaperHost]:
-    with bot_host(["BTCUSDT", "ETHUSDT"]) as made:
-        made.trade("60000")
-        made.trade("3000", symbol="ETHUSDT")
-        yield made
 
 
 @pytest.fixture

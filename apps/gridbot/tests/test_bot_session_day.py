@@ -23,11 +23,11 @@ from testkit.bot_host import (
     Witness,
     bot_host,
     bot_settings,
-    eventually,
     executions_of,
     strategy,
 )
 from testkit.paper import paper_listing
+from testkit.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

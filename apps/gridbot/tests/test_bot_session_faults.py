@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +17,17 @@ from testkit.bot_host import (
     RunningBot,
     StoredFacts,
     Witness,
-    bot_host,
     bot_settings,
-    eventually,
     executions_of,
 )
 from testkit.paper import KEY, PaperHost
+from testkit.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
 STRAT = "one_btcusdt"
 HEALS_WITHIN_S = 90.0
 Step = dict[str, Any]
-
-
-@pytest.fixture
-def host() -> Iterator[PaperHost]:
-    with bot_host() as made:
-        yield made
 
 
 def facts(folder: Path) -> StoredFacts:

@@ -9,21 +9,12 @@ from pathlib import Path
 import pytest
 
 from grid_db import DatabaseFactory, TenantScope, user_id_for
-from grid_db.testing import database, postgres_server, sqlite_template
 from gridbot.views.live_view import summary_text
 from gridbot.words.texts import pnl_text, status_text
-from testkit.bot_host import (
-    Mover,
-    RunningBot,
-    bot_host,
-    bot_settings,
-    eventually,
-    executions_of,
-    status_of,
-)
+from testkit.bot_host import Mover, RunningBot, bot_host, bot_settings, executions_of, status_of
 from testkit.paper import paper_account
+from testkit.waiting import eventually
 
-__all__ = ["database", "postgres_server", "sqlite_template"]
 pytestmark = pytest.mark.integration
 
 

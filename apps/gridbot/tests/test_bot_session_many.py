@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,26 +14,18 @@ from testkit.bot_host import (
     RunningBot,
     StoredFacts,
     Witness,
-    bot_host,
     bot_settings,
-    eventually,
     executions_of,
     strategy,
 )
-from testkit.paper import KEY, SECRET, PaperHost, paper_account
-
-pytestmark = pytest.mark.integration
+from testkit.paper import KEY, SECRET, PaperHost
+from testkit.waiting import eventually
 
 SYMBOLS = tuple(PRICES)
-ACCOUNTS = {"one": (KEY, SECRET), "two": ("key-2", "secret-2")}
+
+pytestmark = [pytest.mark.integration, pytest.mark.exchange(*SYMBOLS, accounts=2)]
+ACCOUNTS = {"one": (KEY, SECRET), "two": ("key-two", "secret-two")}
 RAISES = "one_ethusdt"
-
-
-@pytest.fixture
-def host() -> Iterator[PaperHost]:
-    accounts = [paper_account(), paper_account("two", key="key-2", secret="secret-2", uid=1002)]
-    with bot_host(SYMBOLS, accounts) as made:
-        yield made
 
 
 def break_down() -> None:
@@ -66,7 +57,7 @@ def test_a_revoked_key_and_a_strategy_that_raises_leave_the_others_trading(
         eventually(lambda: running.health(RAISES)[0] == "stopped", what="the end of a strategy")
         assert "RuntimeError" in running.health(RAISES)[1][0]
         # one account loses its key
-        revoke = ACTION.validate_python({"do": "revoke_key", "key": "key-2"})
+        revoke = ACTION.validate_python({"do": "revoke_key", "key": "key-two"})
         host.do(lambda: host.control.run(revoke))
         second = [f"two_{symbol.lower()}" for symbol in SYMBOLS]
         eventually(lambda: all(running.health(one)[0] == "stopped" for one in second), 15)

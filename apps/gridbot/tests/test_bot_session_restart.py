@@ -10,7 +10,6 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,7 @@ from testkit.bot_host import (
     StoredFacts,
     Witness,
     bot_file,
-    bot_host,
     bot_settings,
-    eventually,
     executions_of,
     status_of,
     stored_levels,
@@ -34,24 +31,13 @@ from testkit.bot_host import (
 )
 from testkit.children import Children
 from testkit.paper import PaperHost
+from testkit.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
 
 RESTARTS = int(os.environ.get("SESSION_RESTARTS", "4"))
 STRAT = "one_btcusdt"
 AGREED_S = 40  # what was on its way at the end of a process is given up 16 s after the next start
-
-
-@pytest.fixture
-def host() -> Iterator[PaperHost]:
-    with bot_host() as made:
-        yield made
-
-
-@pytest.fixture
-def children() -> Iterator[Children]:
-    with Children("gridbot.main") as made:
-        yield made
 
 
 def facts(folder: Path) -> StoredFacts:

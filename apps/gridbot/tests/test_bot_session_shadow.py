@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,32 +12,18 @@ import pytest
 
 from grid_service.redaction import Redactor
 from gridbot.words.bot_logs import bot_logs
-from testkit.bot_host import (
-    RunningBot,
-    Witness,
-    bot_host,
-    bot_settings,
-    eventually,
-    executions_of,
-    strategy,
-)
-from testkit.paper import KEY, SECRET, PaperHost, paper_account
+from testkit.bot_host import RunningBot, Witness, bot_settings, executions_of, strategy
+from testkit.paper import KEY, SECRET, PaperHost
+from testkit.waiting import eventually
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.exchange(accounts=2, priced=True)]
+
 
 # down and up through several levels of 30 USDT, and once out of the grid
 PATH = (
     60_001, 59_960, 59_930, 59_905, 59_950, 59_985, 60_010, 60_050, 60_090, 60_040, 60_000, 59_960,
     60_020, 60_085, 60_130, 60_100, 60_300, 60_280, 60_240, 60_310, 60_350, 60_330, 60_300,
 )  # fmt: skip
-
-
-@pytest.fixture
-def host() -> Iterator[PaperHost]:
-    accounts = [paper_account(), paper_account("two", key="key-2", secret="secret-2", uid=1002)]
-    with bot_host(accounts=accounts) as made:
-        made.trade("60000")
-        yield made
 
 
 def decisions(log: Path, strat_id: str) -> list[tuple[Any, ...]]:
@@ -102,7 +87,7 @@ def test_shadow_and_live_decide_the_same_on_the_same_prices(
         shadow_folder,
         host.server.port,
         [strategy(account="two", strat_id="same", shadow_mode=True)],
-        {"two": ("key-2", "secret-2")},
+        {"two": ("key-two", "secret-two")},
         **settings,
     )
     found = []
@@ -134,7 +119,7 @@ def test_a_shadow_beside_a_live_strategy_sends_nothing(host: PaperHost, tmp_path
         tmp_path,
         host.server.port,
         [strategy(), strategy(account="two", shadow_mode=True)],
-        {"one": (KEY, SECRET), "two": ("key-2", "secret-2")},
+        {"one": (KEY, SECRET), "two": ("key-two", "secret-two")},
     )
     with RunningBot(settings) as running:
         for price in PATH[:8]:

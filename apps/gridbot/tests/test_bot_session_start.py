@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -25,23 +25,17 @@ from testkit.bot_host import (
     bot_file,
     bot_host,
     bot_settings,
-    eventually,
     executions_of,
     status_of,
     strategy,
 )
 from testkit.paper import KEY, SECRET, PaperHost, paper_account
+from testkit.waiting import eventually
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.exchange(priced=True)]
+
 
 Attempt = Callable[..., str]
-
-
-@pytest.fixture
-def host() -> Iterator[PaperHost]:
-    with bot_host() as made:
-        made.trade("60000")
-        yield made
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 
 from grid_db import DatabaseFactory
-from grid_db.testing import database, postgres_server, sqlite_template
 from gridbot.words.snapshot import RunState
 from testkit.bot_host import (
     Mover,
@@ -21,29 +19,15 @@ from testkit.bot_host import (
     StoredFacts,
     Witness,
     bot_file,
-    bot_host,
     bot_settings,
-    eventually,
     executions_of,
     status_of,
 )
 from testkit.children import Children
 from testkit.paper import PaperHost
+from testkit.waiting import eventually
 
-__all__ = ["database", "postgres_server", "sqlite_template"]
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def host() -> Iterator[PaperHost]:
-    with bot_host() as made:
-        yield made
-
-
-@pytest.fixture
-def children() -> Iterator[Children]:
-    with Children("gridbot.main") as made:
-        yield made
 
 
 def settings_on(database: DatabaseFactory, folder: Path, host: PaperHost, **more: Any) -> Any:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,18 +26,12 @@ from gridbot.control.telegram_commands import CommandDesk
 from gridbot.control.telegram_listener import ControlOnLoop, TelegramListener
 from gridbot.settings.sections import TelegramSettings
 from testkit.telegram import CHAT, STRANGER, TOKEN, TelegramServer
+from testkit.waiting import eventually
 
 
 def busy(retry_after: int) -> tuple[int, dict[str, Any]]:
     body = {"ok": False, "error_code": 429, "description": "Too Many Requests"}
     return 429, body | {"parameters": {"retry_after": retry_after}}
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
-    limit = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < limit, "it did not happen"
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -175,7 +169,7 @@ def test_an_alert_reaches_the_chat_without_secrets(
     notifier = Notifier(chat, redactor=Redactor(["s3cr3t-key"]))
     notifier.start()
     notifier.alert(AlertKey.AUTH_ERROR, f"key s3cr3t-key of {TOKEN} refused", about="main")
-    until(lambda: bool(server.sent))
+    eventually(lambda: bool(server.sent))
     notifier.close()
     assert server.texts == ["CRITICAL auth_error main: key *** of *** refused"]
     assert notifier.sent == 1
@@ -190,10 +184,10 @@ def test_of_one_key_there_is_one_message_in_a_minute(
     for number in range(1_000):
         notifier.alert(AlertKey.ORDER_REJECTED, f"no. {number}", about="btc")
     notifier.alert(AlertKey.ORDER_REJECTED, "another strategy", about="eth")
-    until(lambda: notifier.sent == 2)
+    eventually(lambda: notifier.sent == 2)
     now[0] = 61.0
     notifier.alert(AlertKey.STREAM_DOWN, "wakes it up")
-    until(lambda: notifier.sent == 4)
+    eventually(lambda: notifier.sent == 4)
     notifier.close()
     whole = "\n\n".join(server.texts)
     assert "btc: no. 0\n" in whole
@@ -211,7 +205,7 @@ def test_an_outage_delays_alerts_and_loses_none(chat: TelegramChat, server: Tele
     assert time.monotonic() - started < 0.5  # raising one waits for nobody
     time.sleep(0.3)
     server.start()
-    until(lambda: notifier.sent == 5)
+    eventually(lambda: notifier.sent == 5)
     notifier.close()
     whole = "\n".join(server.texts)
     assert [f"a{number}:" in whole for number in range(5)] == [True] * 5
@@ -223,7 +217,7 @@ def test_telegram_may_ask_to_wait(chat: TelegramChat, server: TelegramServer) ->
     notifier.start()
     started = time.monotonic()
     notifier.alert(AlertKey.BOT_STARTED, "hello")
-    until(lambda: notifier.sent == 1)
+    eventually(lambda: notifier.sent == 1)
     assert time.monotonic() - started > 0.9
     notifier.close()
 
@@ -235,7 +229,7 @@ def test_what_waits_is_bounded_and_the_loss_is_told(
     for number in range(25):
         notifier.alert(AlertKey.STREAM_DOWN, "x", about=f"a{number}")
     notifier.start()
-    until(lambda: notifier.sent == 10)
+    eventually(lambda: notifier.sent == 10)
     notifier.close()
     assert notifier.dropped == 15
     assert "(15 older alerts were dropped, the log has them)" in server.texts[0]
@@ -249,7 +243,7 @@ def test_a_refused_alert_is_logged_and_the_next_one_is_tried(
     notifier = Notifier(TelegramChat(api, CHAT))
     notifier.start()
     notifier.alert(AlertKey.BOT_STARTED, "hello")
-    until(lambda: "does not take the alerts" in caplog.text)
+    eventually(lambda: "does not take the alerts" in caplog.text)
     notifier.close()
     api.close()
     assert notifier.sent == 0
@@ -274,9 +268,9 @@ def test_a_sender_that_fails_oddly_is_used_again(caplog: pytest.LogCaptureFixtur
     notifier = Notifier(odd)
     notifier.start()
     notifier.alert(AlertKey.BOT_STARTED, "first")
-    until(lambda: "alerts could not be sent" in caplog.text)
+    eventually(lambda: "alerts could not be sent" in caplog.text)
     notifier.alert(AlertKey.BOT_STOPPED, "second")
-    until(lambda: bool(odd.texts))
+    eventually(lambda: bool(odd.texts))
     notifier.close()
     assert odd.texts == ["INFO bot_stopped: second"]
 
@@ -287,7 +281,7 @@ def test_closing_sends_what_waits_and_does_not_wait_for_a_dead_server(
     notifier = Notifier(chat)
     notifier.start()
     notifier.alert(AlertKey.ORDER_REJECTED, "first")
-    until(lambda: notifier.sent == 1)
+    eventually(lambda: notifier.sent == 1)
     notifier.alert(AlertKey.ORDER_REJECTED, "second")
     notifier.alert(AlertKey.BOT_STOPPED, "bye")
     notifier.close()
@@ -341,10 +335,10 @@ def test_commands_are_answered(
     listener: TelegramListener, server: TelegramServer, control: RecordingControl
 ) -> None:
     listener.start()
-    until(lambda: server.polls > 1)
+    eventually(lambda: server.polls > 1)
     for text in ("/status", "/positions@grid_bot", "/ORDERS", "/status@other_bot", "hello"):
         server.write(text)
-    until(lambda: len(server.sent) == 3)
+    eventually(lambda: len(server.sent) == 3)
     assert server.texts == ["status", "positions", "orders"]
     assert control.calls == ["status", "positions", "orders"]
 
@@ -353,14 +347,14 @@ def test_a_change_needs_its_confirmation(
     listener: TelegramListener, server: TelegramServer, control: RecordingControl
 ) -> None:
     listener.start()
-    until(lambda: server.polls > 1)
+    eventually(lambda: server.polls > 1)
     server.write("/pause btc")
-    until(lambda: len(server.sent) == 1)
+    eventually(lambda: len(server.sent) == 1)
     question = server.texts[0]
     assert question.startswith("pause btc? Answer /confirm ")
     assert control.calls == []
     server.write(question.split("Answer ")[1].split(" within")[0])
-    until(lambda: len(server.sent) == 2)
+    eventually(lambda: len(server.sent) == 2)
     assert control.calls == ["pause btc"]
 
 
@@ -371,11 +365,11 @@ def test_other_chats_are_not_heard(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     listener.start()
-    until(lambda: server.polls > 1)
+    eventually(lambda: server.polls > 1)
     server.write("/status", chat=STRANGER)
     server.write("/stop", chat=STRANGER)
     server.write("/positions")
-    until(lambda: bool(server.sent))
+    eventually(lambda: bool(server.sent))
     assert control.calls == ["positions"]
     assert caplog.text.count("chat 666 is not the configured one") == 1
 
@@ -384,15 +378,15 @@ def test_an_answer_waits_as_long_as_telegram_asks(
     listener: TelegramListener, server: TelegramServer
 ) -> None:
     listener.start()
-    until(lambda: server.polls > 1)
+    eventually(lambda: server.polls > 1)
     server.replies.append(busy(1))
     server.write("/status")
-    until(lambda: bool(server.sent))
+    eventually(lambda: bool(server.sent))
     server.replies.append((502, "bad gateway"))
     server.write("/orders")
-    until(lambda: not server.replies)
+    eventually(lambda: not server.replies)
     server.write("/positions")
-    until(lambda: len(server.sent) == 2)
+    eventually(lambda: len(server.sent) == 2)
     assert server.texts == ["status", "positions"]
 
 
@@ -402,9 +396,9 @@ def test_what_was_written_before_the_start_is_passed_over(
     server.write("/status")
     server.write("/orders")
     listener.start()
-    until(lambda: server.polls > 1)
+    eventually(lambda: server.polls > 1)
     server.write("/positions")
-    until(lambda: bool(server.sent))
+    eventually(lambda: bool(server.sent))
     assert control.calls == ["positions"]
 
 
@@ -412,12 +406,12 @@ def test_commands_are_heard_again_after_an_outage(
     listener: TelegramListener, server: TelegramServer, control: RecordingControl
 ) -> None:
     listener.start()
-    until(lambda: server.polls > 1)
+    eventually(lambda: server.polls > 1)
     server.stop()
     time.sleep(0.2)
     server.start()
     server.write("/status")
-    until(lambda: control.calls == ["status"])
+    eventually(lambda: control.calls == ["status"])
 
 
 def test_a_wrong_token_leaves_the_bot_alone(
@@ -426,7 +420,7 @@ def test_a_wrong_token_leaves_the_bot_alone(
     api = TelegramApi(SecretStr("1:nobody"), server.url)
     listener = TelegramListener(TelegramChat(api, CHAT), CommandDesk(control))
     listener.start()
-    until(lambda: "commands are not heard: 401" in caplog.text)
+    eventually(lambda: "commands are not heard: 401" in caplog.text)
     hits = server.hits
     time.sleep(0.3)
     assert server.hits == hits

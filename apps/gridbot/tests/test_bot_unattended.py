@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,16 @@ from testkit.bot_host import (
     Mover,
     RunningBot,
     bot_file,
-    bot_host,
     bot_settings,
-    eventually,
     status_of,
     strategy,
 )
-from testkit.paper import KEY, SECRET, PaperHost, paper_account
+from testkit.paper import KEY, SECRET, PaperHost
 from testkit.provokes import provokes
+from testkit.waiting import eventually
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.exchange("BTCUSDT", "ETHUSDT", accounts=2)]
+
 
 TWO = {"one": (KEY, SECRET), "two": ("key-two", "secret-two")}
 WATCH = {"stale_after": 1.5, "check_interval": 0.2, "repeat_interval": 0.5}
@@ -44,13 +44,6 @@ class Heard:
 
     def alert(self, key: AlertKey, text: str, *, about: str = "") -> None:
         self.alerts.append((key, text))
-
-
-@pytest.fixture
-def host() -> Iterator[PaperHost]:
-    accounts = [paper_account(), paper_account("two", key="key-two", secret="secret-two", uid=1002)]
-    with bot_host(("BTCUSDT", "ETHUSDT"), accounts) as made:
-        yield made
 
 
 def settings_of(folder: Path, host: PaperHost, *strategies: Any, **more: Any) -> dict[str, Any]:

@@ -47,6 +47,7 @@ from gridbot.words.snapshot import (
 from gridcore import DirectionType, SideType
 from testkit.paper import KEY, SECRET, PaperHost, paper_market
 from testkit.provokes import provokes
+from testkit.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -163,19 +164,12 @@ def heard() -> Heard:
     return Heard()
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
-    limit = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < limit, "it did not happen"
-        time.sleep(0.02)
-
-
 def run_until(dog: Watchdog, condition: Callable[[], bool]) -> None:
     stop = threading.Event()
     thread = threading.Thread(target=dog.run, args=(stop,))
     thread.start()
     try:
-        until(condition)
+        eventually(condition)
     finally:
         stop.set()
         thread.join(30)
@@ -186,7 +180,7 @@ def fill_book(stage: Stage) -> tuple[set[str], set[str]]:
     """Return (orders to be taken away, orders to be left)."""
     stage.place(59990)
     stage.host.trade("59900")  # the long leg holds 0.01
-    until(lambda: any(row.size for row in stage.rest.get_positions("BTCUSDT")))
+    eventually(lambda: any(row.size for row in stage.rest.get_positions("BTCUSDT")))
     opening = {
         stage.place(59000),
         stage.place(58000),
@@ -199,7 +193,7 @@ def fill_book(stage: Stage) -> tuple[set[str], set[str]]:
         stage.place(55000, link_id=f"{OURS}extra"),
     }
     stage.place(2900, symbol="ETHUSDT")
-    until(lambda: stage.open_orders() == opening | kept)
+    eventually(lambda: stage.open_orders() == opening | kept)
     return opening, kept
 
 
@@ -311,9 +305,9 @@ def test_orders_that_appear_while_it_is_dead_are_taken_too(stage: Stage, heard: 
     stop = threading.Event()
     thread = threading.Thread(target=dog.run, args=(stop,))
     thread.start()
-    until(lambda: len(heard.alerts) == 1)
+    eventually(lambda: len(heard.alerts) == 1)
     stage.place(58000)  # one that was on its way
-    until(lambda: stage.open_orders() == set())
+    eventually(lambda: stage.open_orders() == set())
     stop.set()
     thread.join(10)
     dog.close()
@@ -687,7 +681,7 @@ def test_as_a_process_it_watches_until_it_is_told_to_end(stage: Stage) -> None:
         env={**os.environ, "PYTHONWARNINGS": "error"},
     )
     try:
-        until(lambda: stage.open_orders() == set(), timeout_s=30)
+        eventually(lambda: stage.open_orders() == set(), within_s=30)
         process.send_signal(signal.SIGTERM)
         _, told = process.communicate(timeout=15)
     finally:

@@ -16,26 +16,10 @@ from pybit.unified_trading import HTTP, WebSocket, WebSocketTrading
 
 from gridcore import SideType
 from paper_exchange.host.faults import FaultKind, FaultRule
-from testkit.paper import KEY, SECRET, PaperHost, order_params, paper_account, paper_market
+from testkit.paper import KEY, SECRET, PaperHost, order_params, paper_account
+from testkit.waiting import eventually
 
-pytestmark = pytest.mark.integration
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 20) -> Any:
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        if time.monotonic() > end:
-            raise AssertionError("it did not happen in time")
-        time.sleep(0.01)
-    return found
-
-
-@pytest.fixture
-def host() -> Iterator[PaperHost]:
-    with PaperHost([paper_market(), paper_market("ETHUSDT")]) as host:
-        host.trade("60000.0", SideType.BUY)
-        host.trade("3000.00", SideType.BUY, symbol="ETHUSDT")
-        yield host
+pytestmark = [pytest.mark.integration, pytest.mark.exchange("BTCUSDT", "ETHUSDT", priced=True)]
 
 
 @pytest.fixture
@@ -95,9 +79,9 @@ def test_every_call_of_pybit(http: HTTP, host: PaperHost) -> None:
     )
     assert amended["retExtInfo"]["list"][0]["code"] == 0
     http.cancel_batch_order(category="linear", request=[{"symbol": "BTCUSDT", "orderId": first}])
-    wait_for(lambda: len(http.get_open_orders(**BOTH)["result"]["list"]) == 1)
+    eventually(lambda: len(http.get_open_orders(**BOTH)["result"]["list"]) == 1)
     assert len(http.cancel_all_orders(**BOTH)["result"]["list"]) == 1
-    wait_for(lambda: not http.get_open_orders(**BOTH)["result"]["list"])
+    eventually(lambda: not http.get_open_orders(**BOTH)["result"]["list"])
     http.set_limit_price_action(category="linear", modifyEnable=False)
 
 
@@ -105,7 +89,7 @@ def test_pages_of_pybit_follow_the_cursor_as_it_is(http: HTTP) -> None:
     for step in range(25):
         last = http.place_order(**order_params(price=str(59_000 - step)))["result"]["orderId"]
     # acknowledged is not yet on the book
-    wait_for(lambda: http.get_open_orders(**BOTH, orderId=last)["result"]["list"])
+    eventually(lambda: http.get_open_orders(**BOTH, orderId=last)["result"]["list"])
     rows: list[dict[str, Any]] = []
     cursor = None
     while True:
@@ -148,11 +132,11 @@ def test_every_stream_of_pybit(http: HTTP, host: PaperHost) -> None:
         private.fast_execution_stream(take, "linear")
         time.sleep(0.3)
         http.place_order(**order_params(price="59000", orderLinkId="mine"))
-        wait_for(lambda: of("order"))
+        eventually(lambda: of("order"))
         host.trade("58999.9")
-        wait_for(lambda: len(of("execution")) == 2)  # execution and execution.fast
+        eventually(lambda: len(of("execution")) == 2)  # execution and execution.fast
         for topic in ("tickers", "publicTrade", "orderbook", "kline", "position", "wallet"):
-            wait_for(lambda topic=topic: of(topic))
+            eventually(lambda topic=topic: of(topic))
         states = [frame["data"][0]["orderStatus"] for frame in of("order")]
         assert states == ["New", "Filled"]
         assert public.is_connected()
@@ -168,11 +152,11 @@ def test_orders_over_the_trade_stream_of_pybit(host: PaperHost) -> None:
     try:
         params = order_params(price="59000")
         trading.place_order(answers.append, **params)
-        answer = wait_for(lambda: answers)[0]
+        answer = eventually(lambda: answers)[0]
         assert answer["retCode"] == 0
         cancel = {**BOTH, "orderId": answer["data"]["orderId"]}
         trading.cancel_order(answers.append, **cancel)
-        wait_for(lambda: len(answers) == 2)
+        eventually(lambda: len(answers) == 2)
     finally:
         trading.exit()
 
@@ -218,17 +202,17 @@ def test_a_day_with_ccxt() -> None:
         client.set_leverage(7, SYMBOL)
         long = {"positionIdx": 1}
         order = client.create_order(SYMBOL, "limit", "buy", 0.01, 59_000, long)
-        (found,) = wait_for(lambda: client.fetch_open_orders(SYMBOL))
+        (found,) = eventually(lambda: client.fetch_open_orders(SYMBOL))
         assert (found["id"], found["status"], found["price"]) == (order["id"], "open", 59_000)
         client.edit_order(order["id"], SYMBOL, "limit", "buy", 0.02, 58_000)
-        wait_for(lambda: client.fetch_open_orders(SYMBOL)[0]["amount"] == 0.02)
+        eventually(lambda: client.fetch_open_orders(SYMBOL)[0]["amount"] == 0.02)
         (edited,) = client.fetch_open_orders(SYMBOL)
         assert (edited["amount"], edited["price"]) == (0.02, 58_000)
         client.cancel_order(order["id"], SYMBOL)
-        wait_for(lambda: client.fetch_open_orders(SYMBOL) == [])
+        eventually(lambda: client.fetch_open_orders(SYMBOL) == [])
         client.create_order(SYMBOL, "market", "buy", 0.03, None, long)
         client.create_order(SYMBOL, "market", "sell", 0.02, None, {"positionIdx": 2})
-        wait_for(lambda: len(client.fetch_my_trades(SYMBOL)) == 2)
+        eventually(lambda: len(client.fetch_my_trades(SYMBOL)) == 2)
         trades = client.fetch_my_trades(SYMBOL)
         assert [(one["side"], one["amount"]) for one in trades] == [("buy", 0.03), ("sell", 0.02)]
         positions = client.fetch_positions([SYMBOL])
@@ -245,7 +229,7 @@ def test_a_day_with_ccxt() -> None:
         def held() -> list[str]:
             return [one["side"] for one in client.fetch_positions([SYMBOL]) if one["contracts"]]
 
-        wait_for(lambda: held() == ["short"])
+        eventually(lambda: held() == ["short"])
         assert client.fetch_closed_orders(SYMBOL)[-1]["status"] == "closed"
         assert client.fetch_ledger("USDT")
         assert client.fetch_funding_rate(SYMBOL)["fundingRate"] == 0.0001

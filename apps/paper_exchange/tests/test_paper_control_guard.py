@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Iterator
 from decimal import Decimal
 
 import orjson
@@ -11,14 +10,9 @@ import pytest
 
 from testkit.paper import PaperHost
 
+pytestmark = pytest.mark.exchange(priced=True)
+
 TAKE_OUT = orjson.dumps({"do": "deposit", "account": "one", "amount": "-5000"})
-
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[PaperHost]:
-    with PaperHost() as host:
-        host.trade("60000.0")
-        yield host
 
 
 def send(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +21,8 @@ from paper_exchange.host.faults import FaultKind, FaultRule
 from paper_exchange.market.market import FeedTrade
 from paper_exchange.stream.streams import Channel
 from testkit.paper import KEY, PaperHost, PaperStream, PaperWorld, order_params, signed
+
+pytestmark = pytest.mark.exchange(priced=True)
 
 
 @pytest.fixture
@@ -200,13 +201,6 @@ def test_the_same_seed_strikes_the_same_frames() -> None:
 
 
 # over sockets
-
-
-@pytest.fixture
-def host() -> Iterator[PaperHost]:
-    with PaperHost() as host:
-        host.trade("60000.0", SideType.BUY)
-        yield host
 
 
 def action(host: PaperHost, **what: Any) -> dict[str, Any]:

@@ -14,14 +14,11 @@ from grid_db import (
     TickerSnapshotRecord,
     TickerSnapshotRepository,
 )
-from grid_db.testing import database, postgres_server, sqlite_template
 from gridcore import InstrumentInfo, SideType
 from market_data.basics.data_errors import NoDataError, UnknownSymbolError, WrongRangeError
 from paper_exchange.feeds import DatabaseFeed
 from paper_exchange.feeds import database as paging
 from paper_exchange.market.market import FeedQuote, FeedTrade
-
-__all__ = ["database", "postgres_server", "sqlite_template"]
 
 pytestmark = pytest.mark.integration
 FIRST = datetime(2026, 1, 5, tzinfo=UTC)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +15,8 @@ from paper_exchange.host.control import ACTION
 from paper_exchange.host.faults import FaultKind, FaultRule
 from paper_exchange.stream.streams import Channel
 from testkit.paper import PaperHost, PaperWorld, order_params, signed
+
+pytestmark = pytest.mark.exchange(priced=True)
 
 CREATE, BATCH = "/v5/order/create", "/v5/order/create-batch"
 
@@ -214,13 +215,6 @@ def test_items_fail_over_the_trade_stream_too(world: PaperWorld) -> None:
 
 
 # answers that nobody waits for
-
-
-@pytest.fixture
-def host() -> Iterator[PaperHost]:
-    with PaperHost() as host:
-        host.trade("60000.0", SideType.BUY)
-        yield host
 
 
 def post(host: PaperHost, timeout: float, **order: Any) -> requests.Response:

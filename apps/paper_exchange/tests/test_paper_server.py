@@ -6,7 +6,6 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 import requests
@@ -16,12 +15,7 @@ from paper_exchange.basics.loopback import is_loopback
 from paper_exchange.host.server import PortInUseError
 from testkit.paper import PaperHost
 
-
-@pytest.fixture(scope="module")
-def host() -> Iterator[PaperHost]:
-    with PaperHost() as host:
-        host.trade("60000.0")
-        yield host
+pytestmark = pytest.mark.exchange(priced=True)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from bybit_adapter import (
 )
 from bybit_adapter.direct_session import DirectSession, NotSentError, UsualSession
 from testkit.rest import ORDER, SECRET, SERVER_TIME, connect
-from testkit.streams import eventually
+from testkit.waiting import eventually
 
 ACK = {"orderId": "a", "orderLinkId": ORDER.order_link_id}
 BODY = json.dumps({"retCode": 0, "retMsg": "OK", "result": ACK, "time": 1}).encode()

@@ -34,7 +34,7 @@ from paper_exchange.exchange.driver import wall_ms
 from paper_exchange.host.faults import FaultKind, FaultRule
 from paper_exchange.market.market import FeedEvent, FeedTrade
 from testkit.paper import KEY, SECRET, PaperHost, order_params, paper_account, signed
-from testkit.streams import eventually
+from testkit.waiting import eventually
 
 log = logging.getLogger(__name__)
 pytestmark = [pytest.mark.integration, pytest.mark.untraced]

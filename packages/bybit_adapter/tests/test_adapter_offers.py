@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.metadata import entry_points
@@ -18,20 +18,14 @@ from gridcore import SideType
 from market_data.rules.instrument_info import ExchangeRows, InstrumentInfoProvider, RulesSource
 from paper_exchange.feeds import live_market as paper_live
 from paper_exchange.market.market import FeedEvent, FeedQuote, FeedTrade
-from testkit.paper import PaperHost, paper_listing, paper_market
-from testkit.streams import PUBLIC, eventually
+from testkit.paper import PaperHost, paper_listing
+from testkit.streams import PUBLIC
+from testkit.waiting import eventually
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.exchange("BTCUSDT", "ETHUSDT", priced=True)]
+
 
 BTC = "BTCUSDT"
-
-
-@pytest.fixture
-def host() -> Iterator[PaperHost]:
-    with PaperHost([paper_market(), paper_market("ETHUSDT")]) as made:
-        made.trade("60000", SideType.BUY)
-        made.trade("3000", SideType.BUY, symbol="ETHUSDT")
-        yield made
 
 
 class Heard:

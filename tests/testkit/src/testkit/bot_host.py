@@ -29,6 +29,7 @@ from gridbot.words.snapshot import BotSnapshot
 from paper_exchange.book.account import PaperAccount
 from paper_exchange.market.market import Market
 from testkit.paper import KEY, SECRET, PaperHost, paper_account, paper_market
+from testkit.waiting import eventually  # noqa: F401 - scripts take it from here too
 
 Result = TypeVar("Result")
 PRICES = {"BTCUSDT": 60_000, "ETHUSDT": 3_000, "SOLUSDT": 150, "LTCUSDT": 90, "XRPUSDT": 2}
@@ -87,18 +88,6 @@ def bot_file(folder: Path, settings: Mapping[str, Any]) -> Path:
     path = folder / "bot.yaml"
     path.write_text(yaml.safe_dump(dict(settings)), encoding="utf-8")
     return path
-
-
-def eventually(
-    condition: Callable[[], object], within_s: float = 20.0, what: str | Callable[[], str] = ""
-) -> None:
-    """Wait for a condition; an AssertionError says what did not happen."""
-    end = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > end:
-            text = what() if callable(what) else what
-            raise AssertionError(f"it did not happen in {within_s} s: {text or condition}")
-        time.sleep(0.02)
 
 
 class Witness:

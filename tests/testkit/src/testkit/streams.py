@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from random import Random
@@ -109,11 +107,3 @@ class Streams:
         """End all of them."""
         for client in self.made:
             client.disconnect()
-
-
-def eventually(condition: Callable[[], object], within_s: float = 20.0) -> None:
-    """Wait for a condition. Raises AssertionError when it does not come in time."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
