@@ -1,8 +1,8 @@
 """How many files a way through the code visits, and how often it comes back to one of them.
 
 Who reads along turns a page with every call into another file; a call into a file that was visited
-before is a return. One way is measured, over the real parts: the bot against a local exchange, from the ticker frame on the socket to the last request on
-the wire, at a tick that wants four commands.
+before is a return. One way is measured, over the real parts: the bot against a local exchange, from
+the ticker frame on the socket to the last request on the wire, at a tick that wants four commands.
 
     python tools/trace_path.py          # figures
     python tools/trace_path.py --steps  # and every step
@@ -218,7 +218,7 @@ def _one_tick(
     for order in orders:
         with suppress(BybitError):
             hand.cancel_order(OrderKey(symbol="BTCUSDT", order_id=order.order_id))
-    eventually(lambda: bot.do(bot.bot.snapshot).strategies[0].orders.__len__() == 10 - COMMANDS)
+    eventually(lambda: len(bot.do(bot.bot.snapshot).strategies[0].orders) == 10 - COMMANDS)
     taken: list[Trace | None] = []
 
     def on_request(data: bytes) -> None:

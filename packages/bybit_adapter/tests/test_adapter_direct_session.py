@@ -25,7 +25,7 @@ from bybit_adapter import (
     PlaceRequest,
     direct_session,
 )
-from bybit_adapter.direct_session import DirectSession, NotSentError, UsualSession
+from bybit_adapter.wire.direct_session import DirectSession, NotSentError, UsualSession
 from testkit.rest import ORDER, SECRET, SERVER_TIME, connect
 from testkit.streams import eventually
 

@@ -8,16 +8,16 @@ from uuid import UUID
 
 import pytest
 
-from bybit_adapter.account_records import (
+from bybit_adapter.basics.errors import MalformedFrame
+from bybit_adapter.records.account_records import (
     Execution,
     Order,
     Wallet,
     account_event,
 )
-from bybit_adapter.errors import MalformedFrame
-from bybit_adapter.execution_kind import ExecutionKind
-from bybit_adapter.market_records import Tags, Ticker
-from bybit_adapter.normalizer import BybitNormalizer, StreamKind
+from bybit_adapter.records.execution_kind import ExecutionKind
+from bybit_adapter.records.market_records import Tags, Ticker
+from bybit_adapter.records.normalizer import BybitNormalizer, StreamKind
 from gridcore import (
     AccountEvent,
     DirectionType,

@@ -13,8 +13,8 @@ import pytest
 
 from backtest.instrument_info import ExchangeRows, InstrumentInfoProvider, RulesSource
 from bybit_adapter import BybitError, Environment
-from bybit_adapter.instrument_look_up import look_up
-from bybit_adapter.live_market import QUOTE_FIELDS, connect
+from bybit_adapter.offers.instrument_look_up import look_up
+from bybit_adapter.offers.live_market import QUOTE_FIELDS, connect
 from gridcore import SideType
 from paper_exchange import live_market as paper_live
 from paper_exchange.market import FeedEvent, FeedQuote, FeedTrade

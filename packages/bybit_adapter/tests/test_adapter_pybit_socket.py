@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bybit_adapter.pybit_socket import PybitSocket
+from bybit_adapter.streams.pybit_socket import PybitSocket
 from testkit.streams import PUBLIC, eventually
 
 SUBSCRIPTION = '{"op": "subscribe", "req_id": "1", "args": ["tickers.BTCUSDT"]}'

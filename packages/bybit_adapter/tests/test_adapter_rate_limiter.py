@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bybit_adapter import endpoints
-from bybit_adapter.endpoints import Endpoint, Priority
-from bybit_adapter.errors import RateLimited
-from bybit_adapter.rate_limiter import (
+from bybit_adapter.basics.errors import RateLimited
+from bybit_adapter.wire import endpoints
+from bybit_adapter.wire.endpoints import Endpoint, Priority
+from bybit_adapter.wire.rate_limiter import (
     AddressWindow,
     LimitHeaders,
     RateLimiter,

@@ -13,18 +13,18 @@ from typing import Any
 
 import pytest
 
-from bybit_adapter.account_records import (
+from bybit_adapter.basics.errors import MalformedFrame
+from bybit_adapter.basics.row import Row
+from bybit_adapter.records.account_records import (
     Execution,
     Order,
     Position,
     Wallet,
 )
-from bybit_adapter.account_rows import parse_execution, parse_order, parse_rest_position
-from bybit_adapter.errors import MalformedFrame
-from bybit_adapter.market_records import Ticker, Trade, to_mm_tiers
-from bybit_adapter.market_rows import parse_instrument, parse_risk_tier
-from bybit_adapter.normalizer import BybitNormalizer
-from bybit_adapter.row import Row
+from bybit_adapter.records.account_rows import parse_execution, parse_order, parse_rest_position
+from bybit_adapter.records.market_records import Ticker, Trade, to_mm_tiers
+from bybit_adapter.records.market_rows import parse_instrument, parse_risk_tier
+from bybit_adapter.records.normalizer import BybitNormalizer
 from gridcore import PublicTradeEvent, TickerEvent
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

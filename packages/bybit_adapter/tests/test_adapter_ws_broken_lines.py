@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bybit_adapter.pybit_socket import PybitSocket
-from bybit_adapter.ws_client import StreamState
+from bybit_adapter.streams.pybit_socket import PybitSocket
+from bybit_adapter.streams.ws_client import StreamState
 from testkit.streams import FAST, PRIVATE, PUBLIC, Streams, Witness, eventually, frame
 
 

@@ -8,9 +8,9 @@ import time
 from datetime import datetime
 from typing import Any
 
-from bybit_adapter.normalizer import StreamUpdate
-from bybit_adapter.stream_session import StreamTiming
-from bybit_adapter.ws_client import StreamState
+from bybit_adapter.records.normalizer import StreamUpdate
+from bybit_adapter.streams.stream_session import StreamTiming
+from bybit_adapter.streams.ws_client import StreamState
 from testkit.streams import FAST, PUBLIC, Streams, Witness, eventually, trade
 
 

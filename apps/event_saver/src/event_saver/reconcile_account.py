@@ -19,7 +19,7 @@ from bybit_adapter import (
     StreamKind,
     TransactionLogEntry,
 )
-from bybit_adapter.normalizer import Record
+from bybit_adapter.records.normalizer import Record
 from event_saver.background import in_thread
 from event_saver.owner import Owner
 from event_saver.writers import WriterSet

@@ -5,22 +5,8 @@ PrivateWebSocketClient listen; EventQueue hands what they hear to an event loop.
 says where the exchange is, errors.py what to do when it refuses.
 """
 
-from bybit_adapter.account_records import (
-    AccountInfo,
-    CoinBalance,
-    Execution,
-    FeeRates,
-    Order,
-    Position,
-    TransactionLogEntry,
-    Wallet,
-    account_event,
-    open_orders_event,
-)
-from bybit_adapter.async_client import BybitAsyncClient
-from bybit_adapter.caller import Listing
-from bybit_adapter.environment import DEMO, MAINNET, TESTNET, Environment
-from bybit_adapter.errors import (
+from bybit_adapter.basics.environment import DEMO, MAINNET, TESTNET, Environment
+from bybit_adapter.basics.errors import (
     AmbiguousResult,
     AuthError,
     BybitError,
@@ -40,11 +26,23 @@ from bybit_adapter.errors import (
     TooManyOrders,
     TradingPaused,
 )
-from bybit_adapter.event_queue import EventQueue, ticker_symbol
-from bybit_adapter.execution_kind import ExecutionKind, is_created_by_exchange
-from bybit_adapter.hidden import Hidden
-from bybit_adapter.link_id import client_order_id_of, make_order_link_id, placed_at
-from bybit_adapter.market_records import (
+from bybit_adapter.basics.hidden import Hidden
+from bybit_adapter.basics.link_id import client_order_id_of, make_order_link_id, placed_at
+from bybit_adapter.basics.right_of_way import RIGHT_OF_WAY
+from bybit_adapter.records.account_records import (
+    AccountInfo,
+    CoinBalance,
+    Execution,
+    FeeRates,
+    Order,
+    Position,
+    TransactionLogEntry,
+    Wallet,
+    account_event,
+    open_orders_event,
+)
+from bybit_adapter.records.execution_kind import ExecutionKind, is_created_by_exchange
+from bybit_adapter.records.market_records import (
     FundingRate,
     Instrument,
     Kline,
@@ -54,18 +52,20 @@ from bybit_adapter.market_records import (
     Trade,
     to_mm_tiers,
 )
-from bybit_adapter.normalizer import BybitNormalizer, StreamKind, StreamUpdate
-from bybit_adapter.order_requests import BatchItem, OrderAck, OrderKey, PlaceRequest
-from bybit_adapter.rate_limiter import RateLimiter
-from bybit_adapter.rest_client import BybitRestClient
-from bybit_adapter.right_of_way import RIGHT_OF_WAY
-from bybit_adapter.ws_client import (
+from bybit_adapter.records.normalizer import BybitNormalizer, StreamKind, StreamUpdate
+from bybit_adapter.records.order_requests import BatchItem, OrderAck, OrderKey, PlaceRequest
+from bybit_adapter.rest.async_client import BybitAsyncClient
+from bybit_adapter.rest.rest_client import BybitRestClient
+from bybit_adapter.streams.event_queue import EventQueue, ticker_symbol
+from bybit_adapter.streams.ws_client import (
     ConnectionState,
     PrivateWebSocketClient,
     PublicWebSocketClient,
     StreamState,
     StreamTiming,
 )
+from bybit_adapter.wire.caller import Listing
+from bybit_adapter.wire.rate_limiter import RateLimiter
 
 __all__ = [
     "DEMO",

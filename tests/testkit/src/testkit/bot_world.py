@@ -27,15 +27,15 @@ from bybit_adapter import (
     StreamState,
     StreamUpdate,
 )
-from bybit_adapter.caller import Caller
-from bybit_adapter.endpoints import Endpoint
-from bybit_adapter.errors import AmbiguousResult, ExchangeUnavailable, error_for_code
-from bybit_adapter.rate_limiter import LimitHeaders
-from bybit_adapter.rest_account import AccountCalls
-from bybit_adapter.rest_market import MarketCalls
-from bybit_adapter.rest_trade import TradeCalls
-from bybit_adapter.row import Row, time_of_ms
-from bybit_adapter.transport import Answer, Failure
+from bybit_adapter.basics.errors import AmbiguousResult, ExchangeUnavailable, error_for_code
+from bybit_adapter.basics.row import Row, time_of_ms
+from bybit_adapter.rest.rest_account import AccountCalls
+from bybit_adapter.rest.rest_market import MarketCalls
+from bybit_adapter.rest.rest_trade import TradeCalls
+from bybit_adapter.wire.caller import Caller
+from bybit_adapter.wire.endpoints import Endpoint
+from bybit_adapter.wire.rate_limiter import LimitHeaders
+from bybit_adapter.wire.transport import Answer, Failure
 from gridbot.account_session import AccountSession
 from gridbot.alerts import AlertKey
 from gridbot.executor import IntentExecutor

@@ -20,7 +20,7 @@ from bybit_adapter import (
     Trade,
     Wallet,
 )
-from bybit_adapter.normalizer import Record
+from bybit_adapter.records.normalizer import Record
 from event_saver.owner import Owner
 from grid_db import (
     OrderRecord,

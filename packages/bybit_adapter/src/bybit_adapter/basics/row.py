@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from bybit_adapter.errors import MalformedFrame
+from bybit_adapter.basics.errors import MalformedFrame
 from gridcore import SideType
 
 T = TypeVar("T")

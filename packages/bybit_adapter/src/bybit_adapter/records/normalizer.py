@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from bybit_adapter.account_records import (
+from bybit_adapter.basics.errors import MalformedFrame
+from bybit_adapter.basics.row import Row
+from bybit_adapter.records.account_records import (
     Execution,
     Order,
     Position,
     Wallet,
 )
-from bybit_adapter.account_rows import (
+from bybit_adapter.records.account_rows import (
     parse_execution,
     parse_order,
     parse_stream_position,
     parse_wallet,
 )
-from bybit_adapter.errors import MalformedFrame
-from bybit_adapter.market_records import NO_TAGS, Tags, Ticker, Trade
-from bybit_adapter.market_rows import parse_stream_trade
-from bybit_adapter.row import Row
-from bybit_adapter.ticker_merge import TickerMerge
+from bybit_adapter.records.market_records import NO_TAGS, Tags, Ticker, Trade
+from bybit_adapter.records.market_rows import parse_stream_trade
+from bybit_adapter.records.ticker_merge import TickerMerge
 from gridcore import (
     AccountEvent,
     Event,

@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
-from bybit_adapter import endpoints
-from bybit_adapter.caller import Caller
-from bybit_adapter.endpoints import Endpoint
-from bybit_adapter.errors import (
+from bybit_adapter.basics.errors import (
     BybitError,
     ExchangeUnavailable,
     NotModified,
     RateLimited,
     error_for_code,
 )
-from bybit_adapter.normalizer import CATEGORY
-from bybit_adapter.order_requests import BatchItem, OrderAck, OrderKey, PlaceRequest, wire_number
-from bybit_adapter.row import Row
-from bybit_adapter.transport import Answer
+from bybit_adapter.basics.row import Row
+from bybit_adapter.records.normalizer import CATEGORY
+from bybit_adapter.records.order_requests import (
+    BatchItem,
+    OrderAck,
+    OrderKey,
+    PlaceRequest,
+    wire_number,
+)
+from bybit_adapter.wire import endpoints
+from bybit_adapter.wire.caller import Caller
+from bybit_adapter.wire.endpoints import Endpoint
+from bybit_adapter.wire.transport import Answer
 
 BATCH_SIZE = 10  # orders in one request; more than the per-second limit would fail in part
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from bybit_adapter.account_records import (
+from bybit_adapter.basics.row import Row
+from bybit_adapter.records.account_records import (
     USDT,
     AccountInfo,
     CoinBalance,
@@ -16,8 +17,7 @@ from bybit_adapter.account_records import (
     TransactionLogEntry,
     Wallet,
 )
-from bybit_adapter.execution_kind import kind_of
-from bybit_adapter.row import Row
+from bybit_adapter.records.execution_kind import kind_of
 from gridcore import DirectionType
 
 _LEGS = {0: None, 1: DirectionType.LONG, 2: DirectionType.SHORT}

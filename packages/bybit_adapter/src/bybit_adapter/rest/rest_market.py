@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from bybit_adapter import endpoints
-from bybit_adapter.caller import Caller
-from bybit_adapter.errors import OrderRejected, SettingRefused
-from bybit_adapter.market_records import (
+from bybit_adapter.basics.errors import OrderRejected, SettingRefused
+from bybit_adapter.basics.row import ms_of_time
+from bybit_adapter.records.market_records import (
     FundingRate,
     Instrument,
     Kline,
@@ -15,7 +14,7 @@ from bybit_adapter.market_records import (
     Ticker,
     Trade,
 )
-from bybit_adapter.market_rows import (
+from bybit_adapter.records.market_rows import (
     parse_funding_rate,
     parse_instrument,
     parse_kline,
@@ -24,8 +23,9 @@ from bybit_adapter.market_rows import (
     parse_server_time,
     parse_ticker,
 )
-from bybit_adapter.normalizer import CATEGORY
-from bybit_adapter.row import ms_of_time
+from bybit_adapter.records.normalizer import CATEGORY
+from bybit_adapter.wire import endpoints
+from bybit_adapter.wire.caller import Caller
 
 KLINE_INTERVALS = ("1", "3", "5", "15", "30", "60", "120", "240", "360", "720", "D", "W", "M")
 

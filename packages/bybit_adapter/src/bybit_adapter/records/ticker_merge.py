@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from bybit_adapter.errors import MalformedFrame
-from bybit_adapter.market_records import Ticker
-from bybit_adapter.market_rows import parse_ticker
-from bybit_adapter.row import Row
+from bybit_adapter.basics.errors import MalformedFrame
+from bybit_adapter.basics.row import Row
+from bybit_adapter.records.market_records import Ticker
+from bybit_adapter.records.market_rows import parse_ticker
 
 
 class TickerMerge:

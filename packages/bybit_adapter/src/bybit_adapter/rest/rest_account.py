@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from bybit_adapter import endpoints
-from bybit_adapter.account_records import (
+from bybit_adapter.basics.errors import ExchangeUnavailable, OrderNotFound
+from bybit_adapter.basics.row import Row, ms_of_time
+from bybit_adapter.records.account_records import (
     AccountInfo,
     Execution,
     FeeRates,
@@ -16,7 +17,7 @@ from bybit_adapter.account_records import (
     TransactionLogEntry,
     Wallet,
 )
-from bybit_adapter.account_rows import (
+from bybit_adapter.records.account_rows import (
     parse_account_info,
     parse_execution,
     parse_fee_rates,
@@ -25,12 +26,11 @@ from bybit_adapter.account_rows import (
     parse_transaction,
     parse_wallet,
 )
-from bybit_adapter.caller import Caller, Listing
-from bybit_adapter.endpoints import Endpoint
-from bybit_adapter.errors import ExchangeUnavailable, OrderNotFound
-from bybit_adapter.normalizer import CATEGORY
-from bybit_adapter.order_requests import OrderKey
-from bybit_adapter.row import Row, ms_of_time
+from bybit_adapter.records.normalizer import CATEGORY
+from bybit_adapter.records.order_requests import OrderKey
+from bybit_adapter.wire import endpoints
+from bybit_adapter.wire.caller import Caller, Listing
+from bybit_adapter.wire.endpoints import Endpoint
 
 T = TypeVar("T")
 

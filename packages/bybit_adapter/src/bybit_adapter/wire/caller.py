@@ -8,20 +8,20 @@ from datetime import datetime
 from random import Random
 from typing import Any, Generic, TypeVar
 
-from bybit_adapter.clock import Clock
-from bybit_adapter.endpoints import Endpoint
-from bybit_adapter.errors import (
+from bybit_adapter.basics.clock import Clock
+from bybit_adapter.basics.errors import (
     AmbiguousResult,
     BybitError,
     ExchangeUnavailable,
     MalformedFrame,
     RateLimited,
 )
-from bybit_adapter.passage import NotNow, current_passage
-from bybit_adapter.rate_limiter import RateLimiter, backoff_s
-from bybit_adapter.right_of_way import RIGHT_OF_WAY
-from bybit_adapter.row import Row
-from bybit_adapter.transport import Answer, Failure, Transport
+from bybit_adapter.basics.right_of_way import RIGHT_OF_WAY
+from bybit_adapter.basics.row import Row
+from bybit_adapter.wire.endpoints import Endpoint
+from bybit_adapter.wire.passage import NotNow, current_passage
+from bybit_adapter.wire.rate_limiter import RateLimiter, backoff_s
+from bybit_adapter.wire.transport import Answer, Failure, Transport
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from bybit_adapter.errors import BybitError
+from bybit_adapter.basics.errors import BybitError
 from gridcore import DirectionType, PlaceLimitIntent, SideType
 
 _LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")

@@ -6,14 +6,14 @@ from random import Random
 from types import TracebackType
 from typing import Self
 
-from bybit_adapter.caller import Caller
-from bybit_adapter.clock import SYSTEM_CLOCK, Clock
-from bybit_adapter.environment import MAINNET, TESTNET, Environment
-from bybit_adapter.rate_limiter import RateLimiter, address_window
-from bybit_adapter.rest_account import AccountCalls
-from bybit_adapter.rest_market import MarketCalls
-from bybit_adapter.rest_trade import TradeCalls
-from bybit_adapter.transport import Keys, Transport
+from bybit_adapter.basics.clock import SYSTEM_CLOCK, Clock
+from bybit_adapter.basics.environment import MAINNET, TESTNET, Environment
+from bybit_adapter.rest.rest_account import AccountCalls
+from bybit_adapter.rest.rest_market import MarketCalls
+from bybit_adapter.rest.rest_trade import TradeCalls
+from bybit_adapter.wire.caller import Caller
+from bybit_adapter.wire.rate_limiter import RateLimiter, address_window
+from bybit_adapter.wire.transport import Keys, Transport
 
 QUERY_TIMEOUT_S = 10.0
 ORDER_TIMEOUT_S = 15.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
-from bybit_adapter.clock import SYSTEM_CLOCK, Clock
-from bybit_adapter.environment import Environment
-from bybit_adapter.market_records import NO_TAGS, Tags
-from bybit_adapter.normalizer import StreamKind
-from bybit_adapter.stream_client import (
+from bybit_adapter.basics.clock import SYSTEM_CLOCK, Clock
+from bybit_adapter.basics.environment import Environment
+from bybit_adapter.records.market_records import NO_TAGS, Tags
+from bybit_adapter.records.normalizer import StreamKind
+from bybit_adapter.streams.stream_client import (
     ConnectionState,
     OnDisconnect,
     OnEvent,
@@ -18,8 +18,8 @@ from bybit_adapter.stream_client import (
     StreamClient,
     StreamState,
 )
-from bybit_adapter.stream_session import StreamTiming
-from bybit_adapter.transport import Keys
+from bybit_adapter.streams.stream_session import StreamTiming
+from bybit_adapter.wire.transport import Keys
 
 PRIVATE_TOPICS = ("position", "order", "execution", "wallet")
 DCP_TOPIC = "dcp.future"  # arms disconnect-cancel-all; nothing is ever pushed on it

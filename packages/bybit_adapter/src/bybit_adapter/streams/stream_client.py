@@ -17,12 +17,12 @@ from enum import StrEnum
 from random import Random
 from typing import Any
 
-from bybit_adapter.clock import Clock
-from bybit_adapter.errors import MalformedFrame
-from bybit_adapter.market_records import Tags
-from bybit_adapter.normalizer import StreamUpdate
-from bybit_adapter.stream_session import StreamSession, StreamTiming
-from bybit_adapter.transport import Keys
+from bybit_adapter.basics.clock import Clock
+from bybit_adapter.basics.errors import MalformedFrame
+from bybit_adapter.records.market_records import Tags
+from bybit_adapter.records.normalizer import StreamUpdate
+from bybit_adapter.streams.stream_session import StreamSession, StreamTiming
+from bybit_adapter.wire.transport import Keys
 
 log = logging.getLogger(__name__)
 

@@ -18,17 +18,9 @@ from urllib.parse import quote
 import requests
 from pybit.unified_trading import HTTP  # type: ignore[import-untyped]  # pybit has no types
 
-from bybit_adapter.clock import Clock
-from bybit_adapter.direct_session import (
-    OK,
-    DirectSession,
-    NotSentError,
-    UsualSession,
-    WrittenRequest,
-)
-from bybit_adapter.endpoints import Endpoint
-from bybit_adapter.environment import Environment
-from bybit_adapter.errors import (
+from bybit_adapter.basics.clock import Clock
+from bybit_adapter.basics.environment import Environment
+from bybit_adapter.basics.errors import (
     AmbiguousResult,
     AuthError,
     BybitError,
@@ -37,10 +29,18 @@ from bybit_adapter.errors import (
     error_for_code,
     error_for_status,
 )
-from bybit_adapter.hidden import Hidden
-from bybit_adapter.passage import NotNow, Written, current_passage
-from bybit_adapter.rate_limiter import LimitHeaders
-from bybit_adapter.row import Row, time_of_ms
+from bybit_adapter.basics.hidden import Hidden
+from bybit_adapter.basics.row import Row, time_of_ms
+from bybit_adapter.wire.direct_session import (
+    OK,
+    DirectSession,
+    NotSentError,
+    UsualSession,
+    WrittenRequest,
+)
+from bybit_adapter.wire.endpoints import Endpoint
+from bybit_adapter.wire.passage import NotNow, Written, current_passage
+from bybit_adapter.wire.rate_limiter import LimitHeaders
 
 _LATEST_MS = 4_000_000_000_000  # the year 2096
 _CODE_NAMES, _MESSAGE_NAMES = ("retCode", "ret_code"), ("retMsg", "ret_msg")

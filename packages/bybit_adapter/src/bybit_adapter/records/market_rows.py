@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from bybit_adapter.errors import MalformedFrame
-from bybit_adapter.market_records import (
+from bybit_adapter.basics.errors import MalformedFrame
+from bybit_adapter.basics.row import Row, time_of_ms
+from bybit_adapter.records.market_records import (
     FundingRate,
     Instrument,
     Kline,
@@ -14,7 +15,6 @@ from bybit_adapter.market_records import (
     Ticker,
     Trade,
 )
-from bybit_adapter.row import Row, time_of_ms
 from gridcore import InstrumentInfo, InvalidInstrumentError
 
 _DECEMBER = 12

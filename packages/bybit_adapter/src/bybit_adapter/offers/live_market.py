@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from bybit_adapter.environment import Environment
-from bybit_adapter.market_records import Ticker, Trade
-from bybit_adapter.normalizer import StreamUpdate
-from bybit_adapter.ws_client import PublicWebSocketClient
+from bybit_adapter.basics.environment import Environment
+from bybit_adapter.records.market_records import Ticker, Trade
+from bybit_adapter.records.normalizer import StreamUpdate
+from bybit_adapter.streams.ws_client import PublicWebSocketClient
 
 QUOTE_FIELDS = (
     "last_price", "mark_price", "index_price", "bid1_price", "ask1_price", "bid1_size",

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 
-from bybit_adapter.clock import SYSTEM_CLOCK, Clock
-from bybit_adapter.endpoints import Endpoint
-from bybit_adapter.errors import RateLimited
-from bybit_adapter.row import time_of_ms
+from bybit_adapter.basics.clock import SYSTEM_CLOCK, Clock
+from bybit_adapter.basics.errors import RateLimited
+from bybit_adapter.basics.row import time_of_ms
+from bybit_adapter.wire.endpoints import Endpoint
 
 ADDRESS_LIMIT = 550  # of Bybit's 600: other programs of this machine call too
 ADDRESS_SPAN_S = 5.0

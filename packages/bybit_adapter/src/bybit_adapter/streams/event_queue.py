@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from bybit_adapter.normalizer import StreamKind, StreamUpdate
+from bybit_adapter.records.normalizer import StreamKind, StreamUpdate
 
 T = TypeVar("T")
 

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from bybit_adapter.endpoints import Priority
-from bybit_adapter.errors import AmbiguousResult, BybitError, ExchangeUnavailable
-from bybit_adapter.passage import NotNow, Passage, Written
-from bybit_adapter.rest_client import BybitRestClient
-from bybit_adapter.right_of_way import RIGHT_OF_WAY
-from bybit_adapter.thread_pool import DaemonPool, Job, PoolClosedError
+from bybit_adapter.basics.errors import AmbiguousResult, BybitError, ExchangeUnavailable
+from bybit_adapter.basics.right_of_way import RIGHT_OF_WAY
+from bybit_adapter.rest.rest_client import BybitRestClient
+from bybit_adapter.wire.endpoints import Priority
+from bybit_adapter.wire.passage import NotNow, Passage, Written
+from bybit_adapter.wire.thread_pool import DaemonPool, Job, PoolClosedError
 
 P = ParamSpec("P")
 T = TypeVar("T")

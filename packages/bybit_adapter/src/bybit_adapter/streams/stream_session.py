@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol
 
-from bybit_adapter.clock import Clock
-from bybit_adapter.market_records import Tags
-from bybit_adapter.normalizer import BybitNormalizer
-from bybit_adapter.pybit_socket import PybitSocket, StreamStopped
-from bybit_adapter.transport import Keys
+from bybit_adapter.basics.clock import Clock
+from bybit_adapter.records.market_records import Tags
+from bybit_adapter.records.normalizer import BybitNormalizer
+from bybit_adapter.streams.pybit_socket import PybitSocket, StreamStopped
+from bybit_adapter.wire.transport import Keys
 
 log = logging.getLogger(__name__)
 
