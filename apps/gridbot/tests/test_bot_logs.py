@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bybit_adapter import RIGHT_OF_WAY
-from bybit_adapter.basics import right_of_way
+from bybit_adapter.basics import orders_first as right_of_way
 from gridbot.config_file import load_gridbot_config
 from gridbot.decisions import describe, log_decision
 from gridbot.logs import JsonFormatter, Logs

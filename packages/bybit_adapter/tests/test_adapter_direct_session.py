@@ -23,9 +23,9 @@ from bybit_adapter import (
     BybitRestClient,
     ExchangeUnavailable,
     PlaceRequest,
-    direct_session,
 )
-from bybit_adapter.wire.direct_session import DirectSession, NotSentError, UsualSession
+from bybit_adapter.wire import connections
+from bybit_adapter.wire.connections import DirectSession, NotSentError, UsualSession
 from testkit.rest import ORDER, SECRET, SERVER_TIME, connect
 from testkit.streams import eventually
 
@@ -162,7 +162,7 @@ def test_a_compressed_answer_is_read(lines: list[Line]) -> None:
 def test_a_connection_that_was_closed_since_is_not_written_to(
     lines: list[Line], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direct_session, "FRESH_S", 0.0)
+    monkeypatch.setattr(connections, "FRESH_S", 0.0)
     lines.append(Line(LastWords(answer(BODY)), LastWords(answer(BODY))))
     with connect(lines[0].port) as client:
         client.place_order(ORDER)
@@ -174,7 +174,7 @@ def test_a_connection_that_was_closed_since_is_not_written_to(
 async def test_nor_is_it_where_nobody_waits(
     lines: list[Line], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direct_session, "FRESH_S", 0.0)
+    monkeypatch.setattr(connections, "FRESH_S", 0.0)
     lines.append(Line(LastWords(answer(BODY)), LastWords(answer(BODY))))
     with connect(lines[0].port) as rest:
         client = BybitAsyncClient(rest)
@@ -189,7 +189,7 @@ def test_a_write_on_a_connection_that_closed_right_after_an_answer_is_in_doubt(
     lines: list[Line], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not asked whether it lives, because that takes time; nothing is sent twice."""
-    monkeypatch.setattr(direct_session, "FRESH_S", 60.0)
+    monkeypatch.setattr(connections, "FRESH_S", 60.0)
     lines.append(Line(*[LastWords(answer(BODY))] * 3))
     with connect(lines[0].port) as client:
         client.place_order(ORDER)
@@ -204,7 +204,7 @@ def test_a_connection_that_closed_after_an_error_is_not_written_to(
     lines: list[Line], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error is often the last that is heard, however lately the connection answered."""
-    monkeypatch.setattr(direct_session, "FRESH_S", 60.0)
+    monkeypatch.setattr(connections, "FRESH_S", 60.0)
     error = LastWords(answer(b"oh", status="500 Internal Server Error"))
     lines.append(Line(answer(BODY), error, answer(BODY)))
     with connect(lines[0].port) as client:
@@ -230,7 +230,7 @@ def test_an_answer_after_hints_is_not_taken_for_that_of_the_next_order(
     lines: list[Line], monkeypatch: pytest.MonkeyPatch, comes: str
 ) -> None:
     """Python takes hints for all that is said, so the order is in doubt and its answer nobody's."""
-    monkeypatch.setattr(direct_session, "FRESH_S", 60.0)
+    monkeypatch.setattr(connections, "FRESH_S", 60.0)
     hints = HINTS + answer_to(ORDER) if comes == "at once" else HINTS
     lines.append(Line(answer_to(ORDER), hints, answer_to(NEXT)))
     with connect(lines[0].port) as client:

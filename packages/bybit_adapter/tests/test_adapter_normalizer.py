@@ -9,14 +9,14 @@ from uuid import UUID
 import pytest
 
 from bybit_adapter.basics.errors import MalformedFrame
-from bybit_adapter.records.account_records import (
+from bybit_adapter.records.account import (
     Execution,
     Order,
     Wallet,
     account_event,
 )
 from bybit_adapter.records.execution_kind import ExecutionKind
-from bybit_adapter.records.market_records import Tags, Ticker
+from bybit_adapter.records.market import Tags, Ticker
 from bybit_adapter.records.normalizer import BybitNormalizer, StreamKind
 from gridcore import (
     AccountEvent,

@@ -28,8 +28,8 @@ from bybit_adapter import (
     OrderNotFound,
     RateLimiter,
 )
-from bybit_adapter.basics.right_of_way import LONGEST_S, RightOfWay
-from bybit_adapter.wire.direct_session import UsualSession
+from bybit_adapter.basics.orders_first import LONGEST_S, RightOfWay
+from bybit_adapter.wire.connections import UsualSession
 from bybit_adapter.wire.rate_limiter import AddressWindow
 from bybit_adapter.wire.thread_pool import PoolClosedError
 from testkit.rest import ORDER, SERVER_TIME, connect

@@ -15,14 +15,14 @@ import pytest
 
 from bybit_adapter.basics.errors import MalformedFrame
 from bybit_adapter.basics.row import Row
-from bybit_adapter.records.account_records import (
+from bybit_adapter.records.account import (
     Execution,
     Order,
     Position,
     Wallet,
 )
 from bybit_adapter.records.account_rows import parse_execution, parse_order, parse_rest_position
-from bybit_adapter.records.market_records import Ticker, Trade, to_mm_tiers
+from bybit_adapter.records.market import Ticker, Trade, to_mm_tiers
 from bybit_adapter.records.market_rows import parse_instrument, parse_risk_tier
 from bybit_adapter.records.normalizer import BybitNormalizer
 from gridcore import PublicTradeEvent, TickerEvent

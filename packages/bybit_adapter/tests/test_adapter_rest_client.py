@@ -20,8 +20,8 @@ from bybit_adapter.basics.errors import (
     ReduceOnlyRejected,
     SettingRefused,
 )
-from bybit_adapter.records.order_requests import OrderAck, OrderKey, PlaceRequest
-from bybit_adapter.rest.rest_client import BybitRestClient
+from bybit_adapter.records.requests import OrderAck, OrderKey, PlaceRequest
+from bybit_adapter.rest.client import BybitRestClient
 from gridcore import DirectionType, PlaceLimitIntent, SideType
 from testkit.rest import SECRET, connect
 

@@ -25,8 +25,8 @@ from bybit_adapter.basics.errors import (
     ExchangeUnavailable,
     RateLimited,
 )
-from bybit_adapter.records.order_requests import OrderKey
-from bybit_adapter.rest.rest_client import BybitRestClient
+from bybit_adapter.records.requests import OrderKey
+from bybit_adapter.rest.client import BybitRestClient
 from bybit_adapter.wire.rate_limiter import AddressWindow, RateLimiter
 from testkit.rest import KEY, ORDER, SECRET, SERVER_TIME, connect
 

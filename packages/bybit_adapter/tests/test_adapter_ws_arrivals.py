@@ -9,9 +9,9 @@ from uuid import UUID
 
 import pytest
 
-from bybit_adapter.basics import right_of_way
-from bybit_adapter.basics.right_of_way import RIGHT_OF_WAY
-from bybit_adapter.records.market_records import Tags
+from bybit_adapter.basics import orders_first as right_of_way
+from bybit_adapter.basics.orders_first import RIGHT_OF_WAY
+from bybit_adapter.records.market import Tags
 from bybit_adapter.records.normalizer import StreamKind, StreamUpdate
 from bybit_adapter.streams.ws_client import PRIVATE_TOPICS, PrivateWebSocketClient, StreamState
 from testkit.streams import MS, PRIVATE, PUBLIC, Streams, Witness, eventually, frame, trade

@@ -3,69 +3,80 @@
 BybitRestClient (blocking) and BybitAsyncClient (coroutines) call; PublicWebSocketClient and
 PrivateWebSocketClient listen; EventQueue hands what they hear to an event loop. An Environment
 says where the exchange is, errors.py what to do when it refuses.
+
+Names are loaded when they are first asked for: what a program does not use, pybit among it, costs
+it nothing.
 """
 
-from bybit_adapter.basics.environment import DEMO, MAINNET, TESTNET, Environment
-from bybit_adapter.basics.errors import (
-    AmbiguousResult,
-    AuthError,
-    BybitError,
-    ClockSkew,
-    DuplicateOrderLinkId,
-    ExchangeUnavailable,
-    InsufficientBalance,
-    MalformedFrame,
-    NotModified,
-    OpeningBlocked,
-    OrderNotFound,
-    OrderRejected,
-    RateLimited,
-    ReduceOnlyRejected,
-    SettingRefused,
-    StateChanged,
-    TooManyOrders,
-    TradingPaused,
-)
-from bybit_adapter.basics.hidden import Hidden
-from bybit_adapter.basics.link_id import client_order_id_of, make_order_link_id, placed_at
-from bybit_adapter.basics.right_of_way import RIGHT_OF_WAY
-from bybit_adapter.records.account_records import (
-    AccountInfo,
-    CoinBalance,
-    Execution,
-    FeeRates,
-    Order,
-    Position,
-    TransactionLogEntry,
-    Wallet,
-    account_event,
-    open_orders_event,
-)
-from bybit_adapter.records.execution_kind import ExecutionKind, is_created_by_exchange
-from bybit_adapter.records.market_records import (
-    FundingRate,
-    Instrument,
-    Kline,
-    RiskTier,
-    Tags,
-    Ticker,
-    Trade,
-    to_mm_tiers,
-)
-from bybit_adapter.records.normalizer import BybitNormalizer, StreamKind, StreamUpdate
-from bybit_adapter.records.order_requests import BatchItem, OrderAck, OrderKey, PlaceRequest
-from bybit_adapter.rest.async_client import BybitAsyncClient
-from bybit_adapter.rest.rest_client import BybitRestClient
-from bybit_adapter.streams.event_queue import EventQueue, ticker_symbol
-from bybit_adapter.streams.ws_client import (
-    ConnectionState,
-    PrivateWebSocketClient,
-    PublicWebSocketClient,
-    StreamState,
-    StreamTiming,
-)
-from bybit_adapter.wire.caller import Listing
-from bybit_adapter.wire.rate_limiter import RateLimiter
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from bybit_adapter import former_paths
+
+if TYPE_CHECKING:
+    from bybit_adapter.basics.environment import DEMO, MAINNET, TESTNET, Environment
+    from bybit_adapter.basics.errors import (
+        AmbiguousResult,
+        AuthError,
+        BybitError,
+        ClockSkew,
+        DuplicateOrderLinkId,
+        ExchangeUnavailable,
+        InsufficientBalance,
+        MalformedFrame,
+        NotModified,
+        OpeningBlocked,
+        OrderNotFound,
+        OrderRejected,
+        RateLimited,
+        ReduceOnlyRejected,
+        SettingRefused,
+        StateChanged,
+        TooManyOrders,
+        TradingPaused,
+    )
+    from bybit_adapter.basics.hidden import Hidden
+    from bybit_adapter.basics.link_id import client_order_id_of, make_order_link_id, placed_at
+    from bybit_adapter.basics.orders_first import RIGHT_OF_WAY
+    from bybit_adapter.records.account import (
+        AccountInfo,
+        CoinBalance,
+        Execution,
+        FeeRates,
+        Order,
+        Position,
+        TransactionLogEntry,
+        Wallet,
+        account_event,
+        open_orders_event,
+    )
+    from bybit_adapter.records.execution_kind import ExecutionKind, is_created_by_exchange
+    from bybit_adapter.records.market import (
+        FundingRate,
+        Instrument,
+        Kline,
+        RiskTier,
+        Tags,
+        Ticker,
+        Trade,
+        to_mm_tiers,
+    )
+    from bybit_adapter.records.normalizer import BybitNormalizer, StreamKind, StreamUpdate
+    from bybit_adapter.records.requests import BatchItem, OrderAck, OrderKey, PlaceRequest
+    from bybit_adapter.rest.async_client import BybitAsyncClient
+    from bybit_adapter.rest.client import BybitRestClient
+    from bybit_adapter.streams.event_queue import EventQueue, ticker_symbol
+    from bybit_adapter.streams.ws_client import (
+        ConnectionState,
+        PrivateWebSocketClient,
+        PublicWebSocketClient,
+        StreamState,
+        StreamTiming,
+    )
+    from bybit_adapter.wire.caller import Listing
+    from bybit_adapter.wire.rate_limiter import RateLimiter
 
 __all__ = [
     "DEMO",
@@ -134,3 +145,50 @@ __all__ = [
     "ticker_symbol",
     "to_mm_tiers",
 ]
+
+# in which file each name is
+_HOMES = {
+    "basics.environment": "DEMO Environment MAINNET TESTNET",
+    "basics.errors": (
+        "AmbiguousResult AuthError BybitError ClockSkew DuplicateOrderLinkId "
+        "ExchangeUnavailable InsufficientBalance MalformedFrame NotModified OpeningBlocked "
+        "OrderNotFound OrderRejected RateLimited ReduceOnlyRejected SettingRefused StateChanged "
+        "TooManyOrders TradingPaused"
+    ),
+    "basics.hidden": "Hidden",
+    "basics.link_id": "client_order_id_of make_order_link_id placed_at",
+    "basics.orders_first": "RIGHT_OF_WAY",
+    "records.account": (
+        "AccountInfo CoinBalance Execution FeeRates Order Position TransactionLogEntry Wallet "
+        "account_event open_orders_event"
+    ),
+    "records.execution_kind": "ExecutionKind is_created_by_exchange",
+    "records.market": "FundingRate Instrument Kline RiskTier Tags Ticker Trade to_mm_tiers",
+    "records.normalizer": "BybitNormalizer StreamKind StreamUpdate",
+    "records.requests": "BatchItem OrderAck OrderKey PlaceRequest",
+    "rest.async_client": "BybitAsyncClient",
+    "rest.client": "BybitRestClient",
+    "streams.event_queue": "EventQueue ticker_symbol",
+    "streams.ws_client": (
+        "ConnectionState PrivateWebSocketClient PublicWebSocketClient StreamState StreamTiming"
+    ),
+    "wire.caller": "Listing",
+    "wire.rate_limiter": "RateLimiter",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+former_paths.install()
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME_OF:
+        value: object = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in former_paths.HOMES:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

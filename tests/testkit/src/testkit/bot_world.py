@@ -29,9 +29,9 @@ from bybit_adapter import (
 )
 from bybit_adapter.basics.errors import AmbiguousResult, ExchangeUnavailable, error_for_code
 from bybit_adapter.basics.row import Row, time_of_ms
-from bybit_adapter.rest.rest_account import AccountCalls
-from bybit_adapter.rest.rest_market import MarketCalls
-from bybit_adapter.rest.rest_trade import TradeCalls
+from bybit_adapter.rest.account import AccountCalls
+from bybit_adapter.rest.market import MarketCalls
+from bybit_adapter.rest.trade import TradeCalls
 from bybit_adapter.wire.caller import Caller
 from bybit_adapter.wire.endpoints import Endpoint
 from bybit_adapter.wire.rate_limiter import LimitHeaders

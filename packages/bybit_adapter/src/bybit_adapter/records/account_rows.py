@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from bybit_adapter.basics.row import Row
-from bybit_adapter.records.account_records import (
+from bybit_adapter.records.account import (
     USDT,
     AccountInfo,
     CoinBalance,

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from bybit_adapter.basics.errors import MalformedFrame
 from bybit_adapter.basics.row import Row, time_of_ms
-from bybit_adapter.records.market_records import (
+from bybit_adapter.records.market import (
     FundingRate,
     Instrument,
     Kline,

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from bybit_adapter.basics.errors import MalformedFrame
 from bybit_adapter.basics.row import Row
-from bybit_adapter.records.account_records import (
+from bybit_adapter.records.account import (
     Execution,
     Order,
     Position,
@@ -21,7 +21,7 @@ from bybit_adapter.records.account_rows import (
     parse_stream_position,
     parse_wallet,
 )
-from bybit_adapter.records.market_records import NO_TAGS, Tags, Ticker, Trade
+from bybit_adapter.records.market import NO_TAGS, Tags, Ticker, Trade
 from bybit_adapter.records.market_rows import parse_stream_trade
 from bybit_adapter.records.ticker_merge import TickerMerge
 from gridcore import (

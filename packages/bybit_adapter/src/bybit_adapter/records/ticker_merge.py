@@ -8,7 +8,7 @@ from typing import Any
 
 from bybit_adapter.basics.errors import MalformedFrame
 from bybit_adapter.basics.row import Row
-from bybit_adapter.records.market_records import Ticker
+from bybit_adapter.records.market import Ticker
 from bybit_adapter.records.market_rows import parse_ticker
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from bybit_adapter.basics.errors import AmbiguousResult, BybitError, ExchangeUnavailable
-from bybit_adapter.basics.right_of_way import RIGHT_OF_WAY
-from bybit_adapter.rest.rest_client import BybitRestClient
+from bybit_adapter.basics.orders_first import RIGHT_OF_WAY
+from bybit_adapter.rest.client import BybitRestClient
 from bybit_adapter.wire.endpoints import Priority
 from bybit_adapter.wire.passage import NotNow, Passage, Written
 from bybit_adapter.wire.thread_pool import DaemonPool, Job, PoolClosedError

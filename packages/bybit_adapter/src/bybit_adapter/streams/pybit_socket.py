@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import websocket
 from pybit.unified_trading import WebSocket  # type: ignore[import-untyped]  # has no types
 
-from bybit_adapter.basics.right_of_way import RIGHT_OF_WAY
+from bybit_adapter.basics.orders_first import RIGHT_OF_WAY
 from bybit_adapter.wire.transport import Keys
 
 log = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ from random import Random
 
 from bybit_adapter.basics.clock import SYSTEM_CLOCK, Clock
 from bybit_adapter.basics.environment import Environment
-from bybit_adapter.records.market_records import NO_TAGS, Tags
+from bybit_adapter.records.market import NO_TAGS, Tags
 from bybit_adapter.records.normalizer import StreamKind
-from bybit_adapter.streams.stream_client import (
+from bybit_adapter.streams.base import (
     ConnectionState,
     OnDisconnect,
     OnEvent,
@@ -18,7 +18,7 @@ from bybit_adapter.streams.stream_client import (
     StreamClient,
     StreamState,
 )
-from bybit_adapter.streams.stream_session import StreamTiming
+from bybit_adapter.streams.session import StreamTiming
 from bybit_adapter.wire.transport import Keys
 
 PRIVATE_TOPICS = ("position", "order", "execution", "wallet")

@@ -16,7 +16,7 @@ from bybit_adapter.basics.errors import (
     MalformedFrame,
     RateLimited,
 )
-from bybit_adapter.basics.right_of_way import RIGHT_OF_WAY
+from bybit_adapter.basics.orders_first import RIGHT_OF_WAY
 from bybit_adapter.basics.row import Row
 from bybit_adapter.wire.endpoints import Endpoint
 from bybit_adapter.wire.passage import NotNow, current_passage

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from bybit_adapter.wire.direct_session import WrittenRequest
+from bybit_adapter.wire.connections import WrittenRequest
 
 T = TypeVar("T")
 

@@ -31,7 +31,7 @@ from bybit_adapter.basics.errors import (
 )
 from bybit_adapter.basics.hidden import Hidden
 from bybit_adapter.basics.row import Row, time_of_ms
-from bybit_adapter.wire.direct_session import (
+from bybit_adapter.wire.connections import (
     OK,
     DirectSession,
     NotSentError,

@@ -8,9 +8,9 @@ from typing import Self
 
 from bybit_adapter.basics.clock import SYSTEM_CLOCK, Clock
 from bybit_adapter.basics.environment import MAINNET, TESTNET, Environment
-from bybit_adapter.rest.rest_account import AccountCalls
-from bybit_adapter.rest.rest_market import MarketCalls
-from bybit_adapter.rest.rest_trade import TradeCalls
+from bybit_adapter.rest.account import AccountCalls
+from bybit_adapter.rest.market import MarketCalls
+from bybit_adapter.rest.trade import TradeCalls
 from bybit_adapter.wire.caller import Caller
 from bybit_adapter.wire.rate_limiter import RateLimiter, address_window
 from bybit_adapter.wire.transport import Keys, Transport

@@ -9,7 +9,7 @@ from decimal import ROUND_DOWN, Decimal
 
 from bybit_adapter.basics.row import ms_of_time
 from bybit_adapter.records.execution_kind import ExecutionKind, is_created_by_exchange
-from bybit_adapter.records.market_records import NO_TAGS, Tags
+from bybit_adapter.records.market import NO_TAGS, Tags
 from gridcore import (
     AccountEvent,
     DirectionType,

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from bybit_adapter.basics.errors import OrderRejected, SettingRefused
 from bybit_adapter.basics.row import ms_of_time
-from bybit_adapter.records.market_records import (
+from bybit_adapter.records.market import (
     FundingRate,
     Instrument,
     Kline,

@@ -14,7 +14,7 @@ from bybit_adapter.basics.errors import (
 )
 from bybit_adapter.basics.row import Row
 from bybit_adapter.records.normalizer import CATEGORY
-from bybit_adapter.records.order_requests import (
+from bybit_adapter.records.requests import (
     BatchItem,
     OrderAck,
     OrderKey,

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from bybit_adapter.basics.errors import ExchangeUnavailable, OrderNotFound
 from bybit_adapter.basics.row import Row, ms_of_time
-from bybit_adapter.records.account_records import (
+from bybit_adapter.records.account import (
     AccountInfo,
     Execution,
     FeeRates,
@@ -27,7 +27,7 @@ from bybit_adapter.records.account_rows import (
     parse_wallet,
 )
 from bybit_adapter.records.normalizer import CATEGORY
-from bybit_adapter.records.order_requests import OrderKey
+from bybit_adapter.records.requests import OrderKey
 from bybit_adapter.wire import endpoints
 from bybit_adapter.wire.caller import Caller, Listing
 from bybit_adapter.wire.endpoints import Endpoint

@@ -29,7 +29,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from bybit_adapter.basics.right_of_way import RIGHT_OF_WAY
+from bybit_adapter.basics.orders_first import RIGHT_OF_WAY
 
 OK = 200
 PROMPT_S = 0.5  # who must not wait has handed a request to the system long before
