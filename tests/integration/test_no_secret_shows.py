@@ -35,7 +35,7 @@ from bybit_adapter import (
     Hidden,
     PrivateWebSocketClient,
 )
-from bybit_adapter.wire.transport import Keys
+from bybit_adapter.basics.keys import Keys
 from event_saver.accounts import AccountContext
 from event_saver.config import EventSaverConfig
 from grid_db import CredentialCipher, DatabaseFactory, DatabaseSettings

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bybit_adapter.wire.endpoints import CANCEL, CANCEL_ALL, CANCEL_BATCH, Endpoint
+from bybit_adapter.http.endpoints import CANCEL, CANCEL_ALL, CANCEL_BATCH, Endpoint
 from gridbot.alerts import AlertKey
 from paper_exchange.faults import FaultKind, FaultRule
 from paper_exchange.feeds import SyntheticFeed, SyntheticSettings

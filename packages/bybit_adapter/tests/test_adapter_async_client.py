@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from bybit_adapter.basics.errors import AmbiguousResult, ExchangeUnavailable, OrderNotFound
+from bybit_adapter.http.endpoints import Priority
+from bybit_adapter.http.thread_pool import DaemonPool, Job, PoolClosedError
 from bybit_adapter.records.requests import OrderKey
 from bybit_adapter.rest.async_client import BybitAsyncClient
 from bybit_adapter.rest.client import BybitRestClient
-from bybit_adapter.wire.endpoints import Priority
-from bybit_adapter.wire.thread_pool import DaemonPool, Job, PoolClosedError
 from testkit.rest import ORDER, SERVER_TIME, connect
 
 KEY = OrderKey(symbol="BTCUSDT", order_id="1")

@@ -24,8 +24,10 @@ from bybit_adapter import (
     ExchangeUnavailable,
     PlaceRequest,
 )
-from bybit_adapter.wire import connections
-from bybit_adapter.wire.connections import DirectSession, NotSentError, UsualSession
+from bybit_adapter.http import connections
+from bybit_adapter.http.by_requests import by_requests
+from bybit_adapter.http.connections import DirectConnections, NotSent
+from bybit_adapter.http.signer import SignedRequest, as_signed
 from testkit.rest import ORDER, SECRET, SERVER_TIME, connect
 from testkit.streams import eventually
 
@@ -69,10 +71,8 @@ def test_the_exchange_sees_what_requests_would_have_sent(
     exchange: Any, order_row: dict[str, Any]
 ) -> None:
     with connect(exchange.port) as direct, connect(exchange.port) as usual:
-        for session in usual._transport._sessions.values():
-            plain = requests.Session()
-            plain.headers.update(session.wire.headers)
-            session.wire = session.pybit.client._wire = UsualSession(plain)
+        plain = by_requests(usual.environment.rest_url, 15.0, 4, requests.Session())
+        usual.transport.queries = usual.transport.writes = plain
         found = make_calls(exchange, direct, order_row)
         assert len(found) == 5
         assert found == make_calls(exchange, usual, order_row)
@@ -264,25 +264,21 @@ def test_hosts_that_need_no_proxy_do_not_make_calls_slow(
             monkeypatch.delenv(other)
     monkeypatch.setenv(name, "localhost,127.0.0.1")
     with BybitRestClient(testnet=True) as client:
-        wires = [session.wire for session in client._transport._sessions.values()]
-    assert [type(wire) for wire in wires] == [DirectSession, DirectSession]
+        found = client.transport.queries, client.transport.writes
+    assert [type(one) for one in found] == [DirectConnections, DirectConnections]
 
 
 def test_nothing_goes_to_another_host() -> None:
-    session = DirectSession("http://127.0.0.1:1", {}, 1)
     for url in ("http://127.0.0.1:12/v5/time", "http://127.0.0.1:1.example/v5", "https://x/v5"):
-        with pytest.raises(requests.exceptions.InvalidURL, match="another host"):
-            session.prepare_request(requests.Request("GET", url, headers={}))
+        with pytest.raises(ValueError, match="another host"):
+            as_signed(requests.Request("GET", url, headers={}), "http://127.0.0.1:1", {})
 
 
 def test_where_nobody_listens_nothing_was_sent() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    session = DirectSession(f"http://127.0.0.1:{port}", {}, 1)
-    request = session.prepare_request(
-        requests.Request("GET", f"http://127.0.0.1:{port}/v5", headers={})
-    )
-    with pytest.raises(NotSentError):
-        session.exchange(request, 1.0)
+    connections = DirectConnections(f"http://127.0.0.1:{port}", 1.0, 1)
+    with pytest.raises(NotSent):
+        connections.exchange(SignedRequest("GET", "/v5", None, {}))
     with connect(port, query_attempts=1) as client, pytest.raises(ExchangeUnavailable):
         client.place_order(ORDER)

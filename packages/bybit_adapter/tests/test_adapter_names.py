@@ -58,6 +58,11 @@ def test_a_former_path_is_the_same_module(former: str, home: str) -> None:
     assert module.__spec__.name == module.__name__ == f"bybit_adapter.{home}"
 
 
+def test_a_former_name_is_the_same_object() -> None:
+    for former, name in former_paths.NAMES.items():
+        assert getattr(bybit_adapter, former) is getattr(bybit_adapter, name)
+
+
 def test_a_script_that_takes_a_class_by_its_former_path_changes_the_one_that_all_use() -> None:
     code = (
         "from bybit_adapter.rest_market import MarketCalls\n"
@@ -66,4 +71,6 @@ def test_a_script_that_takes_a_class_by_its_former_path_changes_the_one_that_all
         "assert MarketCalls is market.MarketCalls\n"
         "assert issubclass(BybitRestClient, MarketCalls)"
     )
-    assert "pybit" in modules_after(code)
+    assert "pybit" not in modules_after(code)
+    made = f"{code}\nwith BybitRestClient(testnet=True):\n    assert 'pybit' in sys.modules"
+    assert "pybit" in modules_after(made)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bybit_adapter.basics.errors import RateLimited
-from bybit_adapter.wire import endpoints
-from bybit_adapter.wire.endpoints import Endpoint, Priority
-from bybit_adapter.wire.rate_limiter import (
+from bybit_adapter.http import endpoints
+from bybit_adapter.http.endpoints import Endpoint, Priority
+from bybit_adapter.http.rate_limiter import (
     AddressWindow,
     LimitHeaders,
     RateLimiter,

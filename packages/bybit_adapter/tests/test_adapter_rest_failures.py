@@ -25,9 +25,9 @@ from bybit_adapter.basics.errors import (
     ExchangeUnavailable,
     RateLimited,
 )
+from bybit_adapter.http.rate_limiter import AddressWindow, RateLimiter
 from bybit_adapter.records.requests import OrderKey
 from bybit_adapter.rest.client import BybitRestClient
-from bybit_adapter.wire.rate_limiter import AddressWindow, RateLimiter
 from testkit.rest import KEY, ORDER, SECRET, SERVER_TIME, connect
 
 

@@ -19,7 +19,7 @@ from logging.handlers import RotatingFileHandler
 from types import TracebackType
 from typing import Any, TextIO
 
-from bybit_adapter import RIGHT_OF_WAY
+from bybit_adapter import ORDERS_FIRST
 from gridbot.redaction import Redactor
 from gridbot.settings import LogSettings
 
@@ -145,7 +145,7 @@ class _Background(logging.Handler):
             if dropped:
                 records.append(_lines_lost(dropped))
             for record in records:
-                RIGHT_OF_WAY.give_way()
+                ORDERS_FIRST.stand_back()
                 for target in self._targets:
                     if record.levelno >= target.level:
                         target.handle(record)

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     )
     from bybit_adapter.basics.hidden import Hidden
     from bybit_adapter.basics.link_id import client_order_id_of, make_order_link_id, placed_at
-    from bybit_adapter.basics.orders_first import RIGHT_OF_WAY
+    from bybit_adapter.basics.orders_first import ORDERS_FIRST
+    from bybit_adapter.http.rate_limiter import RateLimiter
+    from bybit_adapter.http.wire import Listing
     from bybit_adapter.records.account import (
         AccountInfo,
         CoinBalance,
@@ -75,13 +77,11 @@ if TYPE_CHECKING:
         StreamState,
         StreamTiming,
     )
-    from bybit_adapter.wire.caller import Listing
-    from bybit_adapter.wire.rate_limiter import RateLimiter
 
 __all__ = [
     "DEMO",
     "MAINNET",
-    "RIGHT_OF_WAY",
+    "ORDERS_FIRST",
     "TESTNET",
     "AccountInfo",
     "AmbiguousResult",
@@ -157,7 +157,7 @@ _HOMES = {
     ),
     "basics.hidden": "Hidden",
     "basics.link_id": "client_order_id_of make_order_link_id placed_at",
-    "basics.orders_first": "RIGHT_OF_WAY",
+    "basics.orders_first": "ORDERS_FIRST",
     "records.account": (
         "AccountInfo CoinBalance Execution FeeRates Order Position TransactionLogEntry Wallet "
         "account_event open_orders_event"
@@ -172,8 +172,8 @@ _HOMES = {
     "streams.ws_client": (
         "ConnectionState PrivateWebSocketClient PublicWebSocketClient StreamState StreamTiming"
     ),
-    "wire.caller": "Listing",
-    "wire.rate_limiter": "RateLimiter",
+    "http.wire": "Listing",
+    "http.rate_limiter": "RateLimiter",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
@@ -181,6 +181,7 @@ former_paths.install()
 
 
 def __getattr__(name: str) -> object:
+    name = former_paths.NAMES.get(name, name)
     if name in _HOME_OF:
         value: object = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
         globals()[name] = value

@@ -1,4 +1,4 @@
-"""Paths by which scripts know modules of this package from before it had rooms.
+"""Paths and names by which scripts know parts of this package from before it had rooms.
 
 `bybit_adapter.rest_market` is `bybit_adapter.rest.market`: the same module under two names.
 """
@@ -17,11 +17,12 @@ HOMES = {
     "errors": "basics.errors",
     "link_id": "basics.link_id",
     "normalizer": "records.normalizer",
-    "rate_limiter": "wire.rate_limiter",
+    "rate_limiter": "http.rate_limiter",
     "rest_client": "rest.client",
     "rest_market": "rest.market",
     "ws_client": "streams.ws_client",
 }
+NAMES = {"RIGHT_OF_WAY": "ORDERS_FIRST"}
 _PACKAGE = __name__.rpartition(".")[0]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from bybit_adapter.wire.endpoints import Endpoint
+from bybit_adapter.http.endpoints import Endpoint
 from gridbot.alerts import AlertKey
 from gridbot.runner import StrategyRunner
 from gridbot.session_settings import SessionSettings

@@ -29,13 +29,13 @@ from bybit_adapter import (
 )
 from bybit_adapter.basics.errors import AmbiguousResult, ExchangeUnavailable, error_for_code
 from bybit_adapter.basics.row import Row, time_of_ms
+from bybit_adapter.http.answers import Answer, Failure
+from bybit_adapter.http.endpoints import Endpoint
+from bybit_adapter.http.rate_limiter import LimitHeaders
+from bybit_adapter.http.wire import Wire
 from bybit_adapter.rest.account import AccountCalls
 from bybit_adapter.rest.market import MarketCalls
 from bybit_adapter.rest.trade import TradeCalls
-from bybit_adapter.wire.caller import Caller
-from bybit_adapter.wire.endpoints import Endpoint
-from bybit_adapter.wire.rate_limiter import LimitHeaders
-from bybit_adapter.wire.transport import Answer, Failure
 from gridbot.account_session import AccountSession
 from gridbot.alerts import AlertKey
 from gridbot.executor import IntentExecutor
@@ -197,7 +197,7 @@ class InProcessRest(MarketCalls, AccountCalls, TradeCalls):
     def __init__(self, transport: InProcessTransport, clock: LoopTime) -> None:
         limiter = Unlimited(clock=clock)
         chance = random.Random(0)
-        super().__init__(Caller(transport, limiter, clock, chance, 1))  # type: ignore[arg-type]
+        super().__init__(Wire(transport, limiter, clock, chance, 1))  # type: ignore[arg-type]
 
 
 class DelayedRest:

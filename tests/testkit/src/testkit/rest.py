@@ -7,9 +7,9 @@ from random import Random
 from typing import Any
 
 from bybit_adapter.basics.environment import Environment
+from bybit_adapter.http.rate_limiter import AddressWindow, RateLimiter
 from bybit_adapter.records.requests import PlaceRequest
 from bybit_adapter.rest.client import BybitRestClient
-from bybit_adapter.wire.rate_limiter import AddressWindow, RateLimiter
 from gridcore import DirectionType, SideType
 
 KEY, SECRET = "the-key", "the-secret"

@@ -15,7 +15,7 @@ from time import monotonic
 LONGEST_S = 0.02  # nobody stands back for longer, whatever becomes of the loop that sends
 
 
-class RightOfWay:
+class OrdersFirst:
     """Who may go first. Thread-safe; a process has one."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class RightOfWay:
         self._holder = 0
         self._turn = 0
 
-    def take(self) -> None:
+    def claim(self) -> None:
         """Go first until everything is done that this thread's event loop has to do now."""
         self._turn += 1
         self._holder = threading.get_ident()
@@ -33,7 +33,7 @@ class RightOfWay:
         self._is_free.clear()
         asyncio.get_running_loop().call_soon(self._leave, self._turn)
 
-    def give_way(self) -> None:
+    def stand_back(self) -> None:
         """Wait while another thread goes first."""
         left = self._until - monotonic()
         if left > 0 and self._holder != threading.get_ident():
@@ -45,4 +45,4 @@ class RightOfWay:
             self._is_free.set()
 
 
-RIGHT_OF_WAY = RightOfWay()
+ORDERS_FIRST = OrdersFirst()

@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 
 from bybit_adapter.basics.errors import ExchangeUnavailable, OrderNotFound
 from bybit_adapter.basics.row import Row, ms_of_time
+from bybit_adapter.http import endpoints
+from bybit_adapter.http.endpoints import Endpoint
+from bybit_adapter.http.wire import Listing, Wire
 from bybit_adapter.records.account import (
     AccountInfo,
     Execution,
@@ -28,9 +31,6 @@ from bybit_adapter.records.account_rows import (
 )
 from bybit_adapter.records.normalizer import CATEGORY
 from bybit_adapter.records.requests import OrderKey
-from bybit_adapter.wire import endpoints
-from bybit_adapter.wire.caller import Caller, Listing
-from bybit_adapter.wire.endpoints import Endpoint
 
 T = TypeVar("T")
 
@@ -44,13 +44,13 @@ _MILLISECOND = timedelta(milliseconds=1)
 class AccountCalls:
     """The reading part of the REST client that needs keys."""
 
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
 
     def get_open_orders(self, symbol: str | None = None, *, max_pages: int = 40) -> Listing[Order]:
         """Return all open orders of a symbol, or of all USDT contracts."""
         params = {**_scope(symbol), "openOnly": 0, "limit": 50}
-        return self._caller.pages(
+        return self._wire.pages(
             endpoints.OPEN_ORDERS, params, lambda row, _: parse_order(row), max_pages
         )
 
@@ -64,7 +64,7 @@ class AccountCalls:
         for endpoint in (endpoints.LOOK_UP_OPEN, endpoints.LOOK_UP_ENDED):
             params = {"category": CATEGORY, **key.to_wire()}
             try:
-                page, _, _ = self._caller.page(
+                page, _, _ = self._wire.page(
                     endpoint,
                     params,
                     lambda row, _: parse_order(row),
@@ -125,7 +125,7 @@ class AccountCalls:
             "endTime": _ms(end),
             "limit": limit,
         }
-        page, following, _ = self._caller.page(
+        page, following, _ = self._wire.page(
             endpoints.EXECUTIONS, params, lambda row, _: parse_execution(row), cursor
         )
         return page, following
@@ -157,13 +157,13 @@ class AccountCalls:
 
     def get_positions(self, symbol: str | None = None) -> Listing[Position]:
         """Return both legs of a symbol also when empty, or all legs that hold something."""
-        return self._caller.pages(
+        return self._wire.pages(
             endpoints.POSITIONS, {**_scope(symbol), "limit": 200}, parse_rest_position, max_pages=20
         )
 
     def get_wallet_balance(self) -> Wallet:
         """Return the unified account with all coins that are not zero."""
-        page, _, _ = self._caller.page(
+        page, _, _ = self._wire.page(
             endpoints.WALLET, {"accountType": "UNIFIED"}, _first_wallet, None
         )
         if not page:
@@ -172,19 +172,19 @@ class AccountCalls:
 
     def get_account_info(self) -> AccountInfo:
         """Return how the account is set up."""
-        return self._caller.query(
+        return self._wire.query(
             endpoints.ACCOUNT_INFO, {}, lambda answer: parse_account_info(answer.result)
         )
 
     def is_read_only(self) -> bool:
         """Tell whether the key may only read, so that every order would be refused."""
-        return self._caller.query(
+        return self._wire.query(
             endpoints.API_KEY, {}, lambda answer: answer.result.integer("readOnly") == 1
         )
 
     def get_fee_rates(self, symbol: str) -> FeeRates:
         """Return what the account pays on a symbol."""
-        found = self._caller.query(
+        found = self._wire.query(
             endpoints.FEE_RATE,
             {"category": CATEGORY, "symbol": symbol},
             lambda answer: [parse_fee_rates(row) for row in answer.result.rows("list")],
@@ -240,20 +240,20 @@ class AccountCalls:
         rows: list[T] = []
         as_of: datetime | None = None
         pages_left = max_pages
-        for first, last in _spans(start, end, self._caller.clock.now()):
+        for first, last in _spans(start, end, self._wire.clock.now()):
             times = {"startTime": _ms(first), "endTime": _ms(last)}
             cursor: str | None = None
             while True:
                 if not pages_left:
-                    now = self._caller.clock.now()
+                    now = self._wire.clock.now()
                     return Listing(tuple(rows), as_of or now, is_truncated=True)
                 pages_left -= 1
-                page, cursor, time = self._caller.page(endpoint, {**params, **times}, parse, cursor)
+                page, cursor, time = self._wire.page(endpoint, {**params, **times}, parse, cursor)
                 rows += page
                 as_of = as_of or time
                 if cursor is None or not page:
                     break
-        return Listing(tuple(rows), as_of or self._caller.clock.now())
+        return Listing(tuple(rows), as_of or self._wire.clock.now())
 
 
 def _spans(

@@ -7,17 +7,19 @@ import functools
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from bybit_adapter.basics.errors import AmbiguousResult, BybitError, ExchangeUnavailable
-from bybit_adapter.basics.orders_first import RIGHT_OF_WAY
+from bybit_adapter.basics.orders_first import ORDERS_FIRST
+from bybit_adapter.http.endpoints import Priority
+from bybit_adapter.http.thread_pool import DaemonPool, Job, PoolClosedError
+from bybit_adapter.http.wire import Command, NotNow, Pending, Send
+from bybit_adapter.rest import commands
 from bybit_adapter.rest.client import BybitRestClient
-from bybit_adapter.wire.endpoints import Priority
-from bybit_adapter.wire.passage import NotNow, Passage, Written
-from bybit_adapter.wire.thread_pool import DaemonPool, Job, PoolClosedError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+R = TypeVar("R", covariant=True)  # noqa: PLC0105 -- it needs no longer name
 
 _Rest = BybitRestClient
 # the longest that waiting for room, connecting and both timeouts take together, with some to spare
@@ -61,31 +63,51 @@ class Underway(Generic[T]):
         return self._outcome().__await__()
 
 
+class _Requests(Protocol[R]):
+    """One command, or several that follow each other: Command or Batch."""
+
+    @property
+    def first(self) -> Command[Any] | None: ...
+    def run(self, send: Send, /) -> R: ...
+
+
 def _as_prompt(
-    call: Callable[Concatenate[BybitRestClient, P], T], priority: Priority
+    call: Callable[Concatenate[BybitRestClient, P], T],
+    make: Callable[P, _Requests[T]],
+    priority: Priority,
 ) -> Callable[Concatenate[BybitAsyncClient, P], Awaitable[T]]:
-    """Return the same method such that its request goes out with the call.
+    """Return the same method such that its first request, which `make` makes, goes out with the
+    call.
 
     What it returns is awaited for the outcome, or left alone: nothing depends on that.
     """
 
     @functools.wraps(call)
     def method(self: BybitAsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        work = functools.partial(call, self.rest, *args, **kwargs)
-        return self._begin(priority, call.__name__, work)
+        try:
+            requests = make(*args, **kwargs)
+        except ValueError as error:
+            return _failed(error)
+        return self._begin(priority, call.__name__, requests)
 
     return method
 
 
+def _failed(error: Exception) -> asyncio.Future[Any]:
+    outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    outcome.set_exception(error)
+    return outcome
+
+
 @dataclass(slots=True)
 class _Call(Generic[T]):
-    """One call that a thread makes, or goes on with."""
+    """One call that a thread makes; `pending` where its request is on the wire already."""
 
     name: str
     is_write: bool
     limit_s: float
     job: Job
-    passage: Passage
+    pending: Pending[Any] | None
 
 
 class BybitAsyncClient:
@@ -137,12 +159,14 @@ class BybitAsyncClient:
     get_fee_rates = _as_coroutine(_Rest.get_fee_rates)
     get_transaction_log = _as_listing(_Rest.get_transaction_log)
 
-    place_order = _as_prompt(_Rest.place_order, Priority.PLACE)
-    amend_order = _as_prompt(_Rest.amend_order, Priority.PLACE)
-    cancel_order = _as_prompt(_Rest.cancel_order, Priority.CANCEL)
-    cancel_all_orders = _as_prompt(_Rest.cancel_all_orders, Priority.CANCEL)
-    place_batch = _as_prompt(_Rest.place_batch, Priority.PLACE)
-    cancel_batch = _as_prompt(_Rest.cancel_batch, Priority.CANCEL)
+    place_order = _as_prompt(_Rest.place_order, commands.place_order, Priority.PLACE)
+    amend_order = _as_prompt(_Rest.amend_order, commands.amend_order, Priority.PLACE)
+    cancel_order = _as_prompt(_Rest.cancel_order, commands.cancel_order, Priority.CANCEL)
+    cancel_all_orders = _as_prompt(
+        _Rest.cancel_all_orders, commands.cancel_all_orders, Priority.CANCEL
+    )
+    place_batch = _as_prompt(_Rest.place_batch, commands.place_batch, Priority.PLACE)
+    cancel_batch = _as_prompt(_Rest.cancel_batch, commands.cancel_batch, Priority.CANCEL)
     set_leverage = _as_coroutine(_Rest.set_leverage, Priority.PLACE)
     switch_position_mode = _as_coroutine(_Rest.switch_position_mode, Priority.PLACE)
     set_dcp = _as_coroutine(_Rest.set_dcp, Priority.PLACE)
@@ -152,27 +176,30 @@ class BybitAsyncClient:
         self._pool.close()
         self.rest.close()
 
-    def _begin(self, priority: Priority, name: str, work: Callable[[], T]) -> Awaitable[T]:
-        """Write the request now, if that needs no waiting; let a thread do the rest."""
-        RIGHT_OF_WAY.take()
-        passage = Passage()
-        outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    def _begin(self, priority: Priority, name: str, requests: _Requests[T]) -> Awaitable[T]:
+        """Write the first request now, if that needs no waiting; let a thread do the rest."""
+        ORDERS_FIRST.claim()
+        wire, first = self.rest.wire, requests.first
+        written: Pending[Any] | NotNow | BybitError = NotNow("no thread would read the answer")
+        if first is not None and self._pool.has_room(priority):
+            try:
+                written = wire.write(wire.sign(first))
+            except BybitError as error:
+                written = error
+
+        def send(command: Command[Any]) -> Any:
+            if command is not first or isinstance(written, NotNow):
+                return wire.send(command)
+            if isinstance(written, Pending):
+                return written.read()
+            raise written
+
+        pending = written if isinstance(written, Pending) else None
         try:
-            if self._pool.has_room(priority):  # else nobody would read the answer for a while
-                outcome.set_result(passage.begin(work))
-                return outcome
-        except (Written, NotNow):
-            pass
-        except Exception as error:  # noqa: BLE001 -- it belongs to whoever awaits the call
-            outcome.set_exception(error)
-            return outcome
-        try:
-            call = self._submit(
-                priority, name, functools.partial(passage.go_on, work), None, passage
-            )
+            work = functools.partial(requests.run, send)
+            call = self._submit(priority, name, work, None, pending)
         except BybitError as error:
-            outcome.set_exception(error)
-            return outcome
+            return _failed(error)
         return Underway(lambda: self._outcome(call))
 
     def _submit(
@@ -181,16 +208,15 @@ class BybitAsyncClient:
         name: str,
         work: Callable[[], T],
         deadline_s: float | None,
-        passage: Passage | None = None,
+        pending: Pending[Any] | None = None,
     ) -> _Call[T]:
         is_write = priority in (Priority.CANCEL, Priority.PLACE)
         limit = deadline_s or (self._write_deadline_s if is_write else self._query_deadline_s)
-        passage = passage or Passage()
         try:
             job = self._pool.submit(priority, work)
         except PoolClosedError as error:
-            raise self._not_taken(name, passage, str(error)) from error
-        return _Call(name, is_write, limit, job, passage)
+            raise _not_taken(name, pending, str(error)) from error
+        return _Call(name, is_write, limit, job, pending)
 
     async def _outcome(self, call: _Call[T]) -> T:
         job, limit = call.job, call.limit_s
@@ -199,7 +225,7 @@ class BybitAsyncClient:
             await asyncio.wait([job.future], timeout=turn)
             if not job.future.done() and self._pool.withdraw(job):
                 job.future.cancel()
-                raise self._not_taken(call.name, call.passage, f"no thread was free for {turn:g} s")
+                raise _not_taken(call.name, call.pending, f"no thread was free for {turn:g} s")
             if not job.future.done() and job.begun is not None:
                 left = job.begun + limit - time.monotonic()
                 await asyncio.wait([job.future], timeout=max(left, 0.0))
@@ -207,10 +233,10 @@ class BybitAsyncClient:
                 result: T = job.future.result()
                 return result
         except PoolClosedError as error:
-            raise self._not_taken(call.name, call.passage, str(error)) from error
+            raise _not_taken(call.name, call.pending, str(error)) from error
         except asyncio.CancelledError:
-            if self._pool.withdraw(job):
-                call.passage.give_up()
+            if self._pool.withdraw(job) and call.pending is not None:
+                call.pending.give_up()
             job.future.cancel()
             raise
         job.future.cancel()
@@ -218,9 +244,10 @@ class BybitAsyncClient:
         kind = AmbiguousResult if call.is_write else ExchangeUnavailable
         raise kind(f"no outcome after {limit:g} s", endpoint=call.name)
 
-    @staticmethod
-    def _not_taken(name: str, passage: Passage, why: str) -> BybitError:
-        """Return the error of a call that no thread has taken."""
-        if passage.give_up():
-            return AmbiguousResult(f"sent, but the answer was not read: {why}", endpoint=name)
+
+def _not_taken(name: str, pending: Pending[Any] | None, why: str) -> BybitError:
+    """Return the error of a call that no thread has taken."""
+    if pending is None:
         return ExchangeUnavailable(f"not sent: {why}", endpoint=name)
+    pending.give_up()
+    return AmbiguousResult(f"sent, but the answer was not read: {why}", endpoint=name)

@@ -8,12 +8,13 @@ from typing import Self
 
 from bybit_adapter.basics.clock import SYSTEM_CLOCK, Clock
 from bybit_adapter.basics.environment import MAINNET, TESTNET, Environment
+from bybit_adapter.basics.keys import Keys
+from bybit_adapter.http.rate_limiter import RateLimiter, address_window
+from bybit_adapter.http.transport import Transport
+from bybit_adapter.http.wire import Wire
 from bybit_adapter.rest.account import AccountCalls
 from bybit_adapter.rest.market import MarketCalls
 from bybit_adapter.rest.trade import TradeCalls
-from bybit_adapter.wire.caller import Caller
-from bybit_adapter.wire.rate_limiter import RateLimiter, address_window
-from bybit_adapter.wire.transport import Keys, Transport
 
 QUERY_TIMEOUT_S = 10.0
 ORDER_TIMEOUT_S = 15.0
@@ -47,7 +48,7 @@ class BybitRestClient(MarketCalls, AccountCalls, TradeCalls):
             raise ValueError("give either environment or testnet, so that no order goes astray")
         self.environment = environment or (TESTNET if testnet else MAINNET)
         own_random = random or Random()  # noqa: S311 -- jitter, no secret
-        self._transport = Transport(
+        self.transport = Transport(
             Keys(api_key, api_secret),
             self.environment,
             clock,
@@ -61,14 +62,15 @@ class BybitRestClient(MarketCalls, AccountCalls, TradeCalls):
             random=own_random,
             address=address_window(self.environment.rest_url),
         )
-        super().__init__(Caller(self._transport, own_limiter, clock, own_random, query_attempts))
+        self.wire = Wire(self.transport, own_limiter, clock, own_random, query_attempts)
+        super().__init__(self.wire)
 
     def __repr__(self) -> str:
         return f"BybitRestClient({self.environment.name})"
 
     def close(self) -> None:
         """Close all connections. Calls that are under way may fail."""
-        self._transport.close()
+        self.transport.close()
 
     def __enter__(self) -> Self:
         return self

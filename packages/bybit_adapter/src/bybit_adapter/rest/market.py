@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 
 from bybit_adapter.basics.errors import OrderRejected, SettingRefused
 from bybit_adapter.basics.row import ms_of_time
+from bybit_adapter.http import endpoints
+from bybit_adapter.http.wire import Wire
 from bybit_adapter.records.market import (
     FundingRate,
     Instrument,
@@ -24,8 +26,6 @@ from bybit_adapter.records.market_rows import (
     parse_ticker,
 )
 from bybit_adapter.records.normalizer import CATEGORY
-from bybit_adapter.wire import endpoints
-from bybit_adapter.wire.caller import Caller
 
 KLINE_INTERVALS = ("1", "3", "5", "15", "30", "60", "120", "240", "360", "720", "D", "W", "M")
 
@@ -38,12 +38,12 @@ _MILLISECOND = timedelta(milliseconds=1)
 class MarketCalls:
     """The market part of the REST client."""
 
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
 
     def get_server_time(self) -> datetime:
         """Return the exchange's clock (UTC)."""
-        return self._caller.query(
+        return self._wire.query(
             endpoints.SERVER_TIME, {}, lambda answer: parse_server_time(answer.result)
         )
 
@@ -55,7 +55,7 @@ class MarketCalls:
         # by default the exchange lists what is traded and nothing else
         for status in (None, *OTHER_STATUSES):
             try:
-                listing = self._caller.pages(
+                listing = self._wire.pages(
                     endpoints.INSTRUMENTS,
                     {"category": CATEGORY, "symbol": symbol, "status": status},
                     lambda row, _: parse_instrument(row),
@@ -71,13 +71,13 @@ class MarketCalls:
     def get_tickers(self, symbol: str | None = None) -> list[Ticker]:
         """Return the state of one market, or of all."""
         params = {"category": CATEGORY, "symbol": symbol}
-        page, _, _ = self._caller.page(endpoints.TICKERS, params, parse_ticker, None)
+        page, _, _ = self._wire.page(endpoints.TICKERS, params, parse_ticker, None)
         return page
 
     def get_recent_trades(self, symbol: str, limit: int = 1000) -> list[Trade]:
         """Return up to 1,000 of the newest trades, oldest first."""
         params = {"category": CATEGORY, "symbol": symbol, "limit": limit}
-        page, _, _ = self._caller.page(
+        page, _, _ = self._wire.page(
             endpoints.RECENT_TRADES, params, lambda row, _: parse_rest_trade(row), None
         )
         # Bybit lists the newest first; trades of one moment keep that order, turned round.
@@ -107,7 +107,7 @@ class MarketCalls:
             "end": _ms(end),
             "limit": limit,
         }
-        found = self._caller.query(
+        found = self._wire.query(
             endpoints.KLINES,
             params,
             lambda answer: [
@@ -122,7 +122,7 @@ class MarketCalls:
     ) -> list[FundingRate]:
         """Return settled rates, oldest first: those of [start, end], or the newest 200."""
         if start is not None and end is None:
-            end = self._caller.clock.now()  # Bybit refuses a start alone
+            end = self._wire.clock.now()  # Bybit refuses a start alone
         found: dict[datetime, FundingRate] = {}
         while True:
             params = {
@@ -132,7 +132,7 @@ class MarketCalls:
                 "endTime": _ms(end),
                 "limit": _FUNDING_PAGE,
             }
-            page, _, _ = self._caller.page(
+            page, _, _ = self._wire.page(
                 endpoints.FUNDING_HISTORY, params, lambda row, _: parse_funding_rate(row), None
             )
             fresh = {rate.time: rate for rate in page if rate.time not in found}
@@ -143,7 +143,7 @@ class MarketCalls:
 
     def get_risk_limit(self, symbol: str) -> list[RiskTier]:
         """Return the risk ladder of one contract, lowest tier first."""
-        listing = self._caller.pages(
+        listing = self._wire.pages(
             endpoints.RISK_LIMIT,
             {"category": CATEGORY, "symbol": symbol},
             lambda row, _: parse_risk_tier(row),

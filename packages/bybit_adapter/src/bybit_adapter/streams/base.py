@@ -19,10 +19,10 @@ from typing import Any
 
 from bybit_adapter.basics.clock import Clock
 from bybit_adapter.basics.errors import MalformedFrame
+from bybit_adapter.basics.keys import Keys
 from bybit_adapter.records.market import Tags
 from bybit_adapter.records.normalizer import StreamUpdate
 from bybit_adapter.streams.session import StreamSession, StreamTiming
-from bybit_adapter.wire.transport import Keys
 
 log = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ from typing import Any, Protocol
 import websocket
 from pybit.unified_trading import WebSocket  # type: ignore[import-untyped]  # has no types
 
-from bybit_adapter.basics.orders_first import RIGHT_OF_WAY
-from bybit_adapter.wire.transport import Keys
+from bybit_adapter.basics.keys import Keys
+from bybit_adapter.basics.orders_first import ORDERS_FIRST
 
 log = logging.getLogger(__name__)
 
@@ -197,7 +197,7 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
 
     def _on_message(self, message: str | bytes) -> None:
         self._count_as_answer()
-        RIGHT_OF_WAY.give_way()
+        ORDERS_FIRST.stand_back()
         if isinstance(message, bytes):
             try:
                 message = message.decode()

@@ -12,10 +12,10 @@ from random import Random
 from typing import Any, Protocol
 
 from bybit_adapter.basics.clock import Clock
+from bybit_adapter.basics.keys import Keys
 from bybit_adapter.records.market import Tags
 from bybit_adapter.records.normalizer import BybitNormalizer
 from bybit_adapter.streams.pybit_socket import PybitSocket, StreamStopped
-from bybit_adapter.wire.transport import Keys
 
 log = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ from random import Random
 
 from bybit_adapter.basics.clock import SYSTEM_CLOCK, Clock
 from bybit_adapter.basics.environment import Environment
+from bybit_adapter.basics.keys import Keys
 from bybit_adapter.records.market import NO_TAGS, Tags
 from bybit_adapter.records.normalizer import StreamKind
 from bybit_adapter.streams.base import (
@@ -19,7 +20,6 @@ from bybit_adapter.streams.base import (
     StreamState,
 )
 from bybit_adapter.streams.session import StreamTiming
-from bybit_adapter.wire.transport import Keys
 
 PRIVATE_TOPICS = ("position", "order", "execution", "wallet")
 DCP_TOPIC = "dcp.future"  # arms disconnect-cancel-all; nothing is ever pushed on it

@@ -18,7 +18,7 @@ from random import Random
 from bybit_adapter.basics.clock import SYSTEM_CLOCK, Clock
 from bybit_adapter.basics.errors import RateLimited
 from bybit_adapter.basics.row import time_of_ms
-from bybit_adapter.wire.endpoints import Endpoint
+from bybit_adapter.http.endpoints import Endpoint
 
 ADDRESS_LIMIT = 550  # of Bybit's 600: other programs of this machine call too
 ADDRESS_SPAN_S = 5.0
@@ -151,6 +151,17 @@ class RateLimiter:
         finally:
             with self.address.lock:
                 self.address.tickets.discard(ticket)
+
+    def may_go(self, endpoint: Endpoint, cost: int = 1) -> bool:
+        """Count a call that may go at once; False, and nothing is counted, where it has to wait."""
+        ticket = (int(endpoint.priority), next(_ticket_numbers))
+        with self.address.lock:
+            now = self.clock.monotonic()
+            is_free = self._delay(endpoint, cost, ticket, now) <= 0
+            self.address.tickets.discard(ticket)
+            if is_free:
+                self._count(endpoint, cost, now)
+            return is_free
 
     def _delay(self, endpoint: Endpoint, cost: int, ticket: tuple[int, int], now: float) -> float:
         """Return the seconds to wait, 0 to go. A ticket waits only for the shared window."""

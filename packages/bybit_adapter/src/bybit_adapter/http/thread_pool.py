@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from bybit_adapter.wire.endpoints import Priority
+from bybit_adapter.http.endpoints import Priority
 
 log = logging.getLogger(__name__)
 
