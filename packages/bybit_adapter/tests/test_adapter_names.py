@@ -35,8 +35,12 @@ def test_an_import_of_the_package_loads_nothing_of_it() -> None:
 
 
 @pytest.mark.parametrize("name", ["Environment", "BybitError", "PlaceRequest", "Instrument"])
-def test_a_record_or_an_error_needs_no_pybit(name: str) -> None:
+def test_a_record_or_an_error_needs_no_client(name: str) -> None:
     assert not modules_after(f"from bybit_adapter import {name}") & {"pybit", "requests", "urllib3"}
+
+
+def test_pybit_is_loaded_by_whoever_makes_a_client() -> None:
+    assert not modules_after("from bybit_adapter import *") & {"pybit", "requests", "websocket"}
 
 
 def test_every_name_is_there_and_listed() -> None:

@@ -9,13 +9,15 @@ import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bybit_adapter.basics.clock import Clock
 from bybit_adapter.basics.keys import Keys
 from bybit_adapter.records.market import Tags
 from bybit_adapter.records.normalizer import BybitNormalizer
-from bybit_adapter.streams.pybit_socket import PybitSocket, StreamStopped
+
+if TYPE_CHECKING:
+    from bybit_adapter.streams.pybit_socket import PybitSocket
 
 log = logging.getLogger(__name__)
 
@@ -217,6 +219,12 @@ class StreamSession:
             self.stopping.wait(pause)
 
     def _build(self) -> None:
+        # pybit is slow to load, and who connects to nothing needs none of it
+        from bybit_adapter.streams.pybit_socket import (  # noqa: PLC0415
+            PybitSocket,
+            StreamStopped,
+        )
+
         try:
             PybitSocket(
                 self._url,
