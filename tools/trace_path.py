@@ -27,7 +27,7 @@ from testkit.bot_host import RunningBot, bot_host, bot_settings, eventually, str
 from testkit.paper import KEY, SECRET
 
 COMMANDS = 4
-TRIES = 5
+TRIES = 10
 ROOT = Path(__file__).resolve().parent.parent
 # what stands for the world around the code that is looked at
 _WORLD = {"backtest", "exchange_model", "market_data", "paper_exchange", "testkit"}
@@ -79,7 +79,8 @@ class Recorder:
     """Notes the steps of threads that begin while it watches, from a ticker frame on.
 
     Of a thread that reads a socket those steps count that the frame leads to; `deciding` is the
-    name of the thread that goes on from there. What is noted is forgotten when another frame comes.
+    name of the thread that goes on from there. A frame that comes before it does is noted instead
+    of the one before; one that comes later spoils the way, as it cannot be told what led where.
     """
 
     deciding: str
@@ -88,6 +89,8 @@ class Recorder:
     _steps: list[Step] = field(default_factory=list)
     _frame: FrameType | None = None  # the call that takes the ticker in, while it lasts
     _reader: int = 0  # the thread that makes it
+    _has_decider: bool = False  # whether the deciding thread has gone on
+    _is_spoiled: bool = False
     _is_on: bool = False
 
     @contextmanager
@@ -102,10 +105,13 @@ class Recorder:
     def begin(self) -> None:
         """Note steps from the next ticker frame on."""
         self._steps, self._frame, self._is_on = [], None, True
+        self._has_decider = self._is_spoiled = False
 
-    def end(self) -> Trace:
-        """Note no more; return the way so far."""
+    def end(self) -> Trace | None:
+        """Note no more; return the way so far, None where it is spoiled."""
         self._is_on = False
+        if self._is_spoiled:
+            return None
         steps: list[Step] = []
         for step in self._steps:
             if not steps or steps[-1].file != step.file:
@@ -123,12 +129,17 @@ class Recorder:
             return
         if not self._is_on:
             return
-        if thread in self._readers:
+        if threading.current_thread().name == self.deciding:
+            if not self._steps:
+                return
+            self._has_decider = True
+        elif thread in self._readers:
             if self._frame is None and event == "call" and _is_ticker(frame):
+                self._is_spoiled = self._has_decider
                 self._steps, self._frame, self._reader = [], frame, thread
             if self._frame is None or thread != self._reader:
                 return
-        elif not self._steps or threading.current_thread().name != self.deciding:
+        else:
             return
         if event == "call":
             self._steps.append(Step(file, frame.f_code.co_qualname, is_call=True))
