@@ -9,15 +9,14 @@ from uuid import UUID
 import pytest
 
 from bybit_adapter.basics.errors import MalformedFrame
-from bybit_adapter.records.account import (
-    Execution,
-    Order,
-    Wallet,
-    account_event,
-)
+from bybit_adapter.records.execution import Execution
 from bybit_adapter.records.execution_kind import ExecutionKind
-from bybit_adapter.records.market import Tags, Ticker
 from bybit_adapter.records.normalizer import BybitNormalizer, StreamKind
+from bybit_adapter.records.order import Order
+from bybit_adapter.records.position import account_event
+from bybit_adapter.records.tags import Tags
+from bybit_adapter.records.ticker import Ticker
+from bybit_adapter.records.wallet import Wallet
 from gridcore import (
     AccountEvent,
     DirectionType,

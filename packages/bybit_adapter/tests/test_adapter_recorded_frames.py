@@ -15,16 +15,14 @@ import pytest
 
 from bybit_adapter.basics.errors import MalformedFrame
 from bybit_adapter.basics.row import Row
-from bybit_adapter.records.account import (
-    Execution,
-    Order,
-    Position,
-    Wallet,
-)
-from bybit_adapter.records.account_rows import parse_execution, parse_order, parse_rest_position
-from bybit_adapter.records.market import Ticker, Trade, to_mm_tiers
-from bybit_adapter.records.market_rows import parse_instrument, parse_risk_tier
+from bybit_adapter.records.execution import Execution, parse_execution
+from bybit_adapter.records.instrument import parse_instrument, parse_risk_tier, to_mm_tiers
+from bybit_adapter.records.market import Trade
 from bybit_adapter.records.normalizer import BybitNormalizer
+from bybit_adapter.records.order import Order, parse_order
+from bybit_adapter.records.position import Position, parse_rest_position
+from bybit_adapter.records.ticker import Ticker
+from bybit_adapter.records.wallet import Wallet
 from gridcore import PublicTradeEvent, TickerEvent
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -11,8 +11,8 @@ import pytest
 
 from bybit_adapter.basics import orders_first
 from bybit_adapter.basics.orders_first import ORDERS_FIRST
-from bybit_adapter.records.market import Tags
 from bybit_adapter.records.normalizer import StreamKind, StreamUpdate
+from bybit_adapter.records.tags import Tags
 from bybit_adapter.streams.ws_client import PRIVATE_TOPICS, PrivateWebSocketClient, StreamState
 from testkit.streams import MS, PRIVATE, PUBLIC, Streams, Witness, eventually, frame, trade
 

@@ -42,31 +42,18 @@ if TYPE_CHECKING:
     from bybit_adapter.basics.orders_first import ORDERS_FIRST
     from bybit_adapter.http.rate_limiter import RateLimiter
     from bybit_adapter.http.wire import Listing
-    from bybit_adapter.records.account import (
-        AccountInfo,
-        CoinBalance,
-        Execution,
-        FeeRates,
-        Order,
-        Position,
-        TransactionLogEntry,
-        Wallet,
-        account_event,
-        open_orders_event,
-    )
+    from bybit_adapter.records.account import AccountInfo, FeeRates, TransactionLogEntry
+    from bybit_adapter.records.execution import Execution
     from bybit_adapter.records.execution_kind import ExecutionKind, is_created_by_exchange
-    from bybit_adapter.records.market import (
-        FundingRate,
-        Instrument,
-        Kline,
-        RiskTier,
-        Tags,
-        Ticker,
-        Trade,
-        to_mm_tiers,
-    )
+    from bybit_adapter.records.instrument import Instrument, RiskTier, to_mm_tiers
+    from bybit_adapter.records.market import FundingRate, Kline, Trade
     from bybit_adapter.records.normalizer import BybitNormalizer, StreamKind, StreamUpdate
+    from bybit_adapter.records.order import Order, open_orders_event
+    from bybit_adapter.records.position import Position, account_event
     from bybit_adapter.records.requests import BatchItem, OrderAck, OrderKey, PlaceRequest
+    from bybit_adapter.records.tags import Tags
+    from bybit_adapter.records.ticker import Ticker
+    from bybit_adapter.records.wallet import CoinBalance, Wallet
     from bybit_adapter.rest.async_client import BybitAsyncClient
     from bybit_adapter.rest.client import BybitRestClient
     from bybit_adapter.streams.event_queue import EventQueue, ticker_symbol
@@ -158,22 +145,26 @@ _HOMES = {
     "basics.hidden": "Hidden",
     "basics.link_id": "client_order_id_of make_order_link_id placed_at",
     "basics.orders_first": "ORDERS_FIRST",
-    "records.account": (
-        "AccountInfo CoinBalance Execution FeeRates Order Position TransactionLogEntry Wallet "
-        "account_event open_orders_event"
-    ),
+    "http.rate_limiter": "RateLimiter",
+    "http.wire": "Listing",
+    "records.account": "AccountInfo FeeRates TransactionLogEntry",
+    "records.execution": "Execution",
     "records.execution_kind": "ExecutionKind is_created_by_exchange",
-    "records.market": "FundingRate Instrument Kline RiskTier Tags Ticker Trade to_mm_tiers",
+    "records.instrument": "Instrument RiskTier to_mm_tiers",
+    "records.market": "FundingRate Kline Trade",
     "records.normalizer": "BybitNormalizer StreamKind StreamUpdate",
+    "records.order": "Order open_orders_event",
+    "records.position": "Position account_event",
     "records.requests": "BatchItem OrderAck OrderKey PlaceRequest",
+    "records.tags": "Tags",
+    "records.ticker": "Ticker",
+    "records.wallet": "CoinBalance Wallet",
     "rest.async_client": "BybitAsyncClient",
     "rest.client": "BybitRestClient",
     "streams.event_queue": "EventQueue ticker_symbol",
     "streams.ws_client": (
         "ConnectionState PrivateWebSocketClient PublicWebSocketClient StreamState StreamTiming"
     ),
-    "http.wire": "Listing",
-    "http.rate_limiter": "RateLimiter",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

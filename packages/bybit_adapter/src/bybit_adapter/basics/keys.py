@@ -21,9 +21,6 @@ class Keys:
             if not (text.isascii() and text.isprintable()) or " " in text:
                 raise ValueError(f"{name} holds a space or a character that no key has")
 
-    def __bool__(self) -> bool:
-        return bool(self.api_key and self.api_secret)
-
     def __repr__(self) -> str:
         return "Keys(***)" if self.api_key else "Keys()"
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from bybit_adapter.basics.errors import MalformedFrame
-from gridcore import SideType
+from gridcore import DirectionType, SideType
 
 T = TypeVar("T")
 
@@ -23,6 +23,7 @@ _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_MS = 253_402_300_799_000  # the end of the year 9999, where datetime ends
 _LARGEST = Decimal("1E15")  # gridcore refuses prices and sizes beyond it
+_LEGS = {0: None, 1: DirectionType.LONG, 2: DirectionType.SHORT}
 _LONGEST_TEXT = 300  # characters; ids and words of the exchange are far shorter
 
 
@@ -50,6 +51,38 @@ class Row:
                 topic, path.rstrip(".") or "frame", f"{_show(fields)} is no object"
             )
         self._fields: Mapping[str, Any] = fields
+
+    @classmethod
+    def of_frame(cls, frame: object) -> Row:
+        """Return a frame of a stream, which names its topic."""
+        return cls(cls("frame", frame).text("topic"), frame)
+
+    def read(self, fields: Mapping[str, tuple[str, Reading]]) -> dict[str, Any]:
+        """Return fields by our names; `fields` has ours and the reading by the exchange's name."""
+        return {ours: reading(self, name) for name, (ours, reading) in fields.items()}
+
+    def update(
+        self, known: dict[str, Any], fields: Mapping[str, tuple[str, Reading]]
+    ) -> MalformedFrame | None:
+        """Bring into `known`, by our names, those of `fields` that are there; others stay.
+
+        One that does not fit becomes None. Returns the first error.
+        """
+        first: MalformedFrame | None = None
+        for name in self._fields:
+            found = fields.get(name)
+            if found is None:
+                continue
+            ours, reading = found
+            try:
+                known[ours] = reading(self, name)
+            except MalformedFrame as error:
+                known[ours] = None
+                first = first or error
+            except ArithmeticError as error:
+                known[ours] = None
+                first = first or self.bad(name, str(error))
+        return first
 
     def bad(self, name: str, problem: str) -> MalformedFrame:
         """Return the error that a field is wrong."""
@@ -193,10 +226,20 @@ class Row:
         """Return Buy or Sell, which has to be there."""
         return self._need(name, self.opt_side(name))
 
+    def leg(self, name: str) -> DirectionType | None:
+        """Return the leg of a position index; None for that of one-way mode."""
+        index = self.integer(name)
+        if index not in _LEGS:
+            raise self.bad(name, f"{index} is none of 0, 1 and 2")
+        return _LEGS[index]
+
     def _need(self, name: str, value: T | None) -> T:
         if value is None:
             raise self.bad(name, "it is missing or empty")
         return value
+
+
+Reading = Callable[[Row, str], Any]  # a method of Row that takes the name of a field
 
 
 def _show(value: object) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from bybit_adapter.basics.errors import AuthError
 from bybit_adapter.basics.keys import Keys
 from bybit_adapter.http.endpoints import Endpoint
 
@@ -59,6 +60,7 @@ class Signer:
 
     def __init__(self, keys: Keys, rest_url: str, recv_window_ms: int) -> None:
         self._rest_url = rest_url
+        self._has_keys = bool(keys.api_key and keys.api_secret)
         self._pybit = _pybit(keys, rest_url, recv_window_ms)
         self._headers = dict(self._pybit.client.headers)  # those of every call
         self._pybit.client.close()
@@ -68,7 +70,9 @@ class Signer:
         return f"Signer({self._rest_url})"  # pybit shows whatever it was given
 
     def sign(self, endpoint: Endpoint, params: Mapping[str, Any]) -> SignedRequest:
-        """Return the request of a call, signed for now."""
+        """Return the request of a call, signed for now. Raises AuthError without keys for it."""
+        if not self._has_keys and endpoint.is_signed:
+            raise AuthError("this call needs keys", endpoint=str(endpoint), request=params)
         told = dict(params) if endpoint.method == "POST" else _quoted(params)
         request = getattr(self._pybit, endpoint.pybit_name)(**told)["request"]
         return as_signed(request, self._rest_url, self._headers)

@@ -10,15 +10,16 @@ from bybit_adapter.basics.environment import Environment
 from bybit_adapter.basics.errors import AuthError, BybitError
 from bybit_adapter.basics.keys import Keys
 from bybit_adapter.http.answers import Answer, AnswerReader, Failure
-from bybit_adapter.http.connections import ConnectionFailed, Line
+from bybit_adapter.http.connections import ConnectionFailed
 from bybit_adapter.http.endpoints import Endpoint
 from bybit_adapter.http.rate_limiter import LimitHeaders
-from bybit_adapter.http.signer import SignedRequest, Signer
+from bybit_adapter.http.signer import Signer
 
 
 class Transport:
     """Two sets of connections, for queries and for writes with their own timeouts. Thread-safe.
 
+    What a thread that must not wait needs is open to it: `signer`, and a line of `writes`.
     timeouts are seconds to connect and between two bytes of the answer.
     """
 
@@ -33,9 +34,8 @@ class Transport:
         recv_window_ms: int,
         connections: int,
     ) -> None:
-        self._keys = keys
         self._reader = AnswerReader(keys, clock)
-        self._signer = Signer(keys, environment.rest_url, recv_window_ms)
+        self.signer = Signer(keys, environment.rest_url, recv_window_ms)
         # requests is slow to load, and who makes no calls needs none of it
         from bybit_adapter.http.by_requests import open_connections  # noqa: PLC0415
 
@@ -47,23 +47,13 @@ class Transport:
         self.queries.close()
         self.writes.close()
 
-    def sign(self, endpoint: Endpoint, params: Mapping[str, Any]) -> SignedRequest:
-        """Return the request of a call. Raises AuthError where it needs keys and there are none."""
-        if endpoint.is_signed and not self._keys:
-            raise AuthError("this call needs keys", endpoint=str(endpoint), request=params)
-        return self._signer.sign(endpoint, params)
-
-    def free_line(self) -> Line | None:
-        """Take an open connection for a write; None where there would be something to wait for."""
-        return self.writes.free_line()
-
     def send(self, endpoint: Endpoint, params: Mapping[str, Any]) -> Answer | Failure:
         """Make one call and wait for its answer.
 
         Never raises for what the exchange or the network does.
         """
         try:
-            request = self.sign(endpoint, params)
+            request = self.signer.sign(endpoint, params)
         except AuthError as error:
             return Failure(error, LimitHeaders())
         connections = self.writes if endpoint.is_write else self.queries

@@ -137,7 +137,7 @@ class Wire:
 
     def sign(self, command: Command[T]) -> Signed[T]:
         """Return what can be written. Raises AuthError without keys."""
-        return Signed(command, self._transport.sign(command.endpoint, command.params))
+        return Signed(command, self._transport.signer.sign(command.endpoint, command.params))
 
     def write(self, signed: Signed[T]) -> Pending[T] | NotNow:
         """Write a command, once, where that needs no waiting: neither for a connection nor for room
@@ -146,7 +146,7 @@ class Wire:
         Raises AmbiguousResult where the connection fails meanwhile: part may have been sent.
         """
         command = signed.command
-        line = self._transport.free_line()
+        line = self._transport.writes.free_line()
         if line is None:
             return NotNow("no connection is open and free")
         if not self._limiter.may_go(command.endpoint, command.cost):

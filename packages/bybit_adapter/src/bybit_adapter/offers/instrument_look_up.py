@@ -10,7 +10,7 @@ from typing import Any
 
 from bybit_adapter.basics.environment import MAINNET, Environment
 from bybit_adapter.basics.errors import SettingRefused
-from bybit_adapter.records.market import RiskTier
+from bybit_adapter.records.instrument import RiskTier
 from bybit_adapter.rest.client import BybitRestClient
 
 TIMEOUT_S = 5.0

@@ -10,8 +10,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from bybit_adapter.basics.environment import Environment
-from bybit_adapter.records.market import Ticker, Trade
+from bybit_adapter.records.market import Trade
 from bybit_adapter.records.normalizer import StreamUpdate
+from bybit_adapter.records.ticker import Ticker
 from bybit_adapter.streams.ws_client import PublicWebSocketClient
 
 QUOTE_FIELDS = (

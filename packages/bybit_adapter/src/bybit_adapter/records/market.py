@@ -1,64 +1,20 @@
-"""Market data as the exchange tells it. USDT, base coin, aware UTC times; unknown is None."""
+"""What happens on a market: trades, candles, funding; and the exchange's clock.
+
+Amounts are USDT or base coin, times aware UTC; what is unknown is None, never 0.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from uuid import UUID
 
-from gridcore import InstrumentInfo, MMTier, MMTiers, PublicTradeEvent, SideType, TickerEvent
+from bybit_adapter.basics.errors import MalformedFrame
+from bybit_adapter.basics.row import Row, time_of_ms
+from bybit_adapter.records.tags import NO_TAGS, Tags
+from gridcore import PublicTradeEvent, SideType
 
-
-@dataclass(frozen=True, slots=True)
-class Tags:
-    """Whose events they are; copied into every event."""
-
-    user_id: UUID | None = None
-    account_id: UUID | None = None
-    run_id: UUID | None = None
-
-
-NO_TAGS = Tags()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ticker:
-    """State of one market at `time`. A price that the exchange gives as 0 or "" is None."""
-
-    symbol: str
-    time: datetime
-    last_price: Decimal | None
-    mark_price: Decimal | None
-    index_price: Decimal | None
-    bid1_price: Decimal | None
-    bid1_size: Decimal | None  # base coin
-    ask1_price: Decimal | None
-    ask1_size: Decimal | None  # base coin
-    funding_rate: Decimal | None  # predicted, per funding interval; positive: long pays short
-    next_funding_time: datetime | None
-    open_interest: Decimal | None  # base coin, both sides
-    volume_24h: Decimal | None  # base coin
-    turnover_24h: Decimal | None  # USDT
-
-    def to_event(self, local_ts: datetime, tags: Tags = NO_TAGS) -> TickerEvent | None:
-        """Return the strategy's event; None while the last price is unknown."""
-        if self.last_price is None:
-            return None
-        return TickerEvent(
-            symbol=self.symbol,
-            exchange_ts=self.time,
-            local_ts=local_ts,
-            user_id=tags.user_id,
-            account_id=tags.account_id,
-            run_id=tags.run_id,
-            last_price=self.last_price,
-            mark_price=self.mark_price,
-            bid1_price=self.bid1_price,
-            ask1_price=self.ask1_price,
-            funding_rate=self.funding_rate,
-        )
+_DECEMBER = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,62 +71,85 @@ class FundingRate:
     rate: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instrument:
-    """One contract: `rules` are what an order has to follow, the rest is for checks and reports.
-
-    delivery_time is when a contract that is delisted is settled; None for one that goes on.
-    """
-
-    rules: InstrumentInfo
-    status: str  # Trading, PreLaunch, Delivering, Closed
-    delivery_time: datetime | None
-    contract_type: str
-    base_coin: str
-    quote_coin: str
-    settle_coin: str
-    min_price: Decimal | None
-    max_price: Decimal | None
-    max_leverage: Decimal | None
-    max_market_qty: Decimal | None  # base coin
-    funding_interval_min: int | None
-    raw_json: str = field(repr=False)
-
-    @property
-    def symbol(self) -> str:
-        """The contract's name, for example BTCUSDT."""
-        return self.rules.symbol
-
-    @property
-    def is_trading(self) -> bool:
-        """Whether orders are accepted."""
-        return self.status == "Trading"
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it never trades again."""
-        return self.status in ("Delivering", "Closed")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RiskTier:
-    """One step of a contract's risk limit. Ratios are fractions (0.005), never percents."""
-
-    symbol: str
-    risk_id: int
-    limit: Decimal  # USDT of position value up to which the tier holds
-    maintenance_ratio: Decimal
-    initial_ratio: Decimal
-    max_leverage: Decimal
-    deduction: Decimal  # USDT
-
-
-def to_mm_tiers(tiers: Iterable[RiskTier]) -> MMTiers:
-    """Return the ladder of one contract, lowest tier first. Raises TierError when it is wrong."""
-    ordered = sorted(tiers, key=lambda tier: tier.limit)
-    return MMTiers(
-        tuple(
-            MMTier(tier.limit, tier.maintenance_ratio, tier.initial_ratio, tier.deduction)
-            for tier in ordered
-        )
+def parse_stream_trade(row: Row) -> Trade:
+    """Parse one item of a publicTrade frame, whose names are single letters."""
+    return Trade(
+        symbol=row.text("s"),
+        time=row.time("T"),
+        trade_id=row.text("i"),
+        side=row.side("S"),
+        price=row.price("p"),
+        size=_above_zero(row, "v"),
+        is_block_trade=row.opt_flag("BT"),
+        is_rpi=row.opt_flag("RPI"),
+        seq=row.opt_integer("seq"),
     )
+
+
+def parse_rest_trade(row: Row) -> Trade:
+    """Parse one row of market/recent-trade."""
+    return Trade(
+        symbol=row.text("symbol"),
+        time=row.time("time"),
+        trade_id=row.text("execId"),
+        side=row.side("side"),
+        price=row.price("price"),
+        size=_above_zero(row, "size"),
+        is_block_trade=row.opt_flag("isBlockTrade"),
+        is_rpi=row.opt_flag("isRPITrade"),
+        seq=row.opt_integer("seq"),
+    )
+
+
+def _above_zero(row: Row, name: str) -> Decimal:
+    size = row.size(name)
+    if not size:
+        raise row.bad(name, "it is 0; a trade has a size")
+    return size
+
+
+def parse_kline(topic: str, item: object, symbol: str, interval: str, now: datetime) -> Kline:
+    """Parse one candle, a list of seven texts; `now` decides whether it is closed."""
+    names = ("start", "open", "high", "low", "close", "volume", "turnover")
+    if not isinstance(item, list) or len(item) < len(names):
+        raise MalformedFrame(topic, "list", f"a candle has {len(names)} values, not {item!r:.80}")
+    row = Row(topic, dict(zip(names, item, strict=False)))
+    start = row.time("start")
+    return Kline(
+        symbol=symbol,
+        start=start,
+        open_price=row.price("open"),
+        high_price=row.price("high"),
+        low_price=row.price("low"),
+        close_price=row.price("close"),
+        volume=row.size("volume"),
+        turnover=row.size("turnover"),
+        is_closed=_end_of_candle(start, interval) <= now,
+    )
+
+
+def _end_of_candle(start: datetime, interval: str) -> datetime:
+    if interval == "M":
+        year, month = divmod(start.year * _DECEMBER + start.month, _DECEMBER)
+        return datetime(year, month + 1, 1, tzinfo=UTC)
+    minutes = {"D": 1440, "W": 10080}.get(interval) or int(interval)
+    return start + timedelta(minutes=minutes)
+
+
+def parse_funding_rate(row: Row) -> FundingRate:
+    """Parse one row of market/funding/history."""
+    return FundingRate(
+        symbol=row.text("symbol"),
+        time=row.time("fundingRateTimestamp"),
+        rate=row.number("fundingRate"),
+    )
+
+
+def parse_server_time(row: Row) -> datetime:
+    """Parse the result of market/time, to the microsecond."""
+    nano = row.opt_text("timeNano")
+    if nano is None:
+        return time_of_ms(row.integer("timeSecond") * 1000)
+    if not nano.isdigit() or not 16 <= len(nano) <= 19:
+        raise row.bad("timeNano", f"{nano!r} is no time in ns since 1970")
+    return time_of_ms(0) + timedelta(microseconds=int(nano) // 1000)

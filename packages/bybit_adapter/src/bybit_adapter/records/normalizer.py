@@ -9,21 +9,13 @@ from enum import StrEnum
 
 from bybit_adapter.basics.errors import MalformedFrame
 from bybit_adapter.basics.row import Row
-from bybit_adapter.records.account import (
-    Execution,
-    Order,
-    Position,
-    Wallet,
-)
-from bybit_adapter.records.account_rows import (
-    parse_execution,
-    parse_order,
-    parse_stream_position,
-    parse_wallet,
-)
-from bybit_adapter.records.market import NO_TAGS, Tags, Ticker, Trade
-from bybit_adapter.records.market_rows import parse_stream_trade
-from bybit_adapter.records.ticker_merge import TickerMerge
+from bybit_adapter.records.execution import Execution, parse_execution
+from bybit_adapter.records.market import Trade, parse_stream_trade
+from bybit_adapter.records.order import Order, parse_order
+from bybit_adapter.records.position import Position, parse_stream_position
+from bybit_adapter.records.tags import NO_TAGS, Tags
+from bybit_adapter.records.ticker import Ticker, TickerMerge
+from bybit_adapter.records.wallet import Wallet, parse_wallet
 from gridcore import (
     AccountEvent,
     Event,
@@ -35,6 +27,12 @@ from gridcore import (
 )
 
 CATEGORY = "linear"
+
+_OF_TICKER = {
+    "data": ("data", Row.child),
+    "cs": ("sequence", Row.opt_integer),
+    "ts": ("time", Row.time),
+}
 
 Record = Ticker | Trade | Execution | Order | Position | Wallet
 
@@ -88,12 +86,12 @@ class BybitNormalizer:
         Raises MalformedFrame, and nothing else, for a frame that does not fit. Rows of it that do
         fit are in the error's `fitting`, so that one bad row does not take the others with it.
         """
-        topic = Row("frame", frame).text("topic")
-        kind = _kind_of(topic)
+        row = Row.of_frame(frame)
+        kind = _kind_of(row.topic)
         try:
-            return self._parse(kind, Row(topic, frame), local_ts)
+            return self._parse(kind, row, local_ts)
         except (GridcoreError, ArithmeticError) as error:
-            raise MalformedFrame(topic, "data", str(error)) from error
+            raise MalformedFrame(row.topic, "data", str(error)) from error
 
     def public_trades(self, frame: object, local_ts: datetime) -> list[PublicTradeEvent]:
         """Return the trades of a publicTrade frame."""
@@ -164,12 +162,13 @@ class BybitNormalizer:
         shape = frame.text("type")
         if shape not in ("snapshot", "delta"):
             raise frame.bad("type", f"{shape!r} is neither snapshot nor delta")
+        told = frame.read(_OF_TICKER)
         try:
             ticker = self._tickers.apply(
-                frame.child("data"),
+                told["data"],
                 is_snapshot=shape == "snapshot",
-                sequence=frame.opt_integer("cs") or 0,
-                time=frame.time("ts"),
+                sequence=told["sequence"] or 0,
+                time=told["time"],
             )
         except MalformedFrame as error:
             kind = StreamKind.TICKER

@@ -13,24 +13,18 @@ from bybit_adapter.http.endpoints import Endpoint
 from bybit_adapter.http.wire import Listing, Wire
 from bybit_adapter.records.account import (
     AccountInfo,
-    Execution,
     FeeRates,
-    Order,
-    Position,
     TransactionLogEntry,
-    Wallet,
-)
-from bybit_adapter.records.account_rows import (
     parse_account_info,
-    parse_execution,
     parse_fee_rates,
-    parse_order,
-    parse_rest_position,
     parse_transaction,
-    parse_wallet,
 )
+from bybit_adapter.records.execution import Execution, parse_execution
 from bybit_adapter.records.normalizer import CATEGORY
+from bybit_adapter.records.order import Order, parse_order
+from bybit_adapter.records.position import Position, parse_rest_position
 from bybit_adapter.records.requests import OrderKey
+from bybit_adapter.records.wallet import Wallet, parse_wallet
 
 T = TypeVar("T")
 

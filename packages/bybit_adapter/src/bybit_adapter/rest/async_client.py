@@ -64,7 +64,7 @@ class Underway(Generic[T]):
 
 
 class _Requests(Protocol[R]):
-    """One command, or several that follow each other: Command or Batch."""
+    """One command, or several that follow each other: Command or OrderBatch."""
 
     @property
     def first(self) -> Command[Any] | None: ...

@@ -68,12 +68,12 @@ def cancel_all_orders(symbol: str) -> Command[list[OrderAck]]:
     )
 
 
-def place_batch(orders: Sequence[PlaceRequest]) -> Batch:
+def place_batch(orders: Sequence[PlaceRequest]) -> OrderBatch:
     """Place any number of orders, ten to a request; one outcome each, in their order."""
     return _batch(endpoints.PLACE_BATCH, [order.to_wire() for order in orders])
 
 
-def cancel_batch(keys: Sequence[OrderKey]) -> Batch:
+def cancel_batch(keys: Sequence[OrderKey]) -> OrderBatch:
     """Cancel any number of orders, ten to a request; one outcome each, in their order."""
     return _batch(endpoints.CANCEL_BATCH, [key.to_wire() for key in keys])
 
@@ -98,18 +98,14 @@ def set_dcp(time_window_s: int) -> Command[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class OrderBatch:
     """Orders in requests of at most ten, made one after the other.
 
     None is made after one that failed: its orders are told that they were not sent.
     """
 
     parts: Sequence[Command[list[BatchItem]]]
-
-    @property
-    def first(self) -> Command[list[BatchItem]] | None:
-        """Return the first request that is made, None without orders."""
-        return self.parts[0] if self.parts else None
+    first: Command[list[BatchItem]] | None  # the first request that is made, None without orders
 
     def run(self, send: Send) -> list[BatchItem]:
         """Make all requests by `send`; return one outcome for each order. Does not raise."""
@@ -128,19 +124,17 @@ class Batch:
         return outcomes
 
 
-def _batch(endpoint: Endpoint, wires: Sequence[Mapping[str, object]]) -> Batch:
-    parts = [wires[start : start + BATCH_SIZE] for start in range(0, len(wires), BATCH_SIZE)]
-    return Batch(
-        [
-            Command(
-                endpoint,
-                {"category": CATEGORY, "request": part},
-                _parse_batch(endpoint, part),
-                cost=len(part),
-            )
-            for part in parts
-        ]
-    )
+def _batch(endpoint: Endpoint, wires: Sequence[Mapping[str, object]]) -> OrderBatch:
+    parts = [
+        Command(
+            endpoint,
+            {"category": CATEGORY, "request": part},
+            _parse_batch(endpoint, part),
+            len(part),
+        )
+        for part in (wires[at : at + BATCH_SIZE] for at in range(0, len(wires), BATCH_SIZE))
+    ]
+    return OrderBatch(parts, parts[0] if parts else None)
 
 
 def _of_one_order(endpoint: Endpoint, params: Mapping[str, object]) -> Command[OrderAck]:

@@ -8,24 +8,18 @@ from bybit_adapter.basics.errors import OrderRejected, SettingRefused
 from bybit_adapter.basics.row import ms_of_time
 from bybit_adapter.http import endpoints
 from bybit_adapter.http.wire import Wire
+from bybit_adapter.records.instrument import Instrument, RiskTier, parse_instrument, parse_risk_tier
 from bybit_adapter.records.market import (
     FundingRate,
-    Instrument,
     Kline,
-    RiskTier,
-    Ticker,
     Trade,
-)
-from bybit_adapter.records.market_rows import (
     parse_funding_rate,
-    parse_instrument,
     parse_kline,
     parse_rest_trade,
-    parse_risk_tier,
     parse_server_time,
-    parse_ticker,
 )
 from bybit_adapter.records.normalizer import CATEGORY
+from bybit_adapter.records.ticker import Ticker, parse_ticker
 
 KLINE_INTERVALS = ("1", "3", "5", "15", "30", "60", "120", "240", "360", "720", "D", "W", "M")
 

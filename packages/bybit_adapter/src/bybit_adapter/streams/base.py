@@ -20,8 +20,8 @@ from typing import Any
 from bybit_adapter.basics.clock import Clock
 from bybit_adapter.basics.errors import MalformedFrame
 from bybit_adapter.basics.keys import Keys
-from bybit_adapter.records.market import Tags
 from bybit_adapter.records.normalizer import StreamUpdate
+from bybit_adapter.records.tags import Tags
 from bybit_adapter.streams.session import StreamSession, StreamTiming
 
 log = logging.getLogger(__name__)

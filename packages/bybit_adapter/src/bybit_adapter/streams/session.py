@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from bybit_adapter.basics.clock import Clock
 from bybit_adapter.basics.keys import Keys
-from bybit_adapter.records.market import Tags
 from bybit_adapter.records.normalizer import BybitNormalizer
+from bybit_adapter.records.tags import Tags
 
 if TYPE_CHECKING:
     from bybit_adapter.streams.pybit_socket import PybitSocket

@@ -8,8 +8,8 @@ from random import Random
 from bybit_adapter.basics.clock import SYSTEM_CLOCK, Clock
 from bybit_adapter.basics.environment import Environment
 from bybit_adapter.basics.keys import Keys
-from bybit_adapter.records.market import NO_TAGS, Tags
 from bybit_adapter.records.normalizer import StreamKind
+from bybit_adapter.records.tags import NO_TAGS, Tags
 from bybit_adapter.streams.base import (
     ConnectionState,
     OnDisconnect,
