@@ -127,19 +127,7 @@ class Recorder:
             if "/websocket/" in frame.f_code.co_filename:
                 self._readers.add(thread)
             return
-        if not self._is_on:
-            return
-        if threading.current_thread().name == self.deciding:
-            if not self._steps:
-                return
-            self._has_decider = True
-        elif thread in self._readers:
-            if self._frame is None and event == "call" and _is_ticker(frame):
-                self._is_spoiled = self._has_decider
-                self._steps, self._frame, self._reader = [], frame, thread
-            if self._frame is None or thread != self._reader:
-                return
-        else:
+        if not self._is_on or not self._belongs(frame, event, thread):
             return
         if event == "call":
             self._steps.append(Step(file, frame.f_code.co_qualname, is_call=True))
@@ -147,6 +135,21 @@ class Recorder:
             self._frame = None
         else:
             self._note_return(frame.f_back)
+
+    def _belongs(self, frame: FrameType, event: str, thread: int) -> bool:
+        """Tell whether what a thread does now is part of the way."""
+        if threading.current_thread().name == self.deciding:
+            self._has_decider = self._has_decider or bool(self._steps)
+            return bool(self._steps)
+        if (
+            thread in self._readers
+            and self._frame is None
+            and event == "call"
+            and _is_ticker(frame)
+        ):
+            self._is_spoiled = self._has_decider
+            self._steps, self._frame, self._reader = [], frame, thread
+        return self._frame is not None and thread == self._reader
 
     def _note_return(self, caller: FrameType | None) -> None:
         while caller is not None:
