@@ -137,8 +137,9 @@ def holders(tmp_path: Path) -> dict[str, Any]:
 
 # made of the above and looked at inside of them, or named so without holding a secret
 PARTS_OR_NAMESAKES = {
-    "Transport", "AnswerReader", "Signer", "StreamClient", "StreamSession", "PybitSocket",  # Keys
-    "StreamCollector",  # as above
+    # Keys
+    "Transport", "AnswerReader", "Signer", "StreamClient", "StreamConnection", "PybitSocket",
+    "StreamCollector",
     "PaperAccount", "AccountSettings",  # keys of the local exchange: ApiKey, KeySettings
     "_Secure",  # of a connection, ours give none
     "Hidden",

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from bybit_adapter.records.normalizer import StreamUpdate
-from bybit_adapter.streams.session import StreamTiming
+from bybit_adapter.streams.connection import StreamTiming
 from bybit_adapter.streams.ws_client import StreamState
 from testkit.streams import FAST, PUBLIC, Streams, Witness, eventually, trade
 

@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bybit_adapter.streams.session import StreamTiming
+from bybit_adapter.streams.connection import StreamTiming
 from testkit.streams import FAST, PRIVATE, PUBLIC, Streams, Witness, eventually, trade
 
 

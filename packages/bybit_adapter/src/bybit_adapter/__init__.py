@@ -41,15 +41,15 @@ if TYPE_CHECKING:
     from bybit_adapter.basics.link_id import client_order_id_of, make_order_link_id, placed_at
     from bybit_adapter.basics.orders_first import ORDERS_FIRST
     from bybit_adapter.http.rate_limiter import RateLimiter
-    from bybit_adapter.http.wire import Listing
-    from bybit_adapter.records.account import AccountInfo, FeeRates, TransactionLogEntry
-    from bybit_adapter.records.execution import Execution
-    from bybit_adapter.records.execution_kind import ExecutionKind, is_created_by_exchange
+    from bybit_adapter.http.wire import PagedRows
+    from bybit_adapter.records.account import AccountInfo, SymbolFeeRates, TransactionLogEntry
+    from bybit_adapter.records.execution import ExecutionRecord
+    from bybit_adapter.records.execution_type import ExecutionType, is_created_by_exchange
     from bybit_adapter.records.instrument import Instrument, RiskTier, to_mm_tiers
     from bybit_adapter.records.market import FundingRate, Kline, Trade
     from bybit_adapter.records.normalizer import BybitNormalizer, StreamKind, StreamUpdate
     from bybit_adapter.records.order import Order, open_orders_event
-    from bybit_adapter.records.position import Position, account_event
+    from bybit_adapter.records.position import PositionRecord, account_event
     from bybit_adapter.records.requests import BatchItem, OrderAck, OrderKey, PlaceRequest
     from bybit_adapter.records.tags import Tags
     from bybit_adapter.records.ticker import Ticker
@@ -85,15 +85,13 @@ __all__ = [
     "Environment",
     "EventQueue",
     "ExchangeUnavailable",
-    "Execution",
-    "ExecutionKind",
-    "FeeRates",
+    "ExecutionRecord",
+    "ExecutionType",
     "FundingRate",
     "Hidden",
     "Instrument",
     "InsufficientBalance",
     "Kline",
-    "Listing",
     "MalformedFrame",
     "NotModified",
     "OpeningBlocked",
@@ -102,8 +100,9 @@ __all__ = [
     "OrderKey",
     "OrderNotFound",
     "OrderRejected",
+    "PagedRows",
     "PlaceRequest",
-    "Position",
+    "PositionRecord",
     "PrivateWebSocketClient",
     "PublicWebSocketClient",
     "RateLimited",
@@ -116,6 +115,7 @@ __all__ = [
     "StreamState",
     "StreamTiming",
     "StreamUpdate",
+    "SymbolFeeRates",
     "Tags",
     "Ticker",
     "TooManyOrders",
@@ -146,15 +146,15 @@ _HOMES = {
     "basics.link_id": "client_order_id_of make_order_link_id placed_at",
     "basics.orders_first": "ORDERS_FIRST",
     "http.rate_limiter": "RateLimiter",
-    "http.wire": "Listing",
-    "records.account": "AccountInfo FeeRates TransactionLogEntry",
-    "records.execution": "Execution",
-    "records.execution_kind": "ExecutionKind is_created_by_exchange",
+    "http.wire": "PagedRows",
+    "records.account": "AccountInfo SymbolFeeRates TransactionLogEntry",
+    "records.execution": "ExecutionRecord",
+    "records.execution_type": "ExecutionType is_created_by_exchange",
     "records.instrument": "Instrument RiskTier to_mm_tiers",
     "records.market": "FundingRate Kline Trade",
     "records.normalizer": "BybitNormalizer StreamKind StreamUpdate",
     "records.order": "Order open_orders_event",
-    "records.position": "Position account_event",
+    "records.position": "PositionRecord account_event",
     "records.requests": "BatchItem OrderAck OrderKey PlaceRequest",
     "records.tags": "Tags",
     "records.ticker": "Ticker",

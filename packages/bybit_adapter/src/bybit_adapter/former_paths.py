@@ -1,6 +1,7 @@
 """Paths and names by which scripts know parts of this package from before it had rooms.
 
-`bybit_adapter.rest_market` is `bybit_adapter.rest.market`: the same module under two names.
+`bybit_adapter.rest_market` is `bybit_adapter.rest.market`: the same module under two names. `NAMES`
+are those of the package itself that were also names of something else in another package.
 """
 
 from __future__ import annotations
@@ -22,7 +23,14 @@ HOMES = {
     "rest_market": "rest.market",
     "ws_client": "streams.ws_client",
 }
-NAMES = {"RIGHT_OF_WAY": "ORDERS_FIRST"}
+NAMES = {
+    "Execution": "ExecutionRecord",
+    "ExecutionKind": "ExecutionType",
+    "FeeRates": "SymbolFeeRates",
+    "Listing": "PagedRows",
+    "Position": "PositionRecord",
+    "RIGHT_OF_WAY": "ORDERS_FIRST",
+}
 _PACKAGE = __name__.rpartition(".")[0]
 
 

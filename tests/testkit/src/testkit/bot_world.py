@@ -29,7 +29,7 @@ from bybit_adapter import (
 )
 from bybit_adapter.basics.errors import AmbiguousResult, ExchangeUnavailable, error_for_code
 from bybit_adapter.basics.row import Row, time_of_ms
-from bybit_adapter.http.answers import Answer, Failure
+from bybit_adapter.http.answers import Failure, Reply
 from bybit_adapter.http.endpoints import Endpoint
 from bybit_adapter.http.rate_limiter import LimitHeaders
 from bybit_adapter.http.wire import Wire
@@ -120,7 +120,7 @@ class InProcessTransport:
     def close(self) -> None:
         """Nothing is open."""
 
-    def send(self, endpoint: Endpoint, params: Mapping[str, Any]) -> Answer | Failure:
+    def send(self, endpoint: Endpoint, params: Mapping[str, Any]) -> Reply | Failure:
         """Make one call."""
         self.hangs, self.late_s = False, 0.0
         if self.is_cut:
@@ -173,10 +173,10 @@ class InProcessTransport:
 
     def _parsed(
         self, endpoint: Endpoint, params: Mapping[str, Any], body: Mapping[str, Any]
-    ) -> Answer | Failure:
+    ) -> Reply | Failure:
         if body["retCode"]:
             return self._refused(endpoint, params, body["retCode"], body["retMsg"])
-        return Answer(
+        return Reply(
             Row(str(endpoint), body["result"], "result."),
             Row(str(endpoint), body["retExtInfo"], "retExtInfo."),
             time_of_ms(body["time"]),

@@ -12,7 +12,7 @@ from typing import Any
 from bybit_adapter.basics.environment import Environment
 from bybit_adapter.basics.errors import MalformedFrame
 from bybit_adapter.records.normalizer import StreamUpdate
-from bybit_adapter.streams.session import StreamTiming
+from bybit_adapter.streams.connection import StreamTiming
 from bybit_adapter.streams.ws_client import PrivateWebSocketClient, PublicWebSocketClient
 
 PUBLIC, PRIVATE = "/v5/public/linear", "/v5/private"

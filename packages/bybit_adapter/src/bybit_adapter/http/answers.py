@@ -27,7 +27,7 @@ _CODE_NAMES, _MESSAGE_NAMES = ("retCode", "ret_code"), ("retMsg", "ret_msg")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """What Bybit answered with retCode 0; `time` is the exchange's."""
 
     result: Row
@@ -51,9 +51,7 @@ class AnswerReader:
         self._keys = keys
         self._clock = clock
 
-    def read(
-        self, endpoint: Endpoint, params: Mapping[str, Any], response: Any
-    ) -> Answer | Failure:
+    def read(self, endpoint: Endpoint, params: Mapping[str, Any], response: Any) -> Reply | Failure:
         """Return what a response says; it has status_code, headers and json()."""
         limits = LimitHeaders.parse(response.headers)
         if response.status_code != OK:
@@ -104,7 +102,7 @@ class AnswerReader:
 
     def _answer(
         self, endpoint: Endpoint, params: Mapping[str, Any], body: Any, limits: LimitHeaders
-    ) -> Answer | Failure:
+    ) -> Reply | Failure:
         try:
             result = Row(str(endpoint), body.get("result") or {}, "result.")
             extra = Row(str(endpoint), body.get("retExtInfo") or {}, "retExtInfo.")
@@ -113,7 +111,7 @@ class AnswerReader:
         sent = body.get("time")
         usable = type(sent) is int and 0 < sent < _LATEST_MS
         time = time_of_ms(sent) if usable else self._clock.now()
-        return Answer(result, extra, time, limits)
+        return Reply(result, extra, time, limits)
 
 
 def _no_answer(endpoint: Endpoint, params: Mapping[str, Any], problem: str) -> BybitError:

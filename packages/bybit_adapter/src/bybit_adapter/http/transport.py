@@ -9,7 +9,7 @@ from bybit_adapter.basics.clock import Clock
 from bybit_adapter.basics.environment import Environment
 from bybit_adapter.basics.errors import AuthError, BybitError
 from bybit_adapter.basics.keys import Keys
-from bybit_adapter.http.answers import Answer, AnswerReader, Failure
+from bybit_adapter.http.answers import AnswerReader, Failure, Reply
 from bybit_adapter.http.connections import ConnectionFailed
 from bybit_adapter.http.endpoints import Endpoint
 from bybit_adapter.http.rate_limiter import LimitHeaders
@@ -47,7 +47,7 @@ class Transport:
         self.queries.close()
         self.writes.close()
 
-    def send(self, endpoint: Endpoint, params: Mapping[str, Any]) -> Answer | Failure:
+    def send(self, endpoint: Endpoint, params: Mapping[str, Any]) -> Reply | Failure:
         """Make one call and wait for its answer.
 
         Never raises for what the exchange or the network does.
@@ -61,7 +61,7 @@ class Transport:
 
     def answer(
         self, endpoint: Endpoint, params: Mapping[str, Any], read: Callable[[], Any]
-    ) -> Answer | Failure:
+    ) -> Reply | Failure:
         """Return what `read` brings of the answer to a call, or why it brings nothing."""
         try:
             response = read()

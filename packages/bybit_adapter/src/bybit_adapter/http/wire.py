@@ -28,7 +28,7 @@ from bybit_adapter.basics.errors import (
 )
 from bybit_adapter.basics.orders_first import ORDERS_FIRST
 from bybit_adapter.basics.row import Row
-from bybit_adapter.http.answers import Answer, Failure
+from bybit_adapter.http.answers import Failure, Reply
 from bybit_adapter.http.connections import ConnectionFailed, Line
 from bybit_adapter.http.endpoints import Endpoint
 from bybit_adapter.http.rate_limiter import RateLimiter, backoff_s
@@ -43,7 +43,7 @@ PATIENCE_S = 20.0  # no further attempt at a query begins after that
 
 
 @dataclass(frozen=True, slots=True)
-class Listing(Generic[T]):
+class PagedRows(Generic[T]):
     """Rows of all pages. They were true at `as_of`, the exchange's time of the first page.
 
     is_truncated tells that there is more than the pages that were allowed.
@@ -69,7 +69,7 @@ class Command(Generic[T]):
 
     endpoint: Endpoint
     params: Mapping[str, Any]
-    parse: Callable[[Answer], T]
+    parse: Callable[[Reply], T]
     cost: int = 1
 
     @property
@@ -176,7 +176,7 @@ class Wire:
         self,
         endpoint: Endpoint,
         params: Mapping[str, Any],
-        parse: Callable[[Answer], T],
+        parse: Callable[[Reply], T],
         *,
         patience_s: float = PATIENCE_S,
     ) -> T:
@@ -208,7 +208,7 @@ class Wire:
         params: Mapping[str, Any],
         parse: Callable[[Row, datetime], T],
         max_pages: int,
-    ) -> Listing[T]:
+    ) -> PagedRows[T]:
         """Return the rows of `result.list` of all pages; parse gets a row and the answer's time."""
         rows: list[T] = []
         first: datetime | None = None
@@ -218,8 +218,8 @@ class Wire:
             rows += page
             first = first or time
             if cursor is None or not page:
-                return Listing(tuple(rows), first)
-        return Listing(tuple(rows), first or self.clock.now(), is_truncated=True)
+                return PagedRows(tuple(rows), first)
+        return PagedRows(tuple(rows), first or self.clock.now(), is_truncated=True)
 
     def page(
         self,
@@ -232,7 +232,7 @@ class Wire:
     ) -> tuple[list[T], str | None, datetime]:
         """Return one page, the cursor of the next (None at the end), and the answer's time."""
 
-        def parse_page(answer: Answer) -> tuple[list[T], str | None, datetime]:
+        def parse_page(answer: Reply) -> tuple[list[T], str | None, datetime]:
             rows = []
             for row in answer.result.rows("list"):
                 ORDERS_FIRST.stand_back()
@@ -241,13 +241,13 @@ class Wire:
 
         return self.query(endpoint, {**params, "cursor": cursor}, parse_page, patience_s=patience_s)
 
-    def _result(self, command: Command[T], reply: Answer | Failure) -> T:
+    def _result(self, command: Command[T], reply: Reply | Failure) -> T:
         answer = self._learned(command.endpoint, reply)
         return _parsed(command.endpoint, command.params, answer, command.parse, AmbiguousResult)
 
-    def _learned(self, endpoint: Endpoint, reply: Answer | Failure) -> Answer:
+    def _learned(self, endpoint: Endpoint, reply: Reply | Failure) -> Reply:
         """Let the limiter know what a reply says. Raises BybitError for a failure."""
-        if isinstance(reply, Answer):
+        if isinstance(reply, Reply):
             self._limiter.observe(endpoint, reply.headers)
             return reply
         raise self._noted(endpoint, reply)
@@ -268,8 +268,8 @@ class Wire:
 def _parsed(
     endpoint: Endpoint,
     params: Mapping[str, Any],
-    answer: Answer,
-    parse: Callable[[Answer], T],
+    answer: Reply,
+    parse: Callable[[Reply], T],
     kind: type[BybitError],
 ) -> T:
     try:

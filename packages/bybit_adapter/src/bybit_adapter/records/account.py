@@ -33,7 +33,7 @@ class AccountInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FeeRates:
+class SymbolFeeRates:
     """What the account pays on one symbol, as a share of the notional; negative is a rebate."""
 
     symbol: str
@@ -80,9 +80,9 @@ def parse_account_info(row: Row) -> AccountInfo:
     )
 
 
-def parse_fee_rates(row: Row) -> FeeRates:
+def parse_fee_rates(row: Row) -> SymbolFeeRates:
     """Parse one row of account/fee-rate."""
-    return FeeRates(
+    return SymbolFeeRates(
         symbol=row.text("symbol"),
         maker=row.number("makerFeeRate"),
         taker=row.number("takerFeeRate"),

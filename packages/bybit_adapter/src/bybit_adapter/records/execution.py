@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from bybit_adapter.basics.row import Row
-from bybit_adapter.records.execution_kind import ExecutionKind, kind_of
+from bybit_adapter.records.execution_type import ExecutionType, kind_of
 from bybit_adapter.records.tags import NO_TAGS, Tags
 from gridcore import DirectionType, ExecutionEvent, SideType, direction_of
 
@@ -19,7 +19,7 @@ ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Execution:
+class ExecutionRecord:
     """One execution: a fill, a funding payment, or something that the exchange did to a leg.
 
     fee is in fee_currency, paid when positive, a rebate (or funding received) when negative.
@@ -30,7 +30,7 @@ class Execution:
     symbol: str
     time: datetime
     exec_id: str
-    kind: ExecutionKind
+    kind: ExecutionType
     exec_type: str  # the exchange's word
     order_id: str | None
     order_link_id: str | None
@@ -55,7 +55,7 @@ class Execution:
     @property
     def cause(self) -> str:
         """The exchange's word that tells best why it happened."""
-        is_forced_trade = self.kind is ExecutionKind.FORCED_TRADE
+        is_forced_trade = self.kind is ExecutionType.FORCED_TRADE
         return (self.create_type or self.exec_type) if is_forced_trade else self.exec_type
 
     @property
@@ -68,7 +68,7 @@ class Execution:
         """The leg. Bybit does not say it: Buy opens long or, with a closed size, closes short."""
         if self.side is None:
             return None
-        if self.kind is ExecutionKind.FUNDING:  # its side is the leg's
+        if self.kind is ExecutionType.FUNDING:  # its side is the leg's
             return direction_of(self.side, closing=False)
         return direction_of(self.side, closing=bool(self._closed))
 
@@ -122,7 +122,7 @@ class Execution:
         )
 
 
-def parse_execution(row: Row) -> Execution:
+def parse_execution(row: Row) -> ExecutionRecord:
     """Parse one execution. A trade without its order or closed size does not fit."""
     exec_type, create_type = row.text("execType"), row.opt_text("createType", "UNKNOWN")
     kind = kind_of(exec_type, create_type)
@@ -130,7 +130,7 @@ def parse_execution(row: Row) -> Execution:
     if is_trade and not row.has("closedSize"):
         # Without it an opening fill cannot be told from one that closes the other leg.
         raise row.bad("closedSize", "it is missing")
-    return Execution(
+    return ExecutionRecord(
         symbol=row.text("symbol"),
         time=row.time("execTime"),
         exec_id=row.text("execId"),

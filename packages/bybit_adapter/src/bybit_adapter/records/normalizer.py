@@ -9,10 +9,10 @@ from enum import StrEnum
 
 from bybit_adapter.basics.errors import MalformedFrame
 from bybit_adapter.basics.row import Row
-from bybit_adapter.records.execution import Execution, parse_execution
+from bybit_adapter.records.execution import ExecutionRecord, parse_execution
 from bybit_adapter.records.market import Trade, parse_stream_trade
 from bybit_adapter.records.order import Order, parse_order
-from bybit_adapter.records.position import Position, parse_stream_position
+from bybit_adapter.records.position import PositionRecord, parse_stream_position
 from bybit_adapter.records.tags import NO_TAGS, Tags
 from bybit_adapter.records.ticker import Ticker, TickerMerge
 from bybit_adapter.records.wallet import Wallet, parse_wallet
@@ -34,7 +34,7 @@ _OF_TICKER = {
     "ts": ("time", Row.time),
 }
 
-Record = Ticker | Trade | Execution | Order | Position | Wallet
+Record = Ticker | Trade | ExecutionRecord | Order | PositionRecord | Wallet
 
 
 class StreamKind(StrEnum):

@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from bybit_adapter.basics.row import Row, ms_of_time
-from bybit_adapter.records.execution_kind import is_created_by_exchange
+from bybit_adapter.records.execution_type import is_created_by_exchange
 from bybit_adapter.records.tags import NO_TAGS, Tags
 from gridcore import (
     DirectionType,

@@ -17,7 +17,7 @@ from gridcore import AccountEvent, DirectionType, LegSnapshot, SideType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class PositionRecord:
     """One leg of a symbol, 0 or more base coin.
 
     as_of is the moment that the row describes: its last change on the stream, the time of the
@@ -72,7 +72,7 @@ def account_event(
     *,
     as_of: datetime,
     local_ts: datetime,
-    positions: Iterable[Position] = (),
+    positions: Iterable[PositionRecord] = (),
     wallet: Wallet | None = None,
     tags: Tags = NO_TAGS,
 ) -> AccountEvent:
@@ -91,19 +91,19 @@ def account_event(
     )
 
 
-def parse_stream_position(row: Row, sent: datetime) -> Position:
+def parse_stream_position(row: Row, sent: datetime) -> PositionRecord:
     """Parse one leg of a position frame, as of its last change; `sent` for one never changed."""
     return _parse_position(row, "entryPrice", row.opt_time("updatedTime") or sent)
 
 
-def parse_rest_position(row: Row, as_of: datetime) -> Position:
+def parse_rest_position(row: Row, as_of: datetime) -> PositionRecord:
     """Parse one row of position/list, as of the time of the answer."""
     return _parse_position(row, "avgPrice", as_of)
 
 
-def _parse_position(row: Row, entry_name: str, as_of: datetime) -> Position:
+def _parse_position(row: Row, entry_name: str, as_of: datetime) -> PositionRecord:
     size = row.size("size")
-    return Position(
+    return PositionRecord(
         symbol=row.text("symbol"),
         direction=row.leg("positionIdx"),
         side=row.opt_side("side"),

@@ -10,19 +10,19 @@ from bybit_adapter.basics.errors import ExchangeUnavailable, OrderNotFound
 from bybit_adapter.basics.row import Row, ms_of_time
 from bybit_adapter.http import endpoints
 from bybit_adapter.http.endpoints import Endpoint
-from bybit_adapter.http.wire import Listing, Wire
+from bybit_adapter.http.wire import PagedRows, Wire
 from bybit_adapter.records.account import (
     AccountInfo,
-    FeeRates,
+    SymbolFeeRates,
     TransactionLogEntry,
     parse_account_info,
     parse_fee_rates,
     parse_transaction,
 )
-from bybit_adapter.records.execution import Execution, parse_execution
+from bybit_adapter.records.execution import ExecutionRecord, parse_execution
 from bybit_adapter.records.normalizer import CATEGORY
 from bybit_adapter.records.order import Order, parse_order
-from bybit_adapter.records.position import Position, parse_rest_position
+from bybit_adapter.records.position import PositionRecord, parse_rest_position
 from bybit_adapter.records.requests import OrderKey
 from bybit_adapter.records.wallet import Wallet, parse_wallet
 
@@ -41,7 +41,9 @@ class AccountCalls:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def get_open_orders(self, symbol: str | None = None, *, max_pages: int = 40) -> Listing[Order]:
+    def get_open_orders(
+        self, symbol: str | None = None, *, max_pages: int = 40
+    ) -> PagedRows[Order]:
         """Return all open orders of a symbol, or of all USDT contracts."""
         params = {**_scope(symbol), "openOnly": 0, "limit": 50}
         return self._wire.pages(
@@ -81,7 +83,7 @@ class AccountCalls:
         start: datetime | None = None,
         end: datetime | None = None,
         max_pages: int = 100,
-    ) -> Listing[Order]:
+    ) -> PagedRows[Order]:
         """Return orders by creation time, oldest first; without times those of 7 days.
 
         Bybit forgets cancelled orders without a fill after a day, others without a fill after 7.
@@ -96,7 +98,7 @@ class AccountCalls:
         )
         orders = {order.order_id: order for order in reversed(listing.rows)}
         rows = sorted(orders.values(), key=lambda order: order.created or order.updated)
-        return Listing(tuple(rows), listing.as_of, listing.is_truncated)
+        return PagedRows(tuple(rows), listing.as_of, listing.is_truncated)
 
     def get_executions(
         self,
@@ -107,7 +109,7 @@ class AccountCalls:
         order_id: str | None = None,
         cursor: str | None = None,
         limit: int = 100,
-    ) -> tuple[list[Execution], str | None]:
+    ) -> tuple[list[ExecutionRecord], str | None]:
         """Return one page as Bybit gives it, newest first, and the cursor of the next.
 
         The cursor is None at the end. start and end are at most 7 days apart.
@@ -131,7 +133,7 @@ class AccountCalls:
         start: datetime | None = None,
         end: datetime | None = None,
         max_pages: int = 200,
-    ) -> Listing[Execution]:
+    ) -> PagedRows[ExecutionRecord]:
         """Return all executions of [start, end], oldest first, each exec_id once.
 
         Without times those of 7 days. is_truncated tells that max_pages did not suffice and a
@@ -147,9 +149,9 @@ class AccountCalls:
         )
         unique = {execution.exec_id: execution for execution in listing}
         rows = sorted(unique.values(), key=lambda execution: (execution.time, execution.exec_id))
-        return Listing(tuple(rows), listing.as_of, listing.is_truncated)
+        return PagedRows(tuple(rows), listing.as_of, listing.is_truncated)
 
-    def get_positions(self, symbol: str | None = None) -> Listing[Position]:
+    def get_positions(self, symbol: str | None = None) -> PagedRows[PositionRecord]:
         """Return both legs of a symbol also when empty, or all legs that hold something."""
         return self._wire.pages(
             endpoints.POSITIONS, {**_scope(symbol), "limit": 200}, parse_rest_position, max_pages=20
@@ -176,7 +178,7 @@ class AccountCalls:
             endpoints.API_KEY, {}, lambda answer: answer.result.integer("readOnly") == 1
         )
 
-    def get_fee_rates(self, symbol: str) -> FeeRates:
+    def get_fee_rates(self, symbol: str) -> SymbolFeeRates:
         """Return what the account pays on a symbol."""
         found = self._wire.query(
             endpoints.FEE_RATE,
@@ -197,7 +199,7 @@ class AccountCalls:
         end: datetime | None = None,
         entry_type: str | None = None,
         max_pages: int = 200,
-    ) -> Listing[TransactionLogEntry]:
+    ) -> PagedRows[TransactionLogEntry]:
         """Return changes of the wallet, oldest first; without times those of 24 hours.
 
         entry_type narrows to one of Bybit's words, for example SETTLEMENT for funding.
@@ -219,7 +221,7 @@ class AccountCalls:
         )
         oldest_first = listing.rows[::-1]
         rows = sorted(oldest_first, key=lambda entry: entry.time)
-        return Listing(tuple(rows), listing.as_of, listing.is_truncated)
+        return PagedRows(tuple(rows), listing.as_of, listing.is_truncated)
 
     def _history(
         self,
@@ -229,7 +231,7 @@ class AccountCalls:
         start: datetime | None,
         end: datetime | None,
         max_pages: int,
-    ) -> Listing[T]:
+    ) -> PagedRows[T]:
         """Read all pages of a range of any length, 7 days at a time, oldest days first."""
         rows: list[T] = []
         as_of: datetime | None = None
@@ -240,14 +242,14 @@ class AccountCalls:
             while True:
                 if not pages_left:
                     now = self._wire.clock.now()
-                    return Listing(tuple(rows), as_of or now, is_truncated=True)
+                    return PagedRows(tuple(rows), as_of or now, is_truncated=True)
                 pages_left -= 1
                 page, cursor, time = self._wire.page(endpoint, {**params, **times}, parse, cursor)
                 rows += page
                 as_of = as_of or time
                 if cursor is None or not page:
                     break
-        return Listing(tuple(rows), as_of or self._wire.clock.now())
+        return PagedRows(tuple(rows), as_of or self._wire.clock.now())
 
 
 def _spans(

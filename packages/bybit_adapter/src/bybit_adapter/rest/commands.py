@@ -14,7 +14,7 @@ from bybit_adapter.basics.errors import (
 )
 from bybit_adapter.basics.row import Row
 from bybit_adapter.http import endpoints
-from bybit_adapter.http.answers import Answer
+from bybit_adapter.http.answers import Reply
 from bybit_adapter.http.endpoints import Endpoint
 from bybit_adapter.http.wire import Command, Send
 from bybit_adapter.records.normalizer import CATEGORY
@@ -142,11 +142,11 @@ def _of_one_order(endpoint: Endpoint, params: Mapping[str, object]) -> Command[O
     return Command(endpoint, told, lambda answer: _ack(told, answer.result, answer))
 
 
-def _nothing(answer: Answer) -> None:
+def _nothing(answer: Reply) -> None:
     """Accept any result: the code has told all."""
 
 
-def _ack(wire: Mapping[str, object], row: Row, answer: Answer) -> OrderAck:
+def _ack(wire: Mapping[str, object], row: Row, answer: Reply) -> OrderAck:
     """Read an acknowledgement, which has to be that of this order and of no other one."""
     for name in ("orderId", "orderLinkId"):
         asked, told = wire.get(name), row.opt_text(name)
@@ -161,10 +161,10 @@ def _ack(wire: Mapping[str, object], row: Row, answer: Answer) -> OrderAck:
 
 def _parse_batch(
     endpoint: Endpoint, wires: Sequence[Mapping[str, object]]
-) -> Callable[[Answer], list[BatchItem]]:
+) -> Callable[[Reply], list[BatchItem]]:
     """Return the parser of a batch: result.list and retExtInfo.list belong together by index."""
 
-    def parse(answer: Answer) -> list[BatchItem]:
+    def parse(answer: Reply) -> list[BatchItem]:
         rows = list(answer.result.rows("list"))
         codes = list(answer.extra.rows("list"))
         if not len(rows) == len(codes) == len(wires):
@@ -178,7 +178,7 @@ def _parse_batch(
 
 
 def _outcome(
-    endpoint: Endpoint, wire: Mapping[str, object], row: Row, code: Row, answer: Answer
+    endpoint: Endpoint, wire: Mapping[str, object], row: Row, code: Row, answer: Reply
 ) -> BatchItem:
     number = code.integer("code")
     if number == 0:

@@ -22,7 +22,7 @@ from bybit_adapter.basics.errors import MalformedFrame
 from bybit_adapter.basics.keys import Keys
 from bybit_adapter.records.normalizer import StreamUpdate
 from bybit_adapter.records.tags import Tags
-from bybit_adapter.streams.session import StreamSession, StreamTiming
+from bybit_adapter.streams.connection import StreamConnection, StreamTiming
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class StreamClient:
         self._clock = clock
         self._random = random or Random()  # noqa: S311 -- jitter, no secret
         self._lock = threading.Lock()  # never held while a callback runs or a thread is waited for
-        self._session: StreamSession | None = None
+        self._session: StreamConnection | None = None
         self._ready = threading.Event()
         self._stop = threading.Event()
         self._watchdog: threading.Thread | None = None
@@ -222,7 +222,7 @@ class StreamClient:
                 session.ask_for(topic)
 
     def _begin_session(self) -> None:
-        self._session = StreamSession(
+        self._session = StreamConnection(
             self._url,
             self._keys,
             self._topics,
@@ -236,7 +236,7 @@ class StreamClient:
 
     # What the session tells, on pybit's threads.
 
-    def session_ready(self, session: StreamSession) -> None:
+    def session_ready(self, session: StreamConnection) -> None:
         with self._lock:
             if session is not self._session:
                 return
@@ -249,11 +249,11 @@ class StreamClient:
             self._guarded(lambda: reconnect(lost_at, now))
         self._ready.set()
 
-    def session_lost(self, session: StreamSession, reason: str) -> None:
+    def session_lost(self, session: StreamConnection, reason: str) -> None:
         if session is self._session:
             self._note_loss(session, reason)
 
-    def session_frame(self, session: StreamSession, text: str | bytes, frame: Any) -> None:
+    def session_frame(self, session: StreamConnection, text: str | bytes, frame: Any) -> None:
         if session is not self._session:
             return
         try:
@@ -265,7 +265,7 @@ class StreamClient:
             self._received += 1
             self._guarded(lambda update=update: self._on_event(update))  # type: ignore[misc]  # a bound default
 
-    def _note_loss(self, session: StreamSession, reason: str) -> None:
+    def _note_loss(self, session: StreamConnection, reason: str) -> None:
         """Call on_disconnect, once per outage, with the time of the last sign of life."""
         with self._lock:
             if not self._has_been_ready or self._lost_at is not None:
@@ -306,7 +306,7 @@ class StreamClient:
             if reason is not None:
                 self._rebuild(session, reason)
 
-    def _fault(self, session: StreamSession) -> str | None:
+    def _fault(self, session: StreamConnection) -> str | None:
         """Return what is wrong with a session that will not heal by itself, None if nothing."""
         timing = self._timing
         if session.is_busy:
@@ -327,12 +327,12 @@ class StreamClient:
             return f"no data for {silence:.0f} s"
         return None
 
-    def _heals(self, session: StreamSession) -> bool:
+    def _heals(self, session: StreamConnection) -> bool:
         """Give pybit's thread a moment: it closes a socket before it tells that it did."""
         self._stop.wait(_GRACE_S)
         return not session.is_ready or session.is_socket_open()
 
-    def _rebuild(self, session: StreamSession | None, reason: str) -> None:
+    def _rebuild(self, session: StreamConnection | None, reason: str) -> None:
         with self._lock:
             if session is None or session is not self._session:
                 return

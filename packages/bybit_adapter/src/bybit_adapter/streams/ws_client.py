@@ -19,7 +19,7 @@ from bybit_adapter.streams.base import (
     StreamClient,
     StreamState,
 )
-from bybit_adapter.streams.session import StreamTiming
+from bybit_adapter.streams.connection import StreamTiming
 
 PRIVATE_TOPICS = ("position", "order", "execution", "wallet")
 DCP_TOPIC = "dcp.future"  # arms disconnect-cancel-all; nothing is ever pushed on it

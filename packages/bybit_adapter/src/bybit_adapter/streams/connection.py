@@ -46,20 +46,20 @@ class StreamTiming:
 class SessionListener(Protocol):
     """Who hears of a session; calls come from the session's threads, in order."""
 
-    def session_ready(self, session: StreamSession) -> None:
+    def session_ready(self, session: StreamConnection) -> None:
         """Every subscription was answered."""
         ...
 
-    def session_lost(self, session: StreamSession, reason: str) -> None:
+    def session_lost(self, session: StreamConnection, reason: str) -> None:
         """The connection broke; the session tries again by itself."""
         ...
 
-    def session_frame(self, session: StreamSession, text: str | bytes, frame: Any) -> None:
+    def session_frame(self, session: StreamConnection, text: str | bytes, frame: Any) -> None:
         """A data frame arrived. frame is None where the text is no JSON. Does not raise."""
         ...
 
 
-class StreamSession:
+class StreamConnection:
     """Keeps one pybit connection; told by it what happens, on its threads.
 
     A retired session reconnects no more and its frames are ignored.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from gridcore import ExecutionKind as Meaning
+from gridcore import ExecutionKind
 
 
-class ExecutionKind(StrEnum):
+class ExecutionType(StrEnum):
     """What an execution is: Bybit's execType, and of trades whether the holder wanted them.
 
     `meaning` is what each is to a strategy.
@@ -29,7 +29,7 @@ class ExecutionKind(StrEnum):
     @property
     def is_fill(self) -> bool:
         """Whether it filled an order on the book of the symbol."""
-        return self in (ExecutionKind.TRADE, ExecutionKind.FORCED_TRADE)
+        return self in (ExecutionType.TRADE, ExecutionType.FORCED_TRADE)
 
     @property
     def is_close(self) -> bool:
@@ -37,11 +37,11 @@ class ExecutionKind(StrEnum):
         return self in _CLOSES
 
     @property
-    def meaning(self) -> Meaning:
+    def meaning(self) -> ExecutionKind:
         """What it is to a strategy."""
-        if self is ExecutionKind.TRADE:
-            return Meaning.TRADE
-        return Meaning.FUNDING if self is ExecutionKind.FUNDING else Meaning.FORCED
+        if self is ExecutionType.TRADE:
+            return ExecutionKind.TRADE
+        return ExecutionKind.FUNDING if self is ExecutionType.FUNDING else ExecutionKind.FORCED
 
     @property
     def is_forced(self) -> bool:
@@ -49,27 +49,27 @@ class ExecutionKind(StrEnum):
 
         Somebody must be told, and sizes have to be asked for anew.
         """
-        return self not in (ExecutionKind.TRADE, ExecutionKind.FUNDING)
+        return self not in (ExecutionType.TRADE, ExecutionType.FUNDING)
 
 
 _CLOSES = frozenset(
     {
-        ExecutionKind.ADL,
-        ExecutionKind.LIQUIDATION,
-        ExecutionKind.SETTLEMENT,
-        ExecutionKind.DELIVERY,
+        ExecutionType.ADL,
+        ExecutionType.LIQUIDATION,
+        ExecutionType.SETTLEMENT,
+        ExecutionType.DELIVERY,
     }
 )
 
 
-def kind_of(exec_type: str, create_type: str | None) -> ExecutionKind:
+def kind_of(exec_type: str, create_type: str | None) -> ExecutionType:
     """Return what an execution with these words of the exchange is."""
     try:
-        kind = ExecutionKind(exec_type)
+        kind = ExecutionType(exec_type)
     except ValueError:
-        return ExecutionKind.OTHER
-    if kind is ExecutionKind.TRADE and is_created_by_exchange(create_type):
-        return ExecutionKind.FORCED_TRADE
+        return ExecutionType.OTHER
+    if kind is ExecutionType.TRADE and is_created_by_exchange(create_type):
+        return ExecutionType.FORCED_TRADE
     return kind
 
 
