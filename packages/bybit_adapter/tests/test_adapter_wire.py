@@ -135,6 +135,27 @@ def test_an_answer_that_nobody_reads_is_not_taken_for_another(exchange: Any, wir
     assert written(wire, TAKE_BACK).read().order_id == "1"
 
 
+def test_what_is_signed_is_written_once(exchange: Any, wire: Wire) -> None:
+    signed = wire.sign(PLACE)
+    pending = wire.write(signed)
+    assert isinstance(pending, Pending)
+    pending.read()
+    with pytest.raises(ValueError, match="written before"):
+        wire.write(signed)
+    assert [call.path for call in exchange.calls] == [CANCEL, CREATE]
+
+
+def test_an_answer_is_read_once(wire: Wire) -> None:
+    """The line is another call's by then, and so would be the answer."""
+    first = written(wire)
+    first.read()
+    second = written(wire, TAKE_BACK)
+    with pytest.raises(RuntimeError, match="read once"):
+        first.read()
+    first.give_up()  # closes nothing of others
+    assert second.read().order_id == "1"
+
+
 @pytest.mark.parametrize("failure", [{"hang_up": True}, {"body": b"<html>"}, {"status": 502}])
 def test_an_answer_that_is_lost_leaves_the_order_in_doubt(
     exchange: Any, wire: Wire, failure: dict[str, Any]

@@ -117,13 +117,17 @@ class _Secure(_InOnePiece, urllib3.connection.HTTPSConnection):
 
 
 class Line:
-    """An open connection that one request has to itself: written by one thread, read by another."""
+    """An open connection that one request has to itself: written by one thread, read by another.
 
-    __slots__ = ("_line", "_owner")
+    With `release`, `close` or the end of `read` it is given back, and others may have it.
+    """
+
+    __slots__ = ("_is_ours", "_line", "_owner")
 
     def __init__(self, owner: DirectConnections, line: Any) -> None:
         self._owner = owner
         self._line = line
+        self._is_ours = True
 
     def write(self, request: SignedRequest) -> None:
         """Write the request, once; waits for half a second at most.
@@ -145,8 +149,11 @@ class Line:
     def read(self) -> HttpAnswer:
         """Wait for the answer, once, and let others have the line.
 
-        Raises ConnectionFailed; then the line is closed.
+        Raises ConnectionFailed; then the line is closed. Raises RuntimeError where it was given
+        back: the answer would be that of another call.
         """
+        if not self._is_ours:
+            raise RuntimeError("the answer was read or given up before; it is read once")
         line = self._line
         line.timeout = self._owner.timeout_s
         is_read = False
@@ -168,12 +175,15 @@ class Line:
 
     def close(self) -> None:
         """Close the connection: an answer must not be taken for that of another call."""
-        self._line.close()
-        self.release()
+        if self._is_ours:
+            self._line.close()
+            self.release()
 
     def release(self) -> None:
         """Let others use the connection."""
-        self._owner.put_back(self._line)
+        if self._is_ours:
+            self._is_ours = False
+            self._owner.put_back(self._line)
 
 
 @dataclass(slots=True)

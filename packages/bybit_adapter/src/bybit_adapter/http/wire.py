@@ -86,12 +86,13 @@ class Command(Generic[T]):
 Send = Callable[[Command[Any]], Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Signed(Generic[T]):
-    """A command that can be written; for some seconds, as the exchange looks at its time."""
+    """A command that can be written, once; for some seconds, as the exchange looks at its time."""
 
     command: Command[T]
     request: SignedRequest
+    is_spent: bool = False  # it was written, or part of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,10 @@ class Wire:
         in the limits.
 
         Raises AmbiguousResult where the connection fails meanwhile: part may have been sent.
+        Raises ValueError for what was written before.
         """
+        if signed.is_spent:
+            raise ValueError(f"{signed.command.endpoint} was written before; sign it anew")
         command = signed.command
         line = self._transport.writes.free_line()
         if line is None:
@@ -152,6 +156,7 @@ class Wire:
         if not self._limiter.may_go(command.endpoint, command.cost):
             line.release()
             return NotNow("the rate limit leaves no room")
+        signed.is_spent = True
         try:
             line.write(signed.request)
         except ConnectionFailed as failure:
