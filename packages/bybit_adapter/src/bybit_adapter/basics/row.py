@@ -38,7 +38,11 @@ def ms_of_time(moment: datetime) -> int:
 
 
 class Row:
-    """One JSON object with the topic (or endpoint) that it came from."""
+    """One JSON object with the topic (or endpoint) that it came from.
+
+    It has many methods because it has two for each kind of field: one where it must be there, and
+    one where it may be absent.
+    """
 
     __slots__ = ("_fields", "_path", "topic")
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,19 +19,20 @@ from typing import Any
 from bybit_adapter.basics.clock import Clock
 from bybit_adapter.basics.errors import MalformedFrame
 from bybit_adapter.basics.keys import Keys
-from bybit_adapter.records.normalizer import StreamUpdate
 from bybit_adapter.records.tags import Tags
 from bybit_adapter.streams.connection import StreamConnection, StreamTiming
+from bybit_adapter.streams.faults import Faults
+from bybit_adapter.streams.listeners import (
+    Listeners,
+    OnDisconnect,
+    OnEvent,
+    OnMalformed,
+    OnReconnect,
+)
 
 log = logging.getLogger(__name__)
 
-OnEvent = Callable[[StreamUpdate], None]
-OnDisconnect = Callable[[datetime], None]
-OnReconnect = Callable[[datetime, datetime], None]
-OnMalformed = Callable[[MalformedFrame, str], None]
-
 _CLOSE_S = 2.5  # for a polite goodbye
-_GRACE_S = 1.0  # between a closed socket and the news of it
 _CUT_S = 1.0  # for the threads to notice that the line is cut
 
 
@@ -86,14 +86,12 @@ class StreamClient:
     ) -> None:
         self._url = url
         self._topics = list(dict.fromkeys(topics))
-        self._on_event = on_event
-        self._on_disconnect = on_disconnect
-        self._on_reconnect = on_reconnect
-        self._on_malformed = on_malformed
+        self._listeners = Listeners(url, on_event, on_disconnect, on_reconnect, on_malformed)
         self._keys = keys
         self._tags = tags
         self._timing = timing
         self._clock = clock
+        self._faults = Faults(timing, clock, watches_silence=self._watches_silence)
         self._random = random or Random()  # noqa: S311 -- jitter, no secret
         self._lock = threading.Lock()  # never held while a callback runs or a thread is waited for
         self._session: StreamConnection | None = None
@@ -104,9 +102,6 @@ class StreamClient:
         self._lost_at: datetime | None = None
         self._reconnects = 0
         self._rebuilds = 0
-        self._received = 0
-        self._callback_errors = 0
-        self._malformed: Counter[tuple[str, str]] = Counter()
 
     def connect(self, timeout_s: float = 10.0) -> bool:
         """Begin, and wait for the subscriptions to be answered; True when they are in time.
@@ -164,7 +159,7 @@ class StreamClient:
             return False
         if session.is_busy:
             return True
-        age = self._age(session.last_traffic)
+        age = self._faults.age(session.last_traffic)
         return age is not None and age <= self._timing.dead_after_s
 
     def get_connection_state(self) -> ConnectionState:
@@ -179,16 +174,16 @@ class StreamClient:
         return ConnectionState(
             state=state,
             is_alive=self.is_connected(),
-            traffic_age_s=None if session is None else self._age(session.last_traffic),
-            data_age_s=None if session is None else self._age(session.last_data),
+            traffic_age_s=None if session is None else self._faults.age(session.last_traffic),
+            data_age_s=None if session is None else self._faults.age(session.last_data),
             disconnected_at=self._lost_at,
             reconnects=self._reconnects,
             rebuilds=self._rebuilds,
-            received=self._received,
-            malformed=self._malformed.total(),
-            callback_errors=self._callback_errors,
-            rejected_topics={} if session is None else dict(session.rejected),
-            unanswered_topics=() if session is None else tuple(session.unanswered),
+            received=self._listeners.received,
+            malformed=self._listeners.malformed,
+            callback_errors=self._listeners.callback_errors,
+            rejected_topics={} if session is None else dict(session.subscriptions.rejected),
+            unanswered_topics=() if session is None else tuple(session.subscriptions.unanswered),
             auth_error=None if session is None else session.auth_error,
         )
 
@@ -218,7 +213,7 @@ class StreamClient:
         """Ask again for the topics that were refused; `rejected_topics` tells what came of it."""
         session = self._session
         if session is not None:
-            for topic in tuple(session.rejected):
+            for topic in tuple(session.subscriptions.rejected):
                 session.ask_for(topic)
 
     def _begin_session(self) -> None:
@@ -244,9 +239,8 @@ class StreamClient:
             self._has_been_ready = True
             self._reconnects += lost_at is not None
         now = self._clock.now()
-        if lost_at is not None and self._on_reconnect is not None:
-            reconnect = self._on_reconnect
-            self._guarded(lambda: reconnect(lost_at, now))
+        if lost_at is not None:
+            self._listeners.back(lost_at, now)
         self._ready.set()
 
     def session_lost(self, session: StreamConnection, reason: str) -> None:
@@ -259,41 +253,21 @@ class StreamClient:
         try:
             updates = session.normalizer.normalize(frame, self._clock.now())
         except MalformedFrame as error:
-            self._note_malformed(error, text)
+            self._listeners.does_not_fit(error, text)
             updates = list(error.fitting)
         for update in updates:
-            self._received += 1
-            self._guarded(lambda update=update: self._on_event(update))  # type: ignore[misc]  # a bound default
+            self._listeners.event(update)
 
     def _note_loss(self, session: StreamConnection, reason: str) -> None:
         """Call on_disconnect, once per outage, with the time of the last sign of life."""
         with self._lock:
             if not self._has_been_ready or self._lost_at is not None:
                 return
-            age = self._age(session.last_traffic) or 0.0
+            age = self._faults.age(session.last_traffic) or 0.0
             lost_at = self._lost_at = self._clock.now() - timedelta(seconds=age)
             self._ready.clear()
         log.warning("%s: connection lost: %s", self._url, reason)
-        if self._on_disconnect is not None:
-            disconnect = self._on_disconnect
-            self._guarded(lambda: disconnect(lost_at))
-
-    def _note_malformed(self, error: MalformedFrame, text: str | bytes) -> None:
-        kind = (error.topic, error.field)
-        self._malformed[kind] += 1
-        shown = text if isinstance(text, str) else text.decode("utf-8", "replace")
-        if self._malformed[kind] == 1:
-            log.error("malformed frame, the stream goes on: %s; frame %.500s", error, shown)
-        if self._on_malformed is not None:
-            malformed = self._on_malformed
-            self._guarded(lambda: malformed(error, shown))
-
-    def _guarded(self, call: Callable[[], None]) -> None:
-        try:
-            call()
-        except Exception:
-            self._callback_errors += 1
-            log.exception("%s: a callback failed", self._url)
+        self._listeners.lost(lost_at)
 
     # The watchdogs.
 
@@ -302,35 +276,9 @@ class StreamClient:
             session = self._session
             if session is None or stop.is_set():
                 return
-            reason = self._fault(session)
+            reason = self._faults.of(session, stop)
             if reason is not None:
                 self._rebuild(session, reason)
-
-    def _fault(self, session: StreamConnection) -> str | None:
-        """Return what is wrong with a session that will not heal by itself, None if nothing."""
-        timing = self._timing
-        if session.is_busy:
-            return None
-        if not session.is_ready:
-            stuck = self._age(session.last_progress) or 0.0
-            if stuck <= timing.attempt_s:
-                return None
-            unanswered = ", ".join(session.unanswered[:3])
-            return f"no connection for {stuck:.0f} s (auth {session.auth_error}, {unanswered})"
-        if not session.is_socket_open() and not self._heals(session):
-            return "the socket is closed and nobody reconnects"
-        age = self._age(session.last_traffic) or 0.0
-        if age > timing.dead_after_s:
-            return f"no heartbeat for {age:.0f} s"
-        silence = self._age(session.last_data) or 0.0
-        if self._watches_silence and silence > timing.silence_s:
-            return f"no data for {silence:.0f} s"
-        return None
-
-    def _heals(self, session: StreamConnection) -> bool:
-        """Give pybit's thread a moment: it closes a socket before it tells that it did."""
-        self._stop.wait(_GRACE_S)
-        return not session.is_ready or session.is_socket_open()
 
     def _rebuild(self, session: StreamConnection | None, reason: str) -> None:
         with self._lock:
@@ -349,6 +297,3 @@ class StreamClient:
             closer.join(_CLOSE_S)
         if closer.is_alive():
             session.cut()
-
-    def _age(self, moment: float | None) -> float | None:
-        return None if moment is None else max(0.0, self._clock.monotonic() - moment)

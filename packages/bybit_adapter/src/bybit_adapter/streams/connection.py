@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 import threading
@@ -15,13 +14,12 @@ from bybit_adapter.basics.clock import Clock
 from bybit_adapter.basics.keys import Keys
 from bybit_adapter.records.normalizer import BybitNormalizer
 from bybit_adapter.records.tags import Tags
+from bybit_adapter.streams.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from bybit_adapter.streams.pybit_socket import PybitSocket
 
 log = logging.getLogger(__name__)
-
-_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +60,7 @@ class SessionListener(Protocol):
 class StreamConnection:
     """Keeps one pybit connection; told by it what happens, on its threads.
 
-    A retired session reconnects no more and its frames are ignored.
+    A retired one reconnects no more and its frames are ignored.
     """
 
     def __init__(
@@ -78,7 +76,7 @@ class StreamConnection:
     ) -> None:
         self.stopping = threading.Event()
         self.auth_error: str | None = None
-        self.rejected: dict[str, str] = {}  # topic -> the exchange's words
+        self.subscriptions = Subscriptions(topics)
         self.normalizer = BybitNormalizer(tags)  # a new one for every connection
         self.is_ready = False
         self.is_busy = False  # a callback runs: no traffic is read meanwhile
@@ -89,13 +87,11 @@ class StreamConnection:
         self._url = url
         self._keys = keys
         self._tags = tags
-        self._topics = tuple(topics)
         self._listener = listener
         self._timing = timing
         self._clock = clock
         self._random = random
         self._socket: PybitSocket | None = None
-        self._pending: dict[str, str] = {}  # request id -> topic
         self._is_authenticated = keys is None
         self._opened: float | None = None
         self._reader_threads: set[int] = set()
@@ -129,28 +125,19 @@ class StreamConnection:
 
     def add_topic(self, topic: str) -> None:
         """Subscribe to one more topic, now if connected and at every reconnect."""
-        if topic in self._topics:
-            return
-        self._topics = (*self._topics, topic)
-        self.ask_for(topic)
+        if self.subscriptions.add(topic):
+            self.ask_for(topic)
 
     def ask_for(self, topic: str) -> None:
         """Send the subscription to a topic, if connected; else the connection begins with it."""
-        if self._socket is None or not self.is_ready or topic not in self._topics:
-            return
-        request_id, message = _subscription(topic)
-        self._pending[request_id] = topic
-        self._send(message, topic)
+        if self._socket is not None and self.is_ready and topic in self.subscriptions.topics:
+            self._send(self.subscriptions.ask(topic), topic)
 
     def drop_topics(self, topics: Collection[str]) -> None:
         """Subscribe to the topics no more, now if connected and at every reconnect."""
-        gone = [topic for topic in self._topics if topic in topics]
-        self._topics = tuple(topic for topic in self._topics if topic not in topics)
-        for topic in gone:
-            self.rejected.pop(topic, None)
+        for topic, message in self.subscriptions.drop(topics).items():
             if self._socket is not None and self.is_ready:
-                message = {"op": "unsubscribe", "req_id": f"end-{next(_numbers)}", "args": [topic]}
-                self._send(json.dumps(message), topic)
+                self._send(message, topic)
 
     def _send(self, message: str, topic: str) -> None:
         assert self._socket is not None  # noqa: S101 -- looked at by whoever calls
@@ -158,11 +145,6 @@ class StreamConnection:
             self._socket.ws.send(message)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the reconnect subscribes anew
             log.info("what is wanted of %s holds from the next connection on: %s", topic, error)
-
-    @property
-    def unanswered(self) -> list[str]:
-        """Topics whose subscription has had no answer yet."""
-        return list(self._pending.values())
 
     # What PybitSocket tells, on pybit's threads.
 
@@ -172,11 +154,9 @@ class StreamConnection:
         self._opened = None
         self._is_authenticated = self._keys is None
         self.last_progress = self._clock.monotonic()
-        messages = {topic: _subscription(topic) for topic in self._topics}
-        self._pending = {request_id: topic for topic, (request_id, _) in messages.items()}
         # What was merged from the old connection is void.
         self.normalizer = BybitNormalizer(self._tags)
-        return dict(messages.values())
+        return self.subscriptions.begin()
 
     def opened(self) -> None:
         now = self._clock.monotonic()
@@ -264,32 +244,12 @@ class StreamConnection:
                 self.auth_error = words or "refused"
                 log.error("%s: authentication refused: %s", self._url, self.auth_error)
             case "subscribe":
-                topic = self._pop_pending(frame.get("req_id"))
-                if topic is not None and is_fine:
-                    self.rejected.pop(topic, None)
-                elif topic is not None:
-                    self.rejected[topic] = words
-                    log.error("%s: subscription to %s refused: %s", self._url, topic, words)
+                self.subscriptions.answered(frame.get("req_id"), words, is_fine=is_fine)
             case _:
                 return
         self._check_ready()
 
-    def _pop_pending(self, request_id: object) -> str | None:
-        if isinstance(request_id, str) and request_id:
-            return self._pending.pop(request_id, None)
-        # Some refusals come without the id; answers come in the order of the requests.
-        return self._pending.pop(next(iter(self._pending), ""), None)
-
     def _check_ready(self) -> None:
-        if self.is_ready or self._pending or not self._is_authenticated:
-            return
-        if all(topic in self.rejected for topic in self._topics):
-            return
-        self.is_ready = True
-        self._in_callback(lambda: self._listener.session_ready(self))
-
-
-def _subscription(topic: str) -> tuple[str, str]:
-    """Return request id and message. One topic each: a bad one may silence its neighbours."""
-    request_id = f"sub-{next(_numbers)}"
-    return request_id, json.dumps({"op": "subscribe", "req_id": request_id, "args": [topic]})
+        if not self.is_ready and self._is_authenticated and self.subscriptions.are_settled:
+            self.is_ready = True
+            self._in_callback(lambda: self._listener.session_ready(self))

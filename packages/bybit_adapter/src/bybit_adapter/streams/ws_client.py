@@ -12,14 +12,11 @@ from bybit_adapter.records.normalizer import StreamKind
 from bybit_adapter.records.tags import NO_TAGS, Tags
 from bybit_adapter.streams.base import (
     ConnectionState,
-    OnDisconnect,
-    OnEvent,
-    OnMalformed,
-    OnReconnect,
     StreamClient,
     StreamState,
 )
 from bybit_adapter.streams.connection import StreamTiming
+from bybit_adapter.streams.listeners import OnDisconnect, OnEvent, OnMalformed, OnReconnect
 
 PRIVATE_TOPICS = ("position", "order", "execution", "wallet")
 DCP_TOPIC = "dcp.future"  # arms disconnect-cancel-all; nothing is ever pushed on it
