@@ -35,9 +35,9 @@ from bybit_adapter import (
     Hidden,
     PrivateWebSocketClient,
 )
-from bybit_adapter.transport import Keys
 from event_saver.settings.accounts import AccountContext
 from event_saver.settings.config import EventSaverConfig
+from bybit_adapter.basics.keys import Keys
 from grid_db import CredentialCipher, DatabaseFactory, DatabaseSettings
 from grid_service.logs import JsonFormatter, TextFormatter
 from grid_service.redaction import Redactor
@@ -137,7 +137,9 @@ def holders(tmp_path: Path) -> dict[str, Any]:
 
 # made of the above and looked at inside of them, or named so without holding a secret
 PARTS_OR_NAMESAKES = {
-    "Transport", "StreamClient", "StreamSession", "PybitSocket", "StreamCollector",  # Keys
+    # Keys
+    "Transport", "AnswerReader", "Signer", "StreamClient", "StreamConnection", "PybitSocket",
+    "StreamCollector",
     "PaperAccount", "AccountSettings",  # keys of the local exchange: ApiKey, KeySettings
     "_Secure",  # of a connection, ours give none
     "Hidden",

@@ -20,7 +20,7 @@ data: {synthetic: [{rows: 2000, trades_per_s: 0.2}]}
 """
 ON_THIS_MACHINE = """
 from bybit_adapter import Environment
-from bybit_adapter.instrument_look_up import look_up as ask
+from bybit_adapter.offers.instrument_look_up import look_up as ask
 
 
 def look_up(symbol):

@@ -20,13 +20,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bybit_adapter import RIGHT_OF_WAY, right_of_way
 from grid_service.logs import JsonFormatter, Logs
 from grid_service.redaction import Redactor
 from gridbot.settings.config_file import load_gridbot_config
 from gridbot.settings.sections import LogSettings
 from gridbot.words.bot_logs import bot_logs
 from gridbot.words.decisions import describe, log_decision
+from bybit_adapter import ORDERS_FIRST
+from bybit_adapter.basics import orders_first
 from gridcore import CancelIntent, CancelReason, DirectionType, PlaceLimitIntent, SideType
 
 SECRET = 'a"b\\c s3cr3t/ü'
@@ -170,9 +171,9 @@ def test_a_slow_console_holds_nobody_up_and_drops_are_counted(file: Path) -> Non
 async def test_lines_wait_while_orders_go_out(
     opened: Callable[..., Logs], file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(right_of_way, "LONGEST_S", 30.0)
+    monkeypatch.setattr(orders_first, "LONGEST_S", 30.0)
     opened()
-    RIGHT_OF_WAY.take()
+    ORDERS_FIRST.claim()
     log.info("decided")
     time.sleep(0.4)  # noqa: ASYNC251 - the loop is busy
     assert lines(file) == []

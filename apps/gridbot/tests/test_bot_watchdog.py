@@ -21,9 +21,9 @@ from bybit_adapter import (
     BatchItem,
     BybitRestClient,
     Environment,
-    Listing,
     Order,
     OrderKey,
+    PagedRows,
     PlaceRequest,
     make_order_link_id,
 )
@@ -327,7 +327,7 @@ def test_an_exchange_that_is_away_is_tried_again(stage: Stage, heard: Heard) -> 
 
         failures = 2
 
-        def get_open_orders(self, symbol: str) -> Listing[Order]:
+        def get_open_orders(self, symbol: str) -> PagedRows[Order]:
             self.failures -= 1
             return (nowhere if self.failures >= 0 else stage.rest).get_open_orders(symbol)
 
@@ -376,7 +376,7 @@ def test_a_look_that_fails_oddly_is_not_the_last(stage: Stage, heard: Heard) -> 
 
         failures = 1
 
-        def get_open_orders(self, symbol: str) -> Listing[Order]:
+        def get_open_orders(self, symbol: str) -> PagedRows[Order]:
             if self.failures:
                 self.failures -= 1
                 raise RuntimeError("odd")
@@ -412,7 +412,7 @@ def test_it_stops_when_the_bot_is_back_in_the_middle(stage: Stage) -> None:
 
 def test_an_order_that_stays_is_told(stage: Stage) -> None:
     class Stubborn:
-        def get_open_orders(self, symbol: str) -> Listing[Order]:
+        def get_open_orders(self, symbol: str) -> PagedRows[Order]:
             return stage.rest.get_open_orders(symbol)
 
         def cancel_batch(self, keys: list[OrderKey]) -> list[BatchItem]:

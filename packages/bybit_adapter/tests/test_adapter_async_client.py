@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from bybit_adapter.async_client import BybitAsyncClient
-from bybit_adapter.endpoints import Priority
-from bybit_adapter.errors import AmbiguousResult, ExchangeUnavailable, OrderNotFound
-from bybit_adapter.order_requests import OrderKey
-from bybit_adapter.rest_client import BybitRestClient
-from bybit_adapter.thread_pool import DaemonPool, Job, PoolClosedError
+from bybit_adapter.basics.errors import AmbiguousResult, ExchangeUnavailable, OrderNotFound
+from bybit_adapter.http.endpoints import Priority
+from bybit_adapter.http.thread_pool import DaemonPool, Job, PoolClosedError
+from bybit_adapter.records.requests import OrderKey
+from bybit_adapter.rest.async_client import BybitAsyncClient
+from bybit_adapter.rest.client import BybitRestClient
 from testkit.rest import ORDER, SERVER_TIME, connect
 
 KEY = OrderKey(symbol="BTCUSDT", order_id="1")

@@ -22,7 +22,7 @@ import pytest
 
 from bybit_adapter import (
     Environment,
-    Execution,
+    ExecutionRecord,
     PrivateWebSocketClient,
     PublicWebSocketClient,
     StreamTiming,
@@ -99,7 +99,7 @@ class Witness:
     def on_event(self, update: StreamUpdate) -> None:
         self.heard_at = time.monotonic()
         match update.record:
-            case Trade(trade_id=name) | Execution(exec_id=name):
+            case Trade(trade_id=name) | ExecutionRecord(exec_id=name):
                 self.story.append(name)
 
     def on_disconnect(self, ts: datetime) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bybit_adapter.environment import DEMO, MAINNET, TESTNET, Environment
+from bybit_adapter.basics.environment import DEMO, MAINNET, TESTNET, Environment
 
 
 def test_the_three_environments_of_the_exchange() -> None:

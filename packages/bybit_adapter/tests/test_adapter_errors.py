@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from bybit_adapter import errors
-from bybit_adapter.errors import (
+from bybit_adapter.basics import errors
+from bybit_adapter.basics.errors import (
     KIND_OF_CODE,
     AmbiguousResult,
     AuthError,

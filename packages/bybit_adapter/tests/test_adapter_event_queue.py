@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bybit_adapter.event_queue import EventQueue, ticker_symbol
-from bybit_adapter.normalizer import BybitNormalizer
+from bybit_adapter.records.normalizer import BybitNormalizer
+from bybit_adapter.streams.event_queue import EventQueue, ticker_symbol
 
 Item = tuple[str, int]
 

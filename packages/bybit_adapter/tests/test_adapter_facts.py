@@ -10,14 +10,20 @@ from typing import Any
 
 import pytest
 
-from bybit_adapter import BybitNormalizer, BybitRestClient, Environment, Execution, SettingRefused
+from bybit_adapter import (
+    BybitNormalizer,
+    BybitRestClient,
+    Environment,
+    ExecutionRecord,
+    SettingRefused,
+)
 from gridcore import DirectionType, ExecutionKind
 from testkit.paper import KEY, SECRET, PaperHost, paper_market
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def record(**changes: Any) -> Execution:
+def record(**changes: Any) -> ExecutionRecord:
     row = {
         "category": "linear", "symbol": "BTCUSDT", "orderId": "", "orderLinkId": "", "side": "Sell",
         "orderPrice": "0", "orderQty": "0", "leavesQty": "0", "createType": "", "execId": "e-1",
@@ -27,7 +33,7 @@ def record(**changes: Any) -> Execution:
     } | changes  # fmt: skip
     frame = {"id": "1", "topic": "execution", "creationTime": 1785000000001, "data": [row]}
     (update,) = BybitNormalizer().normalize(frame, NOW)
-    assert isinstance(update.record, Execution)
+    assert isinstance(update.record, ExecutionRecord)
     return update.record
 
 

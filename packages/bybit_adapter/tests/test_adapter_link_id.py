@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bybit_adapter import link_id
-from bybit_adapter.link_id import client_order_id_of, make_order_link_id, placed_at
+from bybit_adapter.basics import link_id
+from bybit_adapter.basics.link_id import client_order_id_of, make_order_link_id, placed_at
 
 NOW = datetime(2026, 8, 9, 21, 27, 0, 123456, tzinfo=UTC)
 OURS = "0123456789abcdef"

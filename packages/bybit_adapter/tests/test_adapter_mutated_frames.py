@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bybit_adapter.errors import MalformedFrame
-from bybit_adapter.normalizer import BybitNormalizer, StreamUpdate
+from bybit_adapter.basics.errors import MalformedFrame
+from bybit_adapter.records.normalizer import BybitNormalizer, StreamUpdate
 
 NOW = datetime(2026, 8, 9, 21, 27, tzinfo=UTC)
 

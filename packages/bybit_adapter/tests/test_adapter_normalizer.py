@@ -8,16 +8,15 @@ from uuid import UUID
 
 import pytest
 
-from bybit_adapter.account_records import (
-    Execution,
-    Order,
-    Wallet,
-    account_event,
-)
-from bybit_adapter.errors import MalformedFrame
-from bybit_adapter.execution_kind import ExecutionKind
-from bybit_adapter.market_records import Tags, Ticker
-from bybit_adapter.normalizer import BybitNormalizer, StreamKind
+from bybit_adapter.basics.errors import MalformedFrame
+from bybit_adapter.records.execution import ExecutionRecord
+from bybit_adapter.records.execution_type import ExecutionType
+from bybit_adapter.records.normalizer import BybitNormalizer, StreamKind
+from bybit_adapter.records.order import Order
+from bybit_adapter.records.position import account_event
+from bybit_adapter.records.tags import Tags
+from bybit_adapter.records.ticker import Ticker
+from bybit_adapter.records.wallet import Wallet
 from gridcore import (
     AccountEvent,
     DirectionType,
@@ -28,7 +27,7 @@ from gridcore import (
     SideType,
     TickerEvent,
 )
-from gridcore import ExecutionKind as EventKind
+from gridcore import ExecutionType as EventKind
 
 NOW = datetime(2026, 8, 9, 21, 27, tzinfo=UTC)
 SENT_MS = 1762199126022
@@ -181,7 +180,7 @@ def test_an_opening_fill_has_an_empty_closed_size(execution_row: dict[str, Any])
     assert update.event.closed_size == 0
     assert update.event.closed_pnl is None
     assert update.event.direction is DirectionType.SHORT
-    assert isinstance(update.record, Execution)
+    assert isinstance(update.record, ExecutionRecord)
     assert update.record.direction is DirectionType.SHORT
     assert json.loads(update.record.raw_json) == execution_row
 
@@ -189,26 +188,26 @@ def test_an_opening_fill_has_an_empty_closed_size(execution_row: dict[str, Any])
 @pytest.mark.parametrize(
     ("word", "kind", "forced"),
     [
-        ("Funding", ExecutionKind.FUNDING, False),
-        ("AdlTrade", ExecutionKind.ADL, True),
-        ("BustTrade", ExecutionKind.LIQUIDATION, True),
-        ("Settle", ExecutionKind.SETTLEMENT, True),
-        ("Delivery", ExecutionKind.DELIVERY, True),
-        ("BlockTrade", ExecutionKind.BLOCK_TRADE, True),
-        ("MovePosition", ExecutionKind.MOVE_POSITION, True),
-        ("FutureSpread", ExecutionKind.FUTURE_SPREAD, True),
-        ("CorporateAction", ExecutionKind.CORPORATE_ACTION, True),
-        ("AWordOfTomorrow", ExecutionKind.OTHER, True),
+        ("Funding", ExecutionType.FUNDING, False),
+        ("AdlTrade", ExecutionType.ADL, True),
+        ("BustTrade", ExecutionType.LIQUIDATION, True),
+        ("Settle", ExecutionType.SETTLEMENT, True),
+        ("Delivery", ExecutionType.DELIVERY, True),
+        ("BlockTrade", ExecutionType.BLOCK_TRADE, True),
+        ("MovePosition", ExecutionType.MOVE_POSITION, True),
+        ("FutureSpread", ExecutionType.FUTURE_SPREAD, True),
+        ("CorporateAction", ExecutionType.CORPORATE_ACTION, True),
+        ("AWordOfTomorrow", ExecutionType.OTHER, True),
     ],
 )
 def test_what_is_no_trade_is_kept_but_is_no_event(
-    execution_row: dict[str, Any], word: str, kind: ExecutionKind, forced: bool
+    execution_row: dict[str, Any], word: str, kind: ExecutionType, forced: bool
 ) -> None:
     execution_row |= {"execType": word, "orderType": "UNKNOWN", "closedSize": "0", "side": "Sell"}
     normalizer = BybitNormalizer()
     (update,) = normalizer.normalize(private("execution", execution_row), NOW)
     assert update.event is None
-    assert isinstance(update.record, Execution)
+    assert isinstance(update.record, ExecutionRecord)
     assert update.record.kind is kind
     assert update.record.exec_type == word
     assert update.record.kind.is_forced is forced
@@ -232,7 +231,7 @@ def test_a_fee_is_money_of_the_coin_that_it_was_paid_in(
 ) -> None:
     (update,) = BybitNormalizer().normalize(private("execution", execution_row | fields), NOW)
     record, event = update.record, update.event
-    assert isinstance(record, Execution)
+    assert isinstance(record, ExecutionRecord)
     assert isinstance(event, ExecutionEvent)
     assert (record.fee, record.fee_currency) == (
         Decimal(fields["execFee"]),
@@ -266,7 +265,7 @@ def test_who_made_the_order_tells_whether_a_trade_was_wanted(
     normalizer = BybitNormalizer()
     execution_row["createType"] = order_row["createType"] = word
     (update,) = normalizer.normalize(private("execution", execution_row), NOW)
-    assert isinstance(update.record, Execution)
+    assert isinstance(update.record, ExecutionRecord)
     assert isinstance(update.event, ExecutionEvent)  # it fills all the same
     assert update.record.kind.is_forced is forced
     assert update.record.cause == (word if forced else "Trade")

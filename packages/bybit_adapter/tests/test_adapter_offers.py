@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from bybit_adapter import BybitError, Environment
-from bybit_adapter.instrument_look_up import look_up
-from bybit_adapter.live_market import QUOTE_FIELDS, connect
+from bybit_adapter.offers.instrument_look_up import look_up
+from bybit_adapter.offers.live_market import QUOTE_FIELDS, connect
 from gridcore import SideType
 from market_data.rules.instrument_info import ExchangeRows, InstrumentInfoProvider, RulesSource
 from paper_exchange.feeds import live_market as paper_live

@@ -15,14 +15,14 @@ from bybit_adapter import (
     BybitRestClient,
     DuplicateOrderLinkId,
     Environment,
-    Execution,
+    ExecutionRecord,
     InsufficientBalance,
     Order,
     OrderAck,
     OrderKey,
     OrderNotFound,
     PlaceRequest,
-    Position,
+    PositionRecord,
     PrivateWebSocketClient,
     PublicWebSocketClient,
     RateLimiter,
@@ -157,7 +157,7 @@ def test_a_round_of_trading_is_told_by_rest_and_streams_alike(
     host.trade("59940", SideType.SELL, qty="1")
     eventually(lambda: records(StreamKind.EXECUTION))
     (execution,) = records(StreamKind.EXECUTION)
-    assert isinstance(execution, Execution)
+    assert isinstance(execution, ExecutionRecord)
     (again,) = rest.get_executions_all(BTC)
     assert (again.exec_id, again.qty) == (execution.exec_id, Decimal("0.02"))
     assert again.direction is execution.direction is DirectionType.LONG
@@ -185,7 +185,7 @@ def test_a_round_of_trading_is_told_by_rest_and_streams_alike(
     assert closing.closed_size == Decimal("0.02")
     assert closing.closed_pnl is not None
     eventually(lambda: [p.size for p in rest.get_positions(BTC)] == [0, 0])
-    assert {type(r) for r in records(StreamKind.POSITION)} == {Position}
+    assert {type(r) for r in records(StreamKind.POSITION)} == {PositionRecord}
     assert {type(r) for r in records(StreamKind.WALLET)} == {Wallet}
     assert {type(r) for r in records(StreamKind.ORDER)} == {Order}
     eventually(lambda: any(isinstance(u.event, PublicTradeEvent) for u in told))

@@ -28,10 +28,11 @@ from bybit_adapter import (
     OrderNotFound,
     RateLimiter,
 )
-from bybit_adapter.direct_session import UsualSession
-from bybit_adapter.rate_limiter import AddressWindow
-from bybit_adapter.right_of_way import LONGEST_S, RightOfWay
-from bybit_adapter.thread_pool import PoolClosedError
+from bybit_adapter.basics.orders_first import LONGEST_S, OrdersFirst
+from bybit_adapter.http.by_requests import RequestsConnections, by_requests
+from bybit_adapter.http.connections import DirectConnections, Line
+from bybit_adapter.http.rate_limiter import AddressWindow
+from bybit_adapter.http.thread_pool import PoolClosedError
 from testkit.rest import ORDER, SERVER_TIME, connect
 
 KEY = OrderKey(symbol="BTCUSDT", order_id="1")
@@ -78,20 +79,18 @@ def without_the_loop(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def threads_that_called(monkeypatch: pytest.MonkeyPatch, rest: BybitRestClient) -> list[str]:
+def threads_that_called(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that grows by the thread of each request that is written or exchanged."""
     seen: list[str] = []
-    wire = rest._transport._sessions[True].wire
-    for name in ("write", "exchange"):
-        usual = getattr(type(wire), name)
+    for kind, name in ((Line, "write"), (DirectConnections, "exchange"),
+                       (RequestsConnections, "exchange")):  # fmt: skip
+        usual = getattr(kind, name)
 
         def noted(*args: Any, usual: Any = usual, name: str = name) -> Any:
-            done = usual(*args)
-            if done is not None:
-                seen.append(f"{name} on {threading.current_thread().name.rstrip('0123456789')}")
-            return done
+            seen.append(f"{name} on {threading.current_thread().name.rstrip('0123456789')}")
+            return usual(*args)
 
-        monkeypatch.setattr(type(wire), name, noted)
+        monkeypatch.setattr(kind, name, noted)
     return seen
 
 
@@ -110,7 +109,7 @@ async def test_an_order_is_on_its_way_before_anybody_awaits_it(
 async def test_what_needs_waiting_is_left_to_a_thread(
     exchange: Any, rest: BybitRestClient, client: BybitAsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = threads_that_called(monkeypatch, rest)
+    seen = threads_that_called(monkeypatch)
     exchange.on(CREATE, exchange.reply(ACK))
     exchange.on(CANCEL, exchange.reply({"orderId": "1"}, delay_s=0.3))
     await client.place_order(ORDER)  # there is no connection yet
@@ -195,7 +194,7 @@ async def test_many_orders_in_several_requests(
     exchange.on(CREATE, exchange.reply(ACK))
     exchange.on("/v5/order/create-batch", outcomes)
     await client.place_order(ORDER)
-    seen = threads_that_called(monkeypatch, rest)
+    seen = threads_that_called(monkeypatch)
     links = [f"0123456789abcdef-{number}" for number in range(25)]
     orders = [ORDER.__class__(**{**fields(ORDER), "order_link_id": link}) for link in links]
     acks = await client.place_batch(orders)
@@ -272,11 +271,8 @@ async def test_a_closed_client_sends_nothing(exchange: Any, client: BybitAsyncCl
 async def test_behind_a_proxy_the_loop_does_not_wait(
     exchange: Any, rest: BybitRestClient, client: BybitAsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for session in rest._transport._sessions.values():
-        plain = requests.Session()
-        plain.headers.update(session.wire.headers)  # type: ignore[attr-defined]  # direct so far
-        session.wire = session.pybit.client._wire = UsualSession(plain)
-    seen = threads_that_called(monkeypatch, rest)
+    rest.transport.writes = by_requests(rest.environment.rest_url, 15.0, 1, requests.Session())
+    seen = threads_that_called(monkeypatch)
     exchange.on(CREATE, exchange.reply(ACK))
     for _ in range(3):
         assert (await client.place_order(ORDER)).order_id == "o"
@@ -288,7 +284,7 @@ async def test_a_line_that_takes_nothing_in_holds_the_loop_up_for_a_moment_only(
 ) -> None:
     exchange.on(CREATE, exchange.reply(ACK))
     await client.place_order(ORDER)
-    (line,) = [one for one in rest._transport._sessions[True].wire._pool.pool.queue if one]  # type: ignore[attr-defined]  # a direct one
+    (line,) = [one for one in rest.transport.writes._pool.pool.queue if one]  # type: ignore[attr-defined]  # a direct one
     exchange.freeze()
     try:
         line.sock.settimeout(0)
@@ -315,21 +311,21 @@ async def test_a_query_is_no_order(exchange: Any, client: BybitAsyncClient) -> N
 
 
 async def test_others_wait_until_the_loop_has_done_what_it_has_to_do() -> None:
-    way = RightOfWay()
+    way = OrdersFirst()
     story: list[str] = []
     passed = threading.Event()
 
     def other() -> None:
-        way.give_way()
+        way.stand_back()
         story.append("other")
         passed.set()
 
-    way.give_way()  # nobody has taken it
-    way.take()
+    way.stand_back()  # nobody has taken it
+    way.claim()
     asyncio.get_running_loop().call_soon(lambda: story.append(f"free {way._is_free.is_set()}"))
-    way.take()  # the next order
+    way.claim()  # the next order
     way._until += 60  # in place of the limit, which another test looks at
-    way.give_way()  # who has taken it does not wait for itself
+    way.stand_back()  # who has taken it does not wait for itself
     thread = threading.Thread(target=other)
     thread.start()
     time.sleep(0.1)  # noqa: ASYNC251 - the loop is busy
@@ -341,10 +337,10 @@ async def test_others_wait_until_the_loop_has_done_what_it_has_to_do() -> None:
 
 
 def test_nobody_waits_for_a_loop_that_has_gone() -> None:
-    way = RightOfWay()
+    way = OrdersFirst()
 
     async def take() -> None:
-        way.take()
+        way.claim()
         asyncio.get_running_loop().stop()
 
     loop = asyncio.new_event_loop()
@@ -354,7 +350,7 @@ def test_nobody_waits_for_a_loop_that_has_gone() -> None:
     loop.close()
     way._holder = 0
     for _ in range(3):
-        way.give_way()
+        way.stand_back()
     begun = time.monotonic()
-    way.give_way()
+    way.stand_back()
     assert time.monotonic() - begun < 50 * LONGEST_S

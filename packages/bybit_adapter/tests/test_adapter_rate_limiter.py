@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bybit_adapter import endpoints
-from bybit_adapter.endpoints import Endpoint, Priority
-from bybit_adapter.errors import RateLimited
-from bybit_adapter.rate_limiter import (
+from bybit_adapter.basics.errors import RateLimited
+from bybit_adapter.http import endpoints
+from bybit_adapter.http.endpoints import Endpoint, Priority
+from bybit_adapter.http.rate_limiter import (
     AddressWindow,
     LimitHeaders,
     RateLimiter,

@@ -13,18 +13,16 @@ from typing import Any
 
 import pytest
 
-from bybit_adapter.account_records import (
-    Execution,
-    Order,
-    Position,
-    Wallet,
-)
-from bybit_adapter.account_rows import parse_execution, parse_order, parse_rest_position
-from bybit_adapter.errors import MalformedFrame
-from bybit_adapter.market_records import Ticker, Trade, to_mm_tiers
-from bybit_adapter.market_rows import parse_instrument, parse_risk_tier
-from bybit_adapter.normalizer import BybitNormalizer
-from bybit_adapter.row import Row
+from bybit_adapter.basics.errors import MalformedFrame
+from bybit_adapter.basics.row import Row
+from bybit_adapter.records.execution import ExecutionRecord, parse_execution
+from bybit_adapter.records.instrument import parse_instrument, parse_risk_tier, to_mm_tiers
+from bybit_adapter.records.market import Trade
+from bybit_adapter.records.normalizer import BybitNormalizer
+from bybit_adapter.records.order import Order, parse_order
+from bybit_adapter.records.position import PositionRecord, parse_rest_position
+from bybit_adapter.records.ticker import Ticker
+from bybit_adapter.records.wallet import Wallet
 from gridcore import PublicTradeEvent, TickerEvent
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -108,17 +106,17 @@ def test_every_ticker_frame_gives_the_merged_state(real_data: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "record"),
     [
-        ("nautilus_trader/ws_account_execution.json", Execution),
+        ("nautilus_trader/ws_account_execution.json", ExecutionRecord),
         ("nautilus_trader/ws_account_order.json", Order),
         ("nautilus_trader/ws_account_order_filled.json", Order),
-        ("nautilus_trader/ws_account_position.json", Position),
-        ("nautilus_trader/ws_account_position_short.json", Position),
+        ("nautilus_trader/ws_account_position.json", PositionRecord),
+        ("nautilus_trader/ws_account_position_short.json", PositionRecord),
         ("nautilus_trader/ws_account_wallet.json", Wallet),
         ("Bybit.Net/ws_Linear_Ticker.json", Ticker),
         ("Bybit.Net/ws_Linear_Trades.json", Trade),
         ("Bybit.Net/ws_Private_Balance.json", Wallet),
-        ("Bybit.Net/ws_Private_Position.json", Position),
-        ("Bybit.Net/ws_Private_UserTrades.json", Execution),
+        ("Bybit.Net/ws_Private_Position.json", PositionRecord),
+        ("Bybit.Net/ws_Private_UserTrades.json", ExecutionRecord),
     ],
 )
 def test_sample_frames_fit(real_data: Path, name: str, record: type) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bybit_adapter.environment import MAINNET, TESTNET
-from bybit_adapter.errors import (
+from bybit_adapter.basics.environment import MAINNET, TESTNET
+from bybit_adapter.basics.errors import (
     AmbiguousResult,
     DuplicateOrderLinkId,
     ExchangeUnavailable,
@@ -20,8 +20,8 @@ from bybit_adapter.errors import (
     ReduceOnlyRejected,
     SettingRefused,
 )
-from bybit_adapter.order_requests import OrderAck, OrderKey, PlaceRequest
-from bybit_adapter.rest_client import BybitRestClient
+from bybit_adapter.records.requests import OrderAck, OrderKey, PlaceRequest
+from bybit_adapter.rest.client import BybitRestClient
 from gridcore import DirectionType, PlaceLimitIntent, SideType
 from testkit.rest import SECRET, connect
 

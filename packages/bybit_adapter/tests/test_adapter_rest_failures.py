@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from bybit_adapter.clock import SystemClock
-from bybit_adapter.environment import Environment
-from bybit_adapter.errors import (
+from bybit_adapter.basics.clock import SystemClock
+from bybit_adapter.basics.environment import Environment
+from bybit_adapter.basics.errors import (
     KIND_OF_CODE,
     AmbiguousResult,
     AuthError,
@@ -25,9 +25,9 @@ from bybit_adapter.errors import (
     ExchangeUnavailable,
     RateLimited,
 )
-from bybit_adapter.order_requests import OrderKey
-from bybit_adapter.rate_limiter import AddressWindow, RateLimiter
-from bybit_adapter.rest_client import BybitRestClient
+from bybit_adapter.http.rate_limiter import AddressWindow, RateLimiter
+from bybit_adapter.records.requests import OrderKey
+from bybit_adapter.rest.client import BybitRestClient
 from testkit.rest import KEY, ORDER, SECRET, SERVER_TIME, connect
 
 

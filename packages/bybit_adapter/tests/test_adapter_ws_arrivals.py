@@ -9,13 +9,13 @@ from uuid import UUID
 
 import pytest
 
-from bybit_adapter import right_of_way
-from bybit_adapter.market_records import Tags
-from bybit_adapter.normalizer import StreamKind, StreamUpdate
-from bybit_adapter.right_of_way import RIGHT_OF_WAY
-from bybit_adapter.ws_client import PRIVATE_TOPICS, PrivateWebSocketClient, StreamState
 from testkit.streams import MS, PRIVATE, PUBLIC, Streams, Witness, frame, trade
 from testkit.waiting import eventually
+from bybit_adapter.basics import orders_first
+from bybit_adapter.basics.orders_first import ORDERS_FIRST
+from bybit_adapter.records.normalizer import StreamKind, StreamUpdate
+from bybit_adapter.records.tags import Tags
+from bybit_adapter.streams.ws_client import PRIVATE_TOPICS, PrivateWebSocketClient, StreamState
 
 
 def test_events_arrive_in_order(exchange: Any, streams: Streams, witness: Witness) -> None:
@@ -39,10 +39,10 @@ def test_events_arrive_in_order(exchange: Any, streams: Streams, witness: Witnes
 async def test_events_wait_while_orders_go_out(
     exchange: Any, streams: Streams, witness: Witness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(right_of_way, "LONGEST_S", 30.0)
+    monkeypatch.setattr(orders_first, "LONGEST_S", 30.0)
     client = streams.public()
     assert client.connect()
-    RIGHT_OF_WAY.take()
+    ORDERS_FIRST.claim()
     exchange.push(PUBLIC, trade(1))
     time.sleep(0.3)  # noqa: ASYNC251 - the loop is busy
     assert witness.updates == []

@@ -27,18 +27,18 @@ from bybit_adapter import (
     StreamState,
     StreamUpdate,
 )
-from bybit_adapter.caller import Caller
-from bybit_adapter.endpoints import Endpoint
-from bybit_adapter.errors import AmbiguousResult, ExchangeUnavailable, error_for_code
-from bybit_adapter.rate_limiter import LimitHeaders
-from bybit_adapter.rest_account import AccountCalls
-from bybit_adapter.rest_market import MarketCalls
-from bybit_adapter.rest_trade import TradeCalls
-from bybit_adapter.row import Row, time_of_ms
-from bybit_adapter.transport import Answer, Failure
 from gridbot.actor.executor import IntentExecutor
 from gridbot.actor.runner import StrategyRunner
 from gridbot.alerts.alerts import AlertKey
+from bybit_adapter.basics.errors import AmbiguousResult, ExchangeUnavailable, error_for_code
+from bybit_adapter.basics.row import Row, time_of_ms
+from bybit_adapter.http.answers import Failure, Reply
+from bybit_adapter.http.endpoints import Endpoint
+from bybit_adapter.http.rate_limiter import LimitHeaders
+from bybit_adapter.http.wire import Wire
+from bybit_adapter.rest.account import AccountCalls
+from bybit_adapter.rest.market import MarketCalls
+from bybit_adapter.rest.trade import TradeCalls
 from gridbot.ports import ExchangeClock, StreamCallbacks
 from gridbot.records.state_store import StateInMemory
 from gridbot.session.account_session import AccountSession
@@ -120,7 +120,7 @@ class InProcessTransport:
     def close(self) -> None:
         """Nothing is open."""
 
-    def send(self, endpoint: Endpoint, params: Mapping[str, Any]) -> Answer | Failure:
+    def send(self, endpoint: Endpoint, params: Mapping[str, Any]) -> Reply | Failure:
         """Make one call."""
         self.hangs, self.late_s = False, 0.0
         if self.is_cut:
@@ -173,10 +173,10 @@ class InProcessTransport:
 
     def _parsed(
         self, endpoint: Endpoint, params: Mapping[str, Any], body: Mapping[str, Any]
-    ) -> Answer | Failure:
+    ) -> Reply | Failure:
         if body["retCode"]:
             return self._refused(endpoint, params, body["retCode"], body["retMsg"])
-        return Answer(
+        return Reply(
             Row(str(endpoint), body["result"], "result."),
             Row(str(endpoint), body["retExtInfo"], "retExtInfo."),
             time_of_ms(body["time"]),
@@ -197,7 +197,7 @@ class InProcessRest(MarketCalls, AccountCalls, TradeCalls):
     def __init__(self, transport: InProcessTransport, clock: LoopTime) -> None:
         limiter = Unlimited(clock=clock)
         chance = random.Random(0)
-        super().__init__(Caller(transport, limiter, clock, chance, 1))  # type: ignore[arg-type]
+        super().__init__(Wire(transport, limiter, clock, chance, 1))  # type: ignore[arg-type]
 
 
 class DelayedRest:

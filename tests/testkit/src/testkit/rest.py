@@ -6,10 +6,10 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from bybit_adapter.environment import Environment
-from bybit_adapter.order_requests import PlaceRequest
-from bybit_adapter.rate_limiter import AddressWindow, RateLimiter
-from bybit_adapter.rest_client import BybitRestClient
+from bybit_adapter.basics.environment import Environment
+from bybit_adapter.http.rate_limiter import AddressWindow, RateLimiter
+from bybit_adapter.records.requests import PlaceRequest
+from bybit_adapter.rest.client import BybitRestClient
 from gridcore import DirectionType, SideType
 
 KEY, SECRET = "the-key", "the-secret"

@@ -7,11 +7,11 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
-from bybit_adapter.environment import Environment
-from bybit_adapter.errors import MalformedFrame
-from bybit_adapter.normalizer import StreamUpdate
-from bybit_adapter.stream_session import StreamTiming
-from bybit_adapter.ws_client import PrivateWebSocketClient, PublicWebSocketClient
+from bybit_adapter.basics.environment import Environment
+from bybit_adapter.basics.errors import MalformedFrame
+from bybit_adapter.records.normalizer import StreamUpdate
+from bybit_adapter.streams.connection import StreamTiming
+from bybit_adapter.streams.ws_client import PrivateWebSocketClient, PublicWebSocketClient
 
 PUBLIC, PRIVATE = "/v5/public/linear", "/v5/private"
 # where a death has to be noticed; a machine that is late by a second must not look like one

@@ -12,15 +12,15 @@ from typing import TypeVar
 from bybit_adapter import (
     BybitAsyncClient,
     BybitError,
-    Execution,
-    Listing,
+    ExecutionRecord,
     Order,
     OrderKey,
+    PagedRows,
     StreamKind,
     TransactionLogEntry,
 )
-from bybit_adapter.normalizer import Record
 from event_saver.basics.owner import Owner
+from bybit_adapter.records.normalizer import Record
 from event_saver.writers import WriterSet
 from event_saver.writers.records import as_update
 from grid_db import ALL_SYMBOLS, DatabaseFactory, GridDbError, TenantScope
@@ -63,7 +63,7 @@ class AccountFeed:
 
 
 async def _parts(
-    ask: Callable[[datetime, datetime], Awaitable[Listing[T]]], start: datetime, end: datetime
+    ask: Callable[[datetime, datetime], Awaitable[PagedRows[T]]], start: datetime, end: datetime
 ) -> AsyncIterator[Sequence[T]]:
     """Yield the rows of a range, an answer at a time, some perhaps twice.
 
@@ -127,7 +127,7 @@ class AccountSource:
         begin = start - self._overlap
         orders = set()
 
-        def ask(first: datetime, last: datetime) -> Awaitable[Listing[Execution]]:
+        def ask(first: datetime, last: datetime) -> Awaitable[PagedRows[ExecutionRecord]]:
             return feed.client.get_executions_all(
                 feed.symbol, start=first, end=last, max_pages=self._most_pages
             )
@@ -140,8 +140,8 @@ class AccountSource:
         return orders
 
     async def _not_stored(
-        self, feed: AccountFeed, executions: Sequence[Execution]
-    ) -> Sequence[Execution]:
+        self, feed: AccountFeed, executions: Sequence[ExecutionRecord]
+    ) -> Sequence[ExecutionRecord]:
         """Leave out what is stored: most of it, as a rule, and the ledger need not be asked."""
 
         def look() -> set[str]:
@@ -157,8 +157,8 @@ class AccountSource:
         return [one for one in executions if one.exec_id not in known]
 
     async def _with_closed_pnl(
-        self, feed: AccountFeed, executions: Sequence[Execution]
-    ) -> Sequence[Execution]:
+        self, feed: AccountFeed, executions: Sequence[ExecutionRecord]
+    ) -> Sequence[ExecutionRecord]:
         """Add the realised profit, which the list of executions leaves out, from the ledger."""
         times = [one.time for one in executions if one.closed_size and one.closed_pnl is None]
         if not times:
@@ -195,7 +195,7 @@ class AccountSource:
             seen.update(one.order_id for one in found)
             self._add(StreamKind.ORDER, found, feed)
 
-        def ask(first: datetime, last: datetime) -> Awaitable[Listing[Order]]:
+        def ask(first: datetime, last: datetime) -> Awaitable[PagedRows[Order]]:
             return feed.client.get_order_history(
                 feed.symbol, start=first, end=last, max_pages=self._most_pages
             )

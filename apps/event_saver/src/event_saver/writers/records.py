@@ -11,17 +11,17 @@ from datetime import datetime
 
 from bybit_adapter import (
     CoinBalance,
-    Execution,
+    ExecutionRecord,
     Order,
-    Position,
+    PositionRecord,
     StreamKind,
     StreamUpdate,
     Ticker,
     Trade,
     Wallet,
 )
-from bybit_adapter.normalizer import Record
 from event_saver.basics.owner import Owner
+from bybit_adapter.records.normalizer import Record
 from grid_db import (
     OrderRecord,
     PositionSnapshotRecord,
@@ -78,12 +78,12 @@ def execution_records(updates: Updates, owner: Owner) -> list[PrivateExecutionRe
     return [
         execution_record(update.record, owner, owner.run_id, update.local_ts)
         for update in updates
-        if isinstance(update.record, Execution)
+        if isinstance(update.record, ExecutionRecord)
     ]
 
 
 def execution_record(
-    execution: Execution, owner: Owner, run_id: str, local_ts: datetime
+    execution: ExecutionRecord, owner: Owner, run_id: str, local_ts: datetime
 ) -> PrivateExecutionRecord:
     """Return one execution as it is stored."""
     return PrivateExecutionRecord(
@@ -157,13 +157,13 @@ def position_records(updates: Updates, owner: Owner) -> list[PositionSnapshotRec
     records = (
         position_record(update.record, owner, owner.run_id, update.local_ts)
         for update in updates
-        if isinstance(update.record, Position)
+        if isinstance(update.record, PositionRecord)
     )
     return [record for record in records if record is not None]
 
 
 def position_record(
-    position: Position, owner: Owner, run_id: str | None, local_ts: datetime
+    position: PositionRecord, owner: Owner, run_id: str | None, local_ts: datetime
 ) -> PositionSnapshotRecord | None:
     """Return one leg as it is stored, None outside hedge mode."""
     if position.direction is None:

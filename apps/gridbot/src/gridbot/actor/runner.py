@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
-from bybit_adapter import Execution, Instrument, Order, Position, Wallet
 from gridbot.actor.tally import Tally
 from gridbot.alerts.alerts import AlertKey, Alerts
 from gridbot.alerts.block_watch import BlockWatch
 from gridbot.alerts.contract_watch import ContractWatch
 from gridbot.alerts.occasions import Occasions
+from bybit_adapter import ExecutionRecord, Instrument, Order, PositionRecord, Wallet
 from gridbot.ports import ExchangeClock
 from gridbot.records.state_store import StateStore
 from gridbot.words.decisions import log_decision
@@ -103,17 +103,17 @@ class Confirmation:
     each was looked up: `ended` tells how they ended, `absent` names those that are nowhere.
     """
 
-    executions: tuple[Execution, ...]
+    executions: tuple[ExecutionRecord, ...]
     orders: tuple[Order, ...]
     orders_as_of: datetime
-    positions: tuple[Position, ...]
+    positions: tuple[PositionRecord, ...]
     wallet: Wallet | None
     ended: tuple[Order, ...] = ()
     absent: frozenset[str] = frozenset()
     instrument: Instrument | None = None
 
 
-Message = Event | Execution | Order | Confirmation | Callable[[], None]
+Message = Event | ExecutionRecord | Order | Confirmation | Callable[[], None]
 
 
 def _is_ticker(message: Message) -> bool:
@@ -244,7 +244,7 @@ class StrategyRunner:
                 self._on_event(message)
             else:
                 match message:
-                    case Execution():
+                    case ExecutionRecord():
                         self._on_execution(message)
                     case Order():
                         self._on_order(message)
@@ -476,7 +476,7 @@ class StrategyRunner:
 
     # one fact, whichever channel tells it first
 
-    def _on_execution(self, record: Execution) -> None:
+    def _on_execution(self, record: ExecutionRecord) -> None:
         """Take over an execution: count it, once, and tell of what nobody here asked for."""
         event = record.to_change(self._clock.local())
         if event is None:
@@ -518,7 +518,7 @@ class StrategyRunner:
                 about=self.strat_id,
             )
 
-    def _tell_forced(self, record: Execution) -> None:
+    def _tell_forced(self, record: ExecutionRecord) -> None:
         self._alerts.alert(
             AlertKey.LIQUIDATION_OR_ADL,
             f"{self.strat_id}: {record.cause} of {record.qty} {self.symbol} at {record.price}, at"

@@ -14,7 +14,7 @@ from bybit_adapter import (
     AuthError,
     BybitError,
     EventQueue,
-    Execution,
+    ExecutionRecord,
     Order,
     StreamKind,
     StreamUpdate,
@@ -270,7 +270,7 @@ class AccountSession:
         if runner is None:
             return
         record = update.record
-        if isinstance(record, Execution | Order):
+        if isinstance(record, ExecutionRecord | Order):
             runner.tell(record)
             return
         if update.kind is StreamKind.POSITION and update.event is None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
-from bybit_adapter import AuthError, BybitError, Instrument, Position
+from bybit_adapter import AuthError, BybitError, Instrument, PositionRecord
 from gridbot.ports import ExchangeClock, Rest
 from gridbot.session.key_permission import key_problem
 from gridbot.settings.config import GridbotConfig, StrategySettings
@@ -144,7 +144,7 @@ async def _look_at_strategy(
         report.notes.append("the wallet does not carry all opening orders; some will wait")
 
 
-def one_way_problem(strat_id: str, symbol: str, positions: Iterable[Position]) -> str | None:
+def one_way_problem(strat_id: str, symbol: str, positions: Iterable[PositionRecord]) -> str | None:
     """Return the sentence about a contract that has no two legs, None for one that has."""
     if all(leg.direction is not None for leg in positions):
         return None

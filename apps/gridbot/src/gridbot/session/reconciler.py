@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
-from bybit_adapter import AuthError, BybitError, Listing, Order, OrderKey, Position, Wallet
 from gridbot.actor.runner import NOT_COMPARED, Confirmation, StrategyRunner
 from gridbot.alerts.alerts import AlertKey, Alerts
+from bybit_adapter import AuthError, BybitError, Order, OrderKey, PagedRows, PositionRecord, Wallet
 from gridbot.ports import ExchangeClock, Rest
 
 log = logging.getLogger(__name__)
@@ -172,7 +172,7 @@ class Reconciler:
         return found
 
     async def _missing(
-        self, runner: StrategyRunner, orders: Listing[Order]
+        self, runner: StrategyRunner, orders: PagedRows[Order]
     ) -> tuple[list[Order], list[Order], frozenset[str]]:
         """Look up what the list should show and does not: it may lag, for as long as it likes.
 
@@ -209,7 +209,7 @@ class Reconciler:
         """Read the wallet at the next look."""
         self._wallet_at = None
 
-    def _check_legs(self, runner: StrategyRunner, positions: Sequence[Position]) -> None:
+    def _check_legs(self, runner: StrategyRunner, positions: Sequence[PositionRecord]) -> None:
         """Stop a strategy whose legs are not what it was started with."""
         if any(one.direction is None for one in positions):
             text = f"{runner.symbol} is not in hedge mode any more"
@@ -218,7 +218,7 @@ class Reconciler:
             return
         self._check_leverage(runner, positions)
 
-    def _check_leverage(self, runner: StrategyRunner, positions: Sequence[Position]) -> None:
+    def _check_leverage(self, runner: StrategyRunner, positions: Sequence[PositionRecord]) -> None:
         wanted: Decimal = runner.strategy.config.leverage
         found = {one.leverage for one in positions} - {None, wanted}
         if not found:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from bybit_adapter import Hidden
-from bybit_adapter.environment import Environment as Place
+from bybit_adapter.basics.environment import Environment as Place
 from grid_db import Environment
 from gridbot.settings.sections import SecretSettings
 

@@ -10,10 +10,10 @@ from typing import Protocol
 from bybit_adapter import (
     BatchItem,
     BybitError,
-    Listing,
     Order,
     OrderKey,
     OrderNotFound,
+    PagedRows,
     client_order_id_of,
 )
 
@@ -24,7 +24,7 @@ SETTLE_S = 0.3  # an accepted cancel takes a moment to show in the list
 class OrderCalls(Protocol):
     """What is needed of `BybitRestClient`."""
 
-    def get_open_orders(self, symbol: str, /) -> Listing[Order]:
+    def get_open_orders(self, symbol: str, /) -> PagedRows[Order]:
         """Return the open orders."""
 
     def cancel_batch(self, keys: list[OrderKey], /) -> list[BatchItem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from bybit_adapter import RIGHT_OF_WAY
+from bybit_adapter import ORDERS_FIRST
 from grid_service.logs import WAITING_LINES, ConsoleStyle, Logs
 from grid_service.redaction import Redactor
 from gridbot.settings.sections import LogSettings
@@ -28,6 +28,6 @@ def bot_logs(
         console=ConsoleStyle.TEXT if settings.console else None,
         stream=console,
         # no line is written while orders are on their way out of the same process
-        give_way=RIGHT_OF_WAY.give_way,
+        give_way=ORDERS_FIRST.stand_back,
         most_waiting=most_waiting,
     )

@@ -1,0 +1,1 @@
+"""What offline tools look up by entry point: a live market, the rules of a contract."""

@@ -1,0 +1,1 @@
+"""The WebSocket streams, alive across everything that breaks connections."""
