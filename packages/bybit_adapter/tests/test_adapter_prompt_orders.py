@@ -279,18 +279,30 @@ async def test_behind_a_proxy_the_loop_does_not_wait(
     assert seen == ["exchange on bybit-rest-"] * 3
 
 
+@pytest.mark.parametrize("closes", [False, True])
 async def test_a_line_that_takes_nothing_in_holds_the_loop_up_for_a_moment_only(
-    exchange: Any, rest: BybitRestClient, client: BybitAsyncClient
+    exchange: Any,
+    rest: BybitRestClient,
+    client: BybitAsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    closes: bool,
 ) -> None:
+    """Part of the order may have been sent, also where no thread is there any more."""
     exchange.on(CREATE, exchange.reply(ACK))
     await client.place_order(ORDER)
     (line,) = [one for one in rest.transport.writes._pool.pool.queue if one]  # type: ignore[attr-defined]  # a direct one
+
+    def closed(*_: Any) -> None:
+        raise PoolClosedError("the pool is closed")
+
     exchange.freeze()
     try:
         line.sock.settimeout(0)
         with suppress(BlockingIOError):
             while True:
                 line.sock.send(bytes(1 << 20))
+        if closes:
+            monkeypatch.setattr(client._pool, "submit", closed)
         begun = time.monotonic()
         underway = client.place_order(ORDER)
         assert time.monotonic() - begun < 10  # the answer's own timeout is 15 s

@@ -93,6 +93,23 @@ def _as_prompt(
     return method
 
 
+def _over(requests: _Requests[T], send: Send) -> asyncio.Future[T]:
+    """Return what is awaited for an outcome that is there: nothing was sent, or the first failed.
+
+    After that no further request is made.
+    """
+    outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    try:
+        outcome.set_result(requests.run(send))
+    except BybitError as error:
+        outcome.set_exception(error)
+    return outcome
+
+
+def _fail(error: BybitError, _: Command[Any]) -> Any:
+    raise error
+
+
 def _failed(error: Exception) -> asyncio.Future[Any]:
     outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     outcome.set_exception(error)
@@ -180,21 +197,21 @@ class BybitAsyncClient:
         """Write the first request now, if that needs no waiting; let a thread do the rest."""
         ORDERS_FIRST.claim()
         wire, first = self.rest.wire, requests.first
-        written: Pending[Any] | NotNow | BybitError = NotNow("no thread would read the answer")
-        if first is not None and self._pool.has_room(priority):
+        if first is None:
+            return _over(requests, wire.send)
+        written: Pending[Any] | NotNow = NotNow("no thread would read the answer")
+        if self._pool.has_room(priority):
             try:
                 written = wire.write(wire.sign(first))
             except BybitError as error:
-                written = error
+                return _over(requests, functools.partial(_fail, error))
+        pending = written if isinstance(written, Pending) else None
 
         def send(command: Command[Any]) -> Any:
-            if command is not first or isinstance(written, NotNow):
-                return wire.send(command)
-            if isinstance(written, Pending):
-                return written.read()
-            raise written
+            if pending is not None and command is first:
+                return pending.read()
+            return wire.send(command)
 
-        pending = written if isinstance(written, Pending) else None
         try:
             work = functools.partial(requests.run, send)
             call = self._submit(priority, name, work, None, pending)
