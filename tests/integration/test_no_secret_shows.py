@@ -35,9 +35,9 @@ from bybit_adapter import (
     Hidden,
     PrivateWebSocketClient,
 )
+from bybit_adapter.basics.keys import Keys
 from event_saver.settings.accounts import AccountContext
 from event_saver.settings.config import EventSaverConfig
-from bybit_adapter.basics.keys import Keys
 from grid_db import CredentialCipher, DatabaseFactory, DatabaseSettings
 from grid_service.logs import JsonFormatter, TextFormatter
 from grid_service.redaction import Redactor

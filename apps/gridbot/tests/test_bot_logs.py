@@ -20,14 +20,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from bybit_adapter import ORDERS_FIRST
+from bybit_adapter.basics import orders_first
 from grid_service.logs import JsonFormatter, Logs
 from grid_service.redaction import Redactor
 from gridbot.settings.config_file import load_gridbot_config
 from gridbot.settings.sections import LogSettings
 from gridbot.words.bot_logs import bot_logs
 from gridbot.words.decisions import describe, log_decision
-from bybit_adapter import ORDERS_FIRST
-from bybit_adapter.basics import orders_first
 from gridcore import CancelIntent, CancelReason, DirectionType, PlaceLimitIntent, SideType
 
 SECRET = 'a"b\\c s3cr3t/ü'

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gridbot.alerts.alerts import AlertKey
 from bybit_adapter.http.endpoints import CANCEL, CANCEL_ALL, CANCEL_BATCH, Endpoint
+from gridbot.alerts.alerts import AlertKey
 from paper_exchange.feeds import SyntheticFeed, SyntheticSettings
 from paper_exchange.host.faults import FaultKind, FaultRule
 from testkit.bot_world import BotWorld, StrategySpec

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from bybit_adapter.streams.pybit_socket import PybitSocket
 from testkit.streams import PUBLIC
 from testkit.waiting import eventually
-from bybit_adapter.streams.pybit_socket import PybitSocket
 
 SUBSCRIPTION = '{"op": "subscribe", "req_id": "1", "args": ["tickers.BTCUSDT"]}'
 

@@ -9,13 +9,13 @@ from uuid import UUID
 
 import pytest
 
-from testkit.streams import MS, PRIVATE, PUBLIC, Streams, Witness, frame, trade
-from testkit.waiting import eventually
 from bybit_adapter.basics import orders_first
 from bybit_adapter.basics.orders_first import ORDERS_FIRST
 from bybit_adapter.records.normalizer import StreamKind, StreamUpdate
 from bybit_adapter.records.tags import Tags
 from bybit_adapter.streams.ws_client import PRIVATE_TOPICS, PrivateWebSocketClient, StreamState
+from testkit.streams import MS, PRIVATE, PUBLIC, Streams, Witness, frame, trade
+from testkit.waiting import eventually
 
 
 def test_events_arrive_in_order(exchange: Any, streams: Streams, witness: Witness) -> None:

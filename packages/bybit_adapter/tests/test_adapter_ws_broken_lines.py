@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from testkit.streams import FAST, PRIVATE, PUBLIC, Streams, Witness, frame
-from testkit.waiting import eventually
 from bybit_adapter.streams.pybit_socket import PybitSocket
 from bybit_adapter.streams.ws_client import StreamState
+from testkit.streams import FAST, PRIVATE, PUBLIC, Streams, Witness, frame
+from testkit.waiting import eventually
 
 
 @pytest.mark.parametrize("abort", [False, True])

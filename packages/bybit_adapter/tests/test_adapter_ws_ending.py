@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from testkit.streams import FAST, PUBLIC, Streams, Witness, trade
-from testkit.waiting import eventually
+
 from bybit_adapter.records.normalizer import StreamUpdate
 from bybit_adapter.streams.connection import StreamTiming
 from bybit_adapter.streams.ws_client import StreamState
+from testkit.streams import FAST, PUBLIC, Streams, Witness, trade
+from testkit.waiting import eventually
 
 
 def test_a_server_that_accepts_and_never_answers_does_not_hold_anything_up(

@@ -8,9 +8,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bybit_adapter.streams.connection import StreamTiming
 from testkit.streams import FAST, PRIVATE, PUBLIC, Streams, Witness, trade
 from testkit.waiting import eventually
-from bybit_adapter.streams.connection import StreamTiming
 
 
 def test_a_silent_server_is_left(exchange: Any, streams: Streams, witness: Witness) -> None:

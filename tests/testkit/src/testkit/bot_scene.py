@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from bybit_adapter.http.endpoints import Endpoint
 from gridbot.actor.runner import StrategyRunner
 from gridbot.alerts.alerts import AlertKey
 from gridbot.settings.session_settings import SessionSettings
-from bybit_adapter.http.endpoints import Endpoint
 from gridcore import SafetyCaps, StrategyConfig
 from paper_exchange.feeds import SyntheticFeed, SyntheticSettings, merged
 from paper_exchange.market.market import Market

@@ -27,9 +27,6 @@ from bybit_adapter import (
     StreamState,
     StreamUpdate,
 )
-from gridbot.actor.executor import IntentExecutor
-from gridbot.actor.runner import StrategyRunner
-from gridbot.alerts.alerts import AlertKey
 from bybit_adapter.basics.errors import AmbiguousResult, ExchangeUnavailable, error_for_code
 from bybit_adapter.basics.row import Row, time_of_ms
 from bybit_adapter.http.answers import Failure, Reply
@@ -39,6 +36,9 @@ from bybit_adapter.http.wire import Wire
 from bybit_adapter.rest.account import AccountCalls
 from bybit_adapter.rest.market import MarketCalls
 from bybit_adapter.rest.trade import TradeCalls
+from gridbot.actor.executor import IntentExecutor
+from gridbot.actor.runner import StrategyRunner
+from gridbot.alerts.alerts import AlertKey
 from gridbot.ports import ExchangeClock, StreamCallbacks
 from gridbot.records.state_store import StateInMemory
 from gridbot.session.account_session import AccountSession

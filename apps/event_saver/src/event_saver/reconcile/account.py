@@ -19,8 +19,8 @@ from bybit_adapter import (
     StreamKind,
     TransactionLogEntry,
 )
-from event_saver.basics.owner import Owner
 from bybit_adapter.records.normalizer import Record
+from event_saver.basics.owner import Owner
 from event_saver.writers import WriterSet
 from event_saver.writers.records import as_update
 from grid_db import ALL_SYMBOLS, DatabaseFactory, GridDbError, TenantScope

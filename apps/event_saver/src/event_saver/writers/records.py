@@ -20,8 +20,8 @@ from bybit_adapter import (
     Trade,
     Wallet,
 )
-from event_saver.basics.owner import Owner
 from bybit_adapter.records.normalizer import Record
+from event_saver.basics.owner import Owner
 from grid_db import (
     OrderRecord,
     PositionSnapshotRecord,

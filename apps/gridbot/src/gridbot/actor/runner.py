@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
+from bybit_adapter import ExecutionRecord, Instrument, Order, PositionRecord, Wallet
 from gridbot.actor.tally import Tally
 from gridbot.alerts.alerts import AlertKey, Alerts
 from gridbot.alerts.block_watch import BlockWatch
 from gridbot.alerts.contract_watch import ContractWatch
 from gridbot.alerts.occasions import Occasions
-from bybit_adapter import ExecutionRecord, Instrument, Order, PositionRecord, Wallet
 from gridbot.ports import ExchangeClock
 from gridbot.records.state_store import StateStore
 from gridbot.words.decisions import log_decision

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
+from bybit_adapter import AuthError, BybitError, Order, OrderKey, PagedRows, PositionRecord, Wallet
 from gridbot.actor.runner import NOT_COMPARED, Confirmation, StrategyRunner
 from gridbot.alerts.alerts import AlertKey, Alerts
-from bybit_adapter import AuthError, BybitError, Order, OrderKey, PagedRows, PositionRecord, Wallet
 from gridbot.ports import ExchangeClock, Rest
 
 log = logging.getLogger(__name__)
