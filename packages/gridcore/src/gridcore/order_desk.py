@@ -140,7 +140,7 @@ class OrderDesk:
         if order is not None:
             identity, started = order.client_order_id, order.started_ts
         else:
-            started = self.book.started_ts(event.order_id)
+            started = self.book.past.started_ts(event.order_id)
         if identity is None:
             return False
         if not leaves_qty:
@@ -223,7 +223,7 @@ class OrderDesk:
             leg.await_fill(order.order_id, qty, order.price, ts, closing=order.reduce_only)
 
     def _on_unknown_order(self, event: OrderUpdateEvent) -> None:
-        ended = self.book.ended(event.order_id)
+        ended = self.book.past.ended(event.order_id)
         if ended is not None and (ended.is_final or event.exchange_ts <= ended.ts):
             return  # old news of an order that has ended since
         if not event.status.is_live:
@@ -386,7 +386,7 @@ class OrderDesk:
 
     def _is_news(self, order: LimitOrder, ts: datetime) -> bool:
         """Tell whether a list made at `ts` may show an order that has ended here."""
-        ended = self.book.ended(order.order_id)
+        ended = self.book.past.ended(order.order_id)
         if ended is None or ended.is_final:
             return ended is None
         if order.updated_ts is not None and order.updated_ts > ended.ts:
@@ -395,7 +395,9 @@ class OrderDesk:
 
     def _end_orphans(self, ts: datetime) -> None:
         """Give up what an earlier process sent and no list shows, once one would have to."""
-        for order in self.book.orphans():
+        for order in self.book.in_flight():
+            if not order.is_orphan:
+                continue
             if order.orphan_since is None:
                 order.orphan_since = ts
             elif order.orphan_since + ORPHAN_LAG <= ts:

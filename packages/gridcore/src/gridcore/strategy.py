@@ -230,7 +230,9 @@ class GridStrategy:
                 wanting.setdefault((leg, want.closing), told)
                 if want.closing:
                     del uncovered[leg]  # the next one may not be covered any more
-        self.admission.starvation.looked(now, wanting, self.book.sides_in_flight())
+        self.admission.starvation.looked(
+            now, wanting, {(one.direction, one.reduce_only) for one in self.book.in_flight()}
+        )
         if self.config.cancel_foreign_orders:
             intents.extend(self.desk.cancel_foreign())
         return intents

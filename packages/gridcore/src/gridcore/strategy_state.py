@@ -72,7 +72,7 @@ def snapshot(strategy: GridStrategy) -> dict[str, Any]:
             for leg, position in strategy.positions.items()
         },
         "executions": strategy.executions.newest(),
-        "ended_orders": strategy.book.newest_ended(STORED_IDS),
+        "ended_orders": strategy.book.past.newest(STORED_IDS),
         "guards": guards_of(strategy),
     }
 
@@ -120,7 +120,7 @@ def restore_grid(strategy: GridStrategy, state: Mapping[str, Any]) -> None:
 def restore_memory(strategy: GridStrategy, state: Mapping[str, Any]) -> None:
     """Take over what was seen, and the guards."""
     strategy.executions.restore(state["executions"])
-    strategy.book.restore_ended(state["ended_orders"])
+    strategy.book.past.restore(state["ended_orders"])
     # an older version kept its three guards among the rest
     restore_guards(strategy, state.get("guards", state))
 
