@@ -645,7 +645,7 @@ def test_the_long_leg_wants_what_the_short_leg_s_look_takes_off_the_grid() -> No
         direction, ticks = DirectionType(leg), btcusdt().to_ticks(Decimal(price))
         return LimitOrder(
             order_id=order_id,
-            order_link_id=strategy.engine.client_order_id(direction, side, ticks) + "-1",
+            order_link_id=strategy.engine.names.client_order_id(direction, side, ticks) + "-1",
             direction=direction,
             side=side,
             price_ticks=ticks,

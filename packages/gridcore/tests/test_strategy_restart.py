@@ -180,7 +180,7 @@ def test_a_snapshot_of_the_first_version_is_read() -> None:
     after = GridStrategy(CONFIG)
     after.restore(state)
     assert {"same_order_error", "loss_breaker"} <= after.trips.keys()
-    assert after.book.ended("o9") is not None
+    assert after.book.past.ended("o9") is not None
     # nothing rests, so nothing can be doubled
     assert "same_order_error" not in known(after, ms=10).trips
 

@@ -14,7 +14,6 @@ from decimal import Decimal
 from enum import StrEnum
 
 from gridcore.account import AccountMirror
-from gridcore.engine import WantPlace
 from gridcore.guards import (
     LossBreaker,
     OrderRate,
@@ -29,6 +28,7 @@ from gridcore.qty import AmountKind, OrderSizer
 from gridcore.sides import LONG, DirectionType, SideType
 from gridcore.starvation import Starvation
 from gridcore.strategy_config import StrategyConfig
+from gridcore.wants import WantPlace
 
 log = logging.getLogger(__name__)
 ONE = Decimal(1)

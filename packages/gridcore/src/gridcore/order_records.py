@@ -1,4 +1,4 @@
-"""What is known of one of our orders: as the exchange reports it, and as this process follows it."""
+"""One of our orders: as the exchange reports it, and as this process follows it."""
 
 from __future__ import annotations
 

@@ -14,12 +14,13 @@ from typing import Any, Final
 
 from gridcore.intents import extract_client_order_prefix
 from gridcore.order_records import LimitOrder, OrderStatus, RestingOrder, TrackedOrder
-from gridcore.past_orders import EndedOrder, PastOrders
+from gridcore.past_orders import REMEMBERED_ENDED_ORDERS, EndedOrder, PastOrders
 from gridcore.resting_side import RestingSide
 from gridcore.sides import DirectionType, SideType
 from gridcore.stored_time import of_us, to_us
 
 __all__ = [
+    "REMEMBERED_ENDED_ORDERS",
     "EndedOrder",
     "LimitOrder",
     "OrderBook",

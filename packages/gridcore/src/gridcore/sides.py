@@ -44,6 +44,7 @@ BUY: Final = SideType.BUY
 SELL: Final = SideType.SELL
 LONG: Final = DirectionType.LONG
 SHORT: Final = DirectionType.SHORT
+DIRECTIONS: Final = (LONG, SHORT)  # in the order of deciding
 
 
 def direction_of(side: SideType, *, closing: bool) -> DirectionType:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from gridcore import strategy_state
 from gridcore.account import AccountMirror
 from gridcore.admission import NOT_STARVING, Admission, Refusal
-from gridcore.engine import GridEngine, Want, WantCancel, WantPlace
+from gridcore.engine import GridEngine
 from gridcore.errors import ConfigError, GridError, InvalidEventError, SnapshotError
 from gridcore.events import (
     AccountEvent,
@@ -42,6 +42,7 @@ from gridcore.sides import LONG, SHORT, DirectionType
 from gridcore.starvation import Side
 from gridcore.strategy_config import StrategyConfig
 from gridcore.strategy_state import SeenExecutions
+from gridcore.wants import Want, WantCancel, WantPlace
 
 log = logging.getLogger(__name__)
 
@@ -283,7 +284,7 @@ class GridStrategy:
     @property
     def foreign_orders(self) -> Mapping[str, LimitOrder]:
         """Open orders on the symbol that are not of this strategy, by exchange id."""
-        return self.desk.foreign_orders
+        return self.desk.foreign.by_id
 
     # periodic
 
