@@ -62,6 +62,10 @@ class LossBreaker:
         self.is_tripped = True
         return True
 
+    def begin_anew(self) -> None:
+        """Begin a new session at the next check, whatever was lost."""
+        self.baseline, self.is_tripped = None, False
+
     def roll_over(self, unrealised: Decimal, now: datetime) -> None:
         """Begin a new session if the UTC day has changed and the rule wants it."""
         if self.started_ts is None or self.reset_rule is not LossReset.UTC_MIDNIGHT:

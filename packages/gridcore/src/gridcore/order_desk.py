@@ -157,7 +157,6 @@ class OrderDesk:
 
     def on_order_update(self, event: OrderUpdateEvent) -> None:
         """Take over the state of an order as the stream tells it."""
-        self.engine.on_event(event)
         order = self.book.find(event.order_id, event.order_link_id, event.exchange_ts)
         if order is None:
             self._on_unknown_order(event)
