@@ -435,14 +435,15 @@ class World:
     def deliver(self, event: Event) -> None:
         """Hand one event to the strategy, take its intents, and check every promise."""
         self.events += 1
-        known = self.strategy.account.is_known
+        known = "account_unknown" not in self.strategy.trips
         intents = self.strategy.on_event(event)
+        trips = self.strategy.trips
         if intents and not known:
             raise InvariantError(f"intents before the account is known: {intents}")
         places = [intent for intent in intents if isinstance(intent, PlaceLimitIntent)]
-        if places and self.strategy.admission.same_order.is_set:
+        if places and "same_order_error" in trips:
             raise InvariantError(f"placed during the same-order error: {places}")
-        if places and self.strategy.admission.loss.is_tripped:
+        if places and "loss_breaker" in trips:
             raise InvariantError(f"placed after the loss breaker: {places}")
         self._check_not_repeated(intents)
         self.commands.extend(intents)
@@ -500,7 +501,7 @@ class World:
         """Check that the strategy's books equal the exchange's; for a world that has healed."""
         tracked = {
             order.order_id: (order.direction, order.side, order.price, order.leaves_qty)
-            for order in self.strategy.book
+            for order in self.strategy.view.orders
         }
         real = {
             order.order_id: (order.direction, order.side, order.price, order.leaves)
@@ -509,6 +510,6 @@ class World:
         if tracked != real:
             raise InvariantError(f"order books differ: {tracked.items() ^ real.items()}")
         for direction, leg in self.legs.items():
-            believed = self.strategy.account.legs[direction].size
+            believed = self.strategy.view.leg(direction).size
             if believed != leg.size:
                 raise InvariantError(f"{direction} leg: believed {believed}, held {leg.size}")
