@@ -144,7 +144,7 @@ class Admission:
 
     def _covers(self, direction: DirectionType, qty: Decimal) -> bool:
         leg = self.account.legs[direction]
-        held_back = self.book.closing_qty[direction] + leg.unsettled_closing_qty
+        held_back = self.book.closing_qty[direction] + leg.awaited.closing_qty
         return is_covered(leg.size, held_back, qty)
 
     def judge(self, want: WantPlace, now: datetime) -> Decimal | Refusal:

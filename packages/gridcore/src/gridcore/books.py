@@ -35,9 +35,10 @@ class Books:
         None, with nothing changed, when it has been counted before. last_close is the market in
         USDT.
         """
-        if not self.ignore(event.exec_id):
+        if event.exec_id in self.executions:
             self.duplicates += 1
             return None
+        self.executions.add(event.exec_id)
         loss, fee = self.admission.loss, event.fee
         if loss.limit is not None and last_close is not None:
             # what happened after midnight belongs to the new day, whichever message is first

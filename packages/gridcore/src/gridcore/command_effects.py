@@ -35,7 +35,7 @@ def obey(strategy: GridStrategy, command: Command, now: datetime) -> Decision:
     """Do what a command asks for at event time `now`. Raises InvalidEventError for none of ours."""
     effect = _EFFECTS.get(type(command))
     if effect is None:
-        raise InvalidEventError(f"{type(command).__name__} is no command of a strategy")
+        raise InvalidEventError(f"{command!r} is no message of a strategy")
     return effect(strategy, command, now) or CHANGED
 
 

@@ -52,7 +52,7 @@ class Leg:
         self._newest_fill: Moment | None = None
         self._base: Moment | None = None  # of the first report: what it contains is not told
         self._presumed = ZERO  # closed in the moment of the report, and taken to be in it
-        self._awaited = AwaitedFills()
+        self.awaited = AwaitedFills()
 
     @property
     def is_known(self) -> bool:
@@ -62,12 +62,12 @@ class Leg:
     @property
     def unsettled_closing_qty(self) -> Decimal:
         """Closing quantity (base coin) that filled, but that `size` may still contain."""
-        return self._awaited.closing_qty
+        return self.awaited.closing_qty
 
     @property
     def unsettled_opening_value(self) -> Decimal:
         """Value (USDT) of opening orders that filled, but that `size` may not contain yet."""
-        return self._awaited.opening_value
+        return self.awaited.opening_value
 
     def report(self, snapshot: LegSnapshot, ts: datetime) -> bool:
         """Take over what the exchange reports as of `ts`; False when it is old news.
@@ -101,8 +101,8 @@ class Leg:
             self.corrected = self._cost.compare(self.size, self.entry_price, ts)
         if self._fills:
             self._fills = [fill for fill in self._fills if not fill.moment.is_before(now)]
-        if self._awaited:
-            self._awaited.reported(now.ts, surplus)
+        if self.awaited:
+            self.awaited.reported(now.ts, surplus)
         return not is_stale
 
     def _surplus(self, size: Decimal, now: Moment, ts: datetime) -> Decimal:
@@ -133,7 +133,7 @@ class Leg:
             and (not self.size or snapshot.entry_price == self.entry_price)
             and snapshot.liquidation_price == self.liquidation_price
             and snapshot.leverage in (None, self.leverage)
-            and not self._awaited
+            and not self.awaited
         )
 
     def fill(self, event: ExecutionEvent) -> Decimal:
@@ -151,8 +151,8 @@ class Leg:
         moment = Moment(event.exchange_ts, event.seq)
         if self._newest_fill is None or self._newest_fill.is_before(moment):
             self._newest_fill = moment
-        if self._awaited:
-            self._awaited.executed(event.order_id, event.qty)
+        if self.awaited:
+            self.awaited.executed(event.order_id, event.qty)
         report = self.reported
         if report is not None and not report.is_before(moment):
             is_older = moment.is_before(report)
@@ -236,7 +236,7 @@ class Leg:
         opens.
         """
         if qty > 0 and (self.reported is None or ts >= self.reported.ts):
-            self._awaited.add(AwaitedFill(order_id, qty, price, closing, ts))
+            self.awaited.add(AwaitedFill(order_id, qty, price, closing, ts))
 
     def position_value(self) -> Decimal:
         """Return size x entry price in USDT, 0 for an empty leg."""

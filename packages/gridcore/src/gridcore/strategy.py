@@ -21,7 +21,7 @@ from gridcore.admission import Admission, Refusal
 from gridcore.books import Books
 from gridcore.codec import Message
 from gridcore.command_effects import compare, obey
-from gridcore.commands import AdoptOrders, Command, ResetSameOrder
+from gridcore.commands import AdoptOrders, ResetSameOrder
 from gridcore.decider import Decider
 from gridcore.decision import CHANGED, NOTHING, BookedFill, Decision, Refused
 from gridcore.engine import GridEngine
@@ -108,6 +108,7 @@ class GridStrategy:
         self._symbol = config.symbol
         self._now = EPOCH
         self._check_changed = False  # a position check, since the last decision
+        self._refusals: tuple[Refused, ...] = ()  # of the last look
         self._band: QuietBand | None = None
         self._band_low = self._band_high = Decimal(0)
         self._band_until = EPOCH
@@ -122,11 +123,9 @@ class GridStrategy:
         """
         if type(message) is TickerEvent:
             return self._on_ticker(message)
-        if isinstance(message, Command):
+        if not isinstance(message, Event):
             self._end_quiet()
             return obey(self, message, self._now)
-        if not isinstance(message, Event):
-            raise InvalidEventError(f"{message!r} is no message of a strategy")
         if message.symbol != self._symbol:
             raise InvalidEventError(f"{self.config.strat_id}: given an event of {message.symbol}")
         if type(message) is AccountEvent:
@@ -187,10 +186,10 @@ class GridStrategy:
 
         Does what the event would do.
         """
-        if (
-            self._band is not None
-            and self._band_low <= price <= self._band_high
-            and (now < self._band_until or self._is_only_checked(price, now))
+        if self._band is None:
+            return False
+        if self._band_low <= price <= self._band_high and (
+            now < self._band_until or self._is_only_checked(price, now)
         ):
             self.engine.last_close, self._now = price, now
             return True
@@ -205,10 +204,15 @@ class GridStrategy:
             return NOTHING
         before = self._visible()
         intents = self._look(price, now)
-        changed = bool(intents) or self._check_changed or self._visible() != before
-        self._check_changed = False
         refused = self.admission.refused
-        refusals = tuple(map(Refused, refused.keys(), refused.values())) if refused else ()
+        refusals = tuple(map(Refused, refused, refused.values())) if refused else ()
+        changed = (
+            bool(intents)
+            or self._check_changed
+            or refusals != self._refusals
+            or self._visible() != before
+        )
+        self._check_changed, self._refusals = False, refusals
         return Decision(tuple(intents), (), refusals, changed)
 
     def _look(self, price: Decimal, now: datetime) -> list[Intent]:
@@ -232,16 +236,15 @@ class GridStrategy:
         return intents
 
     def _visible(self) -> tuple[object, ...]:
-        """Return what a look can change that others may see, the intents apart."""
-        loss = self.admission.loss
+        """Return what a look can change that others may see, intents and refusals apart."""
+        admission = self.admission
+        loss = admission.loss
         return (
             self.engine.grid.version,
             self.decider.grid_error,
             loss.is_tripped,
             loss.started_ts,
-            loss.realised,
-            self.admission.starvation.sides,
-            dict(self.admission.refused),
+            admission.starvation.sides,
         )
 
     def _on_account(self, event: AccountEvent) -> Decision:
@@ -260,15 +263,15 @@ class GridStrategy:
         return CHANGED if changed else NOTHING
 
     def _on_execution(self, event: ExecutionEvent) -> Decision:
-        had_double = self.admission.same_order.is_set
+        same_order = self.admission.same_order
+        had_double = same_order.is_set
         realised = self.books.book(event, self.engine.last_close)
         if realised is None:
             return NOTHING
         if event.kind is ExecutionKind.TRADE and self.desk.on_execution(event):
             self.decider.apply_fill(event.price)
-        refusals: tuple[Refused, ...] = ()
-        if not had_double and self.admission.same_order.is_set:
-            refusals = (Refused(Refusal.SAME_ORDER_ERROR, 0),)
+        has_begun = not had_double and same_order.is_set
+        refusals = (Refused(Refusal.SAME_ORDER_ERROR, 0),) if has_begun else ()
         return Decision((), (BookedFill(event, realised),), refusals, True)
 
     def _on_place_result(self, event: PlaceResultEvent) -> Decision:
