@@ -46,11 +46,13 @@ class GridEngine:
         tick_size: Decimal,
         config: GridConfig,
         strat_id: str | None,
-        anchor_price: Decimal | None = None,
+        anchor_price: Decimal | float | str | None = None,
         levels: Sequence[Mapping[str, object]] | None = None,
     ) -> None:
         """`levels` restores an exact grid; `anchor_price` (USDT) rebuilds one around the same
-        centre, as long as the market is inside it. Raises GridError for levels that no grid has.
+        centre, as long as the market is inside it. Both as `GridAnchorStore` gives them, or newly
+        made. Raises ConfigError for an anchor that is no price, GridError for levels that no grid
+        has.
         """
         if not symbol:
             raise ConfigError("the engine needs a symbol, for example BTCUSDT")
@@ -62,9 +64,9 @@ class GridEngine:
         self.last_close: Decimal | None = None
         self.last_filled_price: Decimal | None = None
         self.pending_orders: dict[str, str] = {}
-        self._anchor_price = anchor_price
+        self._anchor_price = None if anchor_price is None else _price("anchor_price", anchor_price)
         if levels is not None:
-            self.grid.restore(levels, anchor_price)
+            self.grid.restore(levels, self._anchor_price)
         self.names = OrderNames(symbol, strat_id, self.grid)
         self._levels = LevelOrders(self.grid)
         self._placing = PlacingDistance(config, self.grid.tick_bounds)
@@ -272,6 +274,17 @@ class GridEngine:
                     continue
                 (buys if place.side is BUY_ORDER else sells).append(place.price_ticks)
         return self._placing.same_range(last_close, buys, sells)
+
+
+def _price(name: str, value: Decimal | float | str) -> Decimal:
+    """Return a price (USDT) as an exact Decimal. Raises ConfigError for what is none."""
+    try:
+        price = Decimal(str(value))
+    except ArithmeticError as error:
+        raise ConfigError(f"{name} is {value!r}; it is a price in USDT") from error
+    if not price.is_finite() or price <= 0:
+        raise ConfigError(f"{name} is {value!r}; it is a price in USDT above zero")
+    return price
 
 
 def orders_by_direction(orders: Iterable[LimitOrder]) -> dict[str, list[LimitOrder]]:

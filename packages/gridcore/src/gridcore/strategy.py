@@ -70,7 +70,7 @@ class GridStrategy:
         self,
         config: StrategyConfig,
         *,
-        anchor_price: Decimal | None = None,
+        anchor_price: Decimal | float | str | None = None,
         levels: list[Mapping[str, object]] | None = None,
     ) -> None:
         """`anchor_price` (USDT) and `levels` restore a grid, as in GridEngine."""
@@ -79,7 +79,7 @@ class GridStrategy:
     def _assemble(
         self,
         config: StrategyConfig,
-        anchor_price: Decimal | None = None,
+        anchor_price: Decimal | float | str | None = None,
         levels: list[Mapping[str, object]] | None = None,
     ) -> None:
         self.config = config

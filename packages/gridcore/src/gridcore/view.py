@@ -13,7 +13,7 @@ from gridcore.grid import GridSideType
 from gridcore.leg_view import LegView
 from gridcore.loss_breaker import LossBreaker, LossReset
 from gridcore.order_records import OrderStatus, TrackedOrder
-from gridcore.sides import LONG, SHORT, DirectionType, SideType
+from gridcore.sides import LONG, SHORT, DirectionType, SideType, direction_named
 
 if TYPE_CHECKING:
     from gridcore.strategy import GridStrategy
@@ -101,7 +101,7 @@ class StrategyView:
 
     def leg(self, direction: DirectionType) -> LegView:
         """Return one leg."""
-        return self.long if direction is LONG else self.short
+        return self.long if direction_named(direction) is LONG else self.short
 
     def unrealised_pnl(self, price: Decimal) -> Decimal:
         """Return the profit in USDT of both legs at a price."""
