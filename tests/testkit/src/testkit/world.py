@@ -14,24 +14,36 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from gridcore import (
+    AcceptSize,
     AccountEvent,
+    AdoptRules,
+    CancelAll,
     CancelIntent,
     CancelOutcome,
     CancelResultEvent,
+    Command,
+    Decision,
     DirectionType,
     Event,
     ExchangeOrderStatus,
     ExecutionEvent,
     GridStrategy,
+    Hold,
     Intent,
     LegSnapshot,
     LimitOrder,
+    Message,
     OpenOrdersEvent,
     OrderUpdateEvent,
     PlaceLimitIntent,
     PlaceOutcome,
     PlaceResultEvent,
+    Reconfirm,
     RejectReason,
+    Release,
+    ResetLossBreaker,
+    ResetReduceOnly,
+    ResetSameOrder,
     SideType,
     StrategyConfig,
     TickerEvent,
@@ -59,6 +71,8 @@ class Faults:
     partial: float = 0.0
     lag: float = 0.0  # of answers to questions: the row is as it was before the last changes
     by_hand: float = 0.0  # per step: somebody trades on the account
+    foreign: float = 0.0  # per step: somebody lets an order rest, or takes one off
+    operator: float = 0.0  # per step: a person gives the strategy a command
     in_order: bool = False  # deliver messages as they were sent
 
 
@@ -151,6 +165,10 @@ class World:
         self.now += timedelta(milliseconds=self.rng.randint(1, 400))
         if self.faults.by_hand and self.rng.random() < self.faults.by_hand:
             self.trade_by_hand()
+        if self.faults.foreign and self.rng.random() < self.faults.foreign:
+            self.order_by_hand()
+        if self.faults.operator and self.rng.random() < self.faults.operator:
+            self.operate()
         choices = ["tick"]
         choices += ["command"] * (2 if self.commands else 0)
         choices += ["message"] * (3 if self.messages else 0)
@@ -168,7 +186,7 @@ class World:
         for number in range(steps):
             if number % resync_every == 0:
                 self.resync()
-                self.strategy.reset_same_order()
+                self.deliver(ResetSameOrder())
             self.step()
 
     def move(self, price_ticks: int | None = None) -> None:
@@ -260,6 +278,52 @@ class World:
                 reduce_only=False,
             )
         )
+
+    def order_by_hand(self) -> None:
+        """Let somebody place a small order far below the market, or cancel what was so placed."""
+        mine = [order for order in self.orders.values() if not order.link_id]
+        if mine:
+            order = self.rng.choice(mine)
+            del self.orders[order.order_id]
+            self.send(self.update(order, ExchangeOrderStatus.CANCELLED))
+            return
+        self._next_id += 1
+        step = self.config.instrument.qty_step
+        order = ExchangeOrder(
+            order_id=f"hand{self._next_id}",
+            link_id="",
+            direction=DirectionType.LONG,
+            side=SideType.BUY,
+            price=self.config.instrument.to_price(self.price_ticks // 2 + self._next_id),
+            qty=step,
+            leaves=step,
+            created=self.now,
+            reduce_only=False,
+        )
+        self.orders[order.order_id] = order
+        self.send(self.update(order, ExchangeOrderStatus.NEW))
+
+    def operate(self) -> None:
+        """Give the strategy one of the commands that a person, or the program, may give."""
+        notional = Decimal(self.rng.choice([5, 20, 60]))
+        command: Command = self.rng.choice(
+            [
+                Hold("operator"),
+                Hold("kept", keep=True),
+                Release("operator"),
+                Release("kept"),
+                ResetSameOrder(),
+                ResetLossBreaker(),
+                ResetReduceOnly(),
+                Reconfirm(),
+                AcceptSize(self.rng.choice(list(DirectionType))),
+                AdoptRules(replace(self.config.instrument, min_notional=notional)),
+                CancelAll(),
+            ]
+        )
+        self.deliver(command)
+        if isinstance(command, Reconfirm):
+            self.resync()
 
     def execute(self, intent: Intent) -> None:
         """Carry out one command at the exchange."""
@@ -432,13 +496,17 @@ class World:
             else:
                 self.deliver(self.messages.pop(0))
 
-    def deliver(self, event: Event) -> None:
-        """Hand one event to the strategy, take its intents, and check every promise."""
+    def ask(self, message: Message) -> Decision:
+        """Let the strategy decide."""
+        return self.strategy.handle(message)
+
+    def deliver(self, message: Message) -> None:
+        """Hand one message to the strategy, take its intents, and check every promise."""
         self.events += 1
         known = "account_unknown" not in self.strategy.trips
-        intents = self.strategy.on_event(event)
+        intents = list(self.ask(message).intents)
         trips = self.strategy.trips
-        if intents and not known:
+        if intents and not known and not isinstance(message, CancelAll):
             raise InvariantError(f"intents before the account is known: {intents}")
         places = [intent for intent in intents if isinstance(intent, PlaceLimitIntent)]
         if places and "same_order_error" in trips:
