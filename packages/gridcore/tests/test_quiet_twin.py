@@ -57,6 +57,7 @@ class TwinWorld(World):
     """A world of two strategies that have to say the same at every message."""
 
     quiet: int = 0
+    elsewhere: Decimal = Decimal(0)  # margin that other contracts hold, USDT
     band: QuietBand | None = None
     attentive: GridStrategy = field(init=False)
 
@@ -80,9 +81,15 @@ class TwinWorld(World):
         self.quiet += is_ticker and not decision.changed
         return decision
 
+    def available(self) -> Decimal:
+        return super().available() - self.elsewhere
+
     def move(self, price_ticks: int | None = None) -> None:
         if self.rng.random() < 0.05:
             self.now += timedelta(seconds=self.rng.choice(LEAPS_S))
+        if self.rng.random() < 0.05:
+            self.elsewhere = self.wallet * self.rng.choice([0, 0, 1]) * Decimal("0.9")
+            self.deliver(self.account_report())
         band = self.strategy.quiet_band()
         if price_ticks is None and band is not None and self.rng.random() < 0.4:
             edges = (band.low_ticks - 1, band.low_ticks, band.high_ticks, band.high_ticks + 1)
@@ -96,6 +103,7 @@ def lasting(view: StrategyView) -> StrategyView:
 
     The last price, what depends on it or on time, and how often something was told again.
     """
+    view = replace(view, long=replace(view.long, newest=()), short=replace(view.short, newest=()))
     return replace(view, last_price=None, trips={}, limits={}, refused={}, duplicate_executions=0)
 
 
@@ -118,7 +126,13 @@ def twins(seed: int) -> TwinWorld:
         cancel_foreign_orders=rng.random() < 0.5,
         post_only=rng.random() < 0.3,
     )
-    return TwinWorld(rng, config, faults=LIVELY, wallet=Decimal(rng.choice([60, 200, 10_000])))
+    faults = replace(
+        LIVELY,
+        cancel_fail=rng.choice([0.03, 0.6]),
+        no_position=rng.choice([0, 0, 0.7]),
+        reject=rng.choice([0.03, 0.3]),
+    )
+    return TwinWorld(rng, config, faults=faults, wallet=Decimal(rng.choice([60, 200, 10_000])))
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -66,6 +66,7 @@ class Faults:
     reject: float = 0.0
     fail: float = 0.0  # the command certainly never arrived
     cancel_fail: float = 0.0
+    no_position: float = 0.0  # of closing orders: refused, as if the leg held nothing
     duplicate: float = 0.0
     lose: float = 0.0  # of stream messages; commands are always answered
     partial: float = 0.0
@@ -338,7 +339,10 @@ class World:
         leg = self.legs[intent.direction]
         if luck < self.faults.fail:
             self.answer(intent, PlaceOutcome.FAILED)
-        elif intent.reduce_only and self.closing_qty(intent.direction) + intent.qty > leg.size:
+        elif intent.reduce_only and (
+            self.closing_qty(intent.direction) + intent.qty > leg.size
+            or (self.faults.no_position and self.rng.random() < self.faults.no_position)
+        ):
             self.answer(intent, PlaceOutcome.REJECTED, RejectReason.REDUCE_ONLY)
         elif luck < self.faults.fail + self.faults.reject:
             reason = self.rng.choice([RejectReason.OTHER, RejectReason.INSUFFICIENT_BALANCE])
@@ -521,7 +525,12 @@ class World:
     # what must hold at every moment
 
     def _check_not_repeated(self, intents: list[Intent]) -> None:
-        cancels = [i.order_id for i in (*self.commands, *intents) if isinstance(i, CancelIntent)]
+        # that of a foreign order goes out again after every list that shows it
+        cancels = [
+            i.order_id
+            for i in (*self.commands, *intents)
+            if isinstance(i, CancelIntent) and i.client_order_id
+        ]
         if len(cancels) != len(set(cancels)):
             raise InvariantError(f"a cancel is repeated while it is in flight: {cancels}")
 
