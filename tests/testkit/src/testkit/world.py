@@ -311,8 +311,7 @@ class World:
             [
                 Hold("operator"),
                 Hold("kept", keep=True),
-                Release("operator"),
-                Release("kept"),
+                *[Release("operator"), Release("kept")] * 4,  # most of the time nothing is held
                 ResetSameOrder(),
                 ResetLossBreaker(),
                 ResetReduceOnly(),
