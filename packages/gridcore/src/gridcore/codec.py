@@ -1,6 +1,6 @@
 """Messages as plain values for JSON and back: what a journal of a session consists of.
 
-A message becomes a dict with the name of its class under `message` and its fields under their
+A message becomes a dict with the name of its class under `type` and its fields under their
 names; a field that has its default is left out. Decimals are text, moments ISO text, so that what
 is read is exactly what was written.
 """
@@ -33,7 +33,7 @@ EVENTS: tuple[type[Event], ...] = (
     events.PublicTradeEvent,
     events.TickerEvent,
 )
-KIND = "message"
+KIND = "type"
 _KINDS: dict[str, type[Event] | type[Command]] = {one.__name__: one for one in EVENTS}
 _KINDS |= {one.__name__: one for one in COMMANDS}
 _HINTS: dict[type, dict[str, Any]] = {}
