@@ -103,7 +103,7 @@ def test_sums_follow_every_change() -> None:
     assert book.opening_notional == 40
     assert book.closing_qty[DirectionType.LONG] == 4
     for order, order_id in ((buy, "b"), (sell, "s")):
-        book.acknowledge(order, order_id, None, at(1))
+        book.acknowledge(order, order_id, at(1))
         book.reduce(order, Decimal(1))
         book.reduce(order, Decimal(3))  # news of before: nothing grows
     assert (book.opening_notional, book.closing_qty[DirectionType.LONG]) == (10, 1)

@@ -59,7 +59,6 @@ class GridEngine:
         self.symbol = symbol
         self.tick_size = tick_size
         self.config = config
-        self.strat_id = strat_id
         self.grid = Grid(tick_size, config.grid_count, config.grid_step, config.rebalance_threshold)
         self.last_close: Decimal | None = None
         self.last_filled_price: Decimal | None = None

@@ -27,7 +27,7 @@ from gridcore.quick_init import with_quick_init
 from gridcore.sides import DirectionType, SideType, direction_of
 
 if TYPE_CHECKING:
-    from gridcore.orders import LimitOrder
+    from gridcore.order_records import LimitOrder
 
 
 class EventType(StrEnum):

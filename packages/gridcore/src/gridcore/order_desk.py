@@ -260,7 +260,7 @@ class OrderDesk:
         order = self.book.unacknowledged(event.client_order_id)
         if event.outcome is _ACCEPTED:
             if order is not None and event.order_id and not self.book.knows(event.order_id):
-                self.book.acknowledge(order, event.order_id, event.order_link_id, ts)
+                self.book.acknowledge(order, event.order_id, ts)
             if order is not None:
                 self.admission.starvation.served(order.direction, closing=order.reduce_only)
             return
@@ -397,7 +397,7 @@ class OrderDesk:
             prefix = order.client_order_id
             waiting = self.book.unacknowledged(prefix)
             if waiting is not None:
-                self.book.acknowledge(waiting, order.order_id, order.order_link_id, ts)
+                self.book.acknowledge(waiting, order.order_id, ts)
             else:
                 self._adopt(order, ts)
             return True

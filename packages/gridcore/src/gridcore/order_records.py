@@ -149,7 +149,6 @@ class TrackedOrder:
     created_ts: datetime
     status: OrderStatus = _PENDING
     order_id: str | None = None
-    order_link_id: str | None = None
     confirmed_ts: datetime | None = None  # the newest word of the exchange that it lives
     started_ts: datetime | None = None  # from when on it could fill, as far as is known
     is_seen: bool = False  # on the exchange's book, which an answer to its placement does not show

@@ -116,7 +116,6 @@ class OrderBook:
             if found.is_partially_filled
             else OrderStatus.PLACED,
             order_id=found.order_id,
-            order_link_id=found.order_link_id,
             confirmed_ts=ts,
             started_ts=found.created_ts or ts,
             is_seen=True,
@@ -146,12 +145,10 @@ class OrderBook:
         prefix = extract_client_order_prefix(order_link_id)
         waiting = self._unacknowledged.get(prefix) if prefix else None
         if waiting is not None:
-            self.acknowledge(waiting, order_id, order_link_id, ts)
+            self.acknowledge(waiting, order_id, ts)
         return waiting
 
-    def acknowledge(
-        self, order: TrackedOrder, order_id: str, order_link_id: str | None, ts: datetime
-    ) -> None:
+    def acknowledge(self, order: TrackedOrder, order_id: str, ts: datetime) -> None:
         """Note that the exchange accepted a placement under `order_id`."""
         if self._unacknowledged.get(order.client_order_id) is order:
             del self._unacknowledged[order.client_order_id]
@@ -159,7 +156,6 @@ class OrderBook:
         order.order_id, order.confirmed_ts = order_id, ts
         if order.started_ts is None:
             order.started_ts = ts
-        order.order_link_id = order_link_id or order.order_link_id
         if order.status is _PENDING:
             order.status = _PLACED
 

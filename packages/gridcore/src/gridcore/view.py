@@ -94,7 +94,6 @@ class StrategyView:
     wallet_balance: Decimal | None
     available_balance: Decimal | None
     loss: LossView
-    has_same_order_error: bool
     reduce_only_stopped: tuple[DirectionType, ...]
     multipliers: Mapping[DirectionType, Mapping[SideType, float]]
     duplicate_executions: int
@@ -135,7 +134,6 @@ def view_of(strategy: GridStrategy) -> StrategyView:
         wallet_balance=account.wallet_balance,
         available_balance=account.free_margin.available,
         loss=LossView(loss.limit, loss.realised, loss.is_tripped),
-        has_same_order_error=admission.same_order.is_set,
         reduce_only_stopped=tuple(
             leg for leg, breaker in admission.reduce_only.items() if breaker.is_tripped
         ),
