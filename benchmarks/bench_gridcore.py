@@ -13,17 +13,20 @@ from decimal import Decimal
 
 from gridcore import (
     AccountEvent,
+    AdoptOrders,
     AmountSpec,
     DirectionType,
     GridConfig,
     GridEngine,
     GridStrategy,
+    Hold,
     InstrumentInfo,
     LegSnapshot,
     LimitOrder,
     PlaceLimitIntent,
     PlaceOutcome,
     PlaceResultEvent,
+    Release,
     RestingSide,
     RiskConfig,
     StrategyConfig,
@@ -98,7 +101,7 @@ def full_strategy() -> GridStrategy:
             symbol="BTCUSDT", exchange_ts=START, local_ts=START, long=leg, short=leg, wallet=money
         )
     )
-    strategy.adopt_orders([], START)
+    strategy.handle(AdoptOrders(orders=(), as_of=START))
     for number, intent in enumerate(strategy.on_event(ticker("60000"))):
         strategy.on_event(
             PlaceResultEvent(
@@ -140,8 +143,8 @@ def rows() -> list[Row]:
     found.append(("strategy tick inside its quiet band", cost, "µs", "100 orders, both legs held"))
 
     def decide() -> None:
-        strategy.hold("bench")  # drops the kept band, as any event but a ticker does
-        strategy.release("bench")
+        strategy.handle(Hold("bench"))  # drops the kept band, as any event but a ticker does
+        strategy.handle(Release("bench"))
         strategy.on_event(inside)
 
     cost = microseconds(decide, 1000)

@@ -143,6 +143,6 @@ async def test_a_shadow_names_its_orders_and_sends_nothing() -> None:
     )
     while runner.waiting:
         runner.handle(runner.next_message())
-    ids = {order.order_id: order.client_order_id for order in strategy.book}
+    ids = {order.order_id: order.client_order_id for order in strategy.view.orders}
     assert len(ids) > 10
     assert all(order_id == f"shadow_{client}" for order_id, client in ids.items())

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from gridbot.alerts.alerts import AlertKey
-from gridcore import DirectionType
 from testkit.bot_scene import Scene, play
 from testkit.paper import KEY
 from testkit.provokes import provokes
@@ -211,7 +210,7 @@ def test_a_position_by_hand_is_told_once(hears: bool) -> None:
         await asyncio.sleep(600)
         assert scene.health() == HEALTHY
         assert scene.world.disagreements() == []
-        assert scene.runner().strategy.account.legs[DirectionType.LONG].size > 0
+        assert scene.runner().strategy.view.long.size > 0
 
     scene = play(story)
     assert scene.kinds() == [AlertKey.POSITION_MISMATCH]

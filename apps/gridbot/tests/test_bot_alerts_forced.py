@@ -48,7 +48,7 @@ def test_a_forced_close_is_told_and_counted_once(what: str, how: str) -> None:
         await asyncio.sleep(30)
         scene.from_now()
         wallet = account.money.wallet
-        counted = scene.runner().strategy.admission.loss.realised
+        counted = scene.runner().strategy.view.loss.realised
         seen = len(account.executions)
         assert world.private is not None
         if how == "cut":
@@ -81,7 +81,7 @@ def test_a_forced_close_is_told_and_counted_once(what: str, how: str) -> None:
         assert all(text.endswith(" UTC") for text in told)
         # every execution since, once: what the wallet shows is what the session has counted
         runner = scene.runner()
-        assert runner.strategy.admission.loss.realised - counted == account.money.wallet - wallet
+        assert runner.strategy.view.loss.realised - counted == account.money.wallet - wallet
         assert len(account.executions) > seen
         if what == "deliver":
             assert scene.health()[0] == "stopped"

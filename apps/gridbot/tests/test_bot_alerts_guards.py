@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from gridbot.alerts.alerts import AlertKey
 from gridbot.settings.session_settings import SessionSettings
-from gridcore import GridStrategy, SafetyCaps
+from gridcore import ResetLossBreaker, ResetReduceOnly, SafetyCaps
 from testkit.bot_scene import LIVELY, Scene, play
 from testkit.bot_world import at_once
 from testkit.provokes import provokes
@@ -88,7 +88,7 @@ def test_a_session_that_lost_its_limit_goes_on_by_hand() -> None:
     async def story(scene: Scene) -> None:
         await lose(scene)
         assert await restarted(scene) == 0
-        scene.runner().ask(GridStrategy.reset_loss_breaker)
+        scene.runner().tell(ResetLossBreaker())
         await scene.until(lambda: scene.health() == HEALTHY, 10, "health")
         await scene.until(lambda: scene.orders() >= LEVELS, 60, "the grid")
 
@@ -140,7 +140,7 @@ def test_a_leg_whose_closing_is_refused_stops_both_ways_and_heals_by_itself() ->
         pair = scene.world.paper.account.books["BTCUSDT"].pair
         await scene.until(lambda: pair.long.size and pair.short.size, 3_600, "both legs")
         scene.from_now()
-        admission = scene.runner().strategy.admission
+        before = scene.runner().strategy
         scene.fault("ret_code", match="order/create", code=110017, message="no position")
         scene.act(do="cancel_orders", account="one", symbol="BTCUSDT", cancel_type="CancelByUser")
         await scene.until(lambda: len(scene.told()) >= 2, 200, "both legs' alerts")
@@ -152,15 +152,13 @@ def test_a_leg_whose_closing_is_refused_stops_both_ways_and_heals_by_itself() ->
             assert sum(why in text for text in scene.told(AlertKey.REDUCE_ONLY_BREAKER)) == 1
         # both ways: nothing of a leg is sent while it is tripped
         assert await restarted(scene) == 0
-        assert all(
-            breaker.is_tripped for breaker in scene.runner().strategy.admission.reduce_only.values()
-        )
+        assert len(scene.runner().strategy.view.reduce_only_stopped) == 2
         scene.heal()
         scene.from_now()
         await scene.until(lambda: scene.health()[0] != "blocked", 3_700, "the end")
         await scene.until(lambda: scene.orders() >= LEVELS - 4, 120, "the grid")
         await asyncio.sleep(TOLD_OVER_S)
-        assert admission is not scene.runner().strategy.admission
+        assert before is not scene.runner().strategy
         over = sorted(scene.told(AlertKey.STRATEGY_UNBLOCKED))
         assert over == [
             "btcusdt: no longer blocked by reduce_only_long",
@@ -177,7 +175,7 @@ def test_a_leg_whose_closing_was_refused_goes_on_by_hand() -> None:
         await asyncio.sleep(400)
         assert scene.health()[0] == "blocked"
         scene.heal()
-        scene.runner().ask(GridStrategy.reset_reduce_only)
+        scene.runner().tell(ResetReduceOnly())
         await scene.until(lambda: scene.health() == HEALTHY, 5, "health")
         await scene.until(lambda: scene.orders() == LEVELS, 90, "the grid")
 

@@ -265,7 +265,7 @@ def test_every_strategy_of_an_account_knows_the_wallet_though_one_reads_it(
 
         def known() -> list[Any]:
             runners = running.bot.runners
-            return running.do(lambda: [one.strategy.account.wallet_balance for one in runners])
+            return running.do(lambda: [one.strategy.view.wallet_balance for one in runners])
 
         eventually(lambda: Decimal(11_234) in known(), NOTICED_S + 5, "a read of the wallet")
         # the next read is 5 s away

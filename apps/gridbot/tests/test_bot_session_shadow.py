@@ -50,8 +50,8 @@ def quiet(running: RunningBot, host: PaperHost, price: float, *, is_live: bool) 
     def look() -> bool:
         now = running.do(
             lambda: [
-                (one.waiting, len(one.strategy.book), one.tally.fills,
-                 sum(order.order_id is None for order in one.strategy.book),
+                (one.waiting, len(one.strategy.view.orders), one.tally.fills,
+                 sum(order.order_id is None for order in one.strategy.view.orders),
                  None if one.last_ticker is None else one.last_ticker.last_price)
                 for one in running.bot.runners
             ]

@@ -76,13 +76,10 @@ def guard(settings: dict[str, Any], until: Callable[[], bool], most_s: float = 8
 
 
 def break_strategy(running: RunningBot, strat_id: str) -> None:
-    """Let a strategy raise at its next event, as a defect would."""
-
-    def fail(*_: Any) -> None:
-        raise RuntimeError("a defect")
-
+    """Let a strategy raise at its next message, as a defect would."""
+    message: Any = "a defect"
     (runner,) = (one for one in running.bot.runners if one.strat_id == strat_id)
-    running.do(lambda: setattr(runner.strategy, "on_event", fail))
+    running.do(lambda: runner.tell(message))
     eventually(lambda: runner.stopped_because is not None, what="the end of the strategy")
 
 
@@ -116,7 +113,7 @@ def test_one_of_two_strategies_dies_while_the_other_lives(host: PaperHost, tmp_p
         assert orders(host, symbol="ETHUSDT")[0] == 0
         assert sum(orders(host)) >= others > 0
         assert not running.has_ended
-    assert "nobody looks after one_ethusdt: RuntimeError: a defect" in heard.alerts[0][1]
+    assert "nobody looks after one_ethusdt: InvalidEventError: 'a defect'" in heard.alerts[0][1]
 
 
 def test_an_account_that_cannot_be_started_while_another_trades(

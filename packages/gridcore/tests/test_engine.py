@@ -599,11 +599,11 @@ def test_own_orders_are_told_from_others() -> None:
     own = replace(
         order("a", LONG, BUY, str(place.price)), order_link_id=f"{place.client_order_id}-1"
     )
-    assert made.is_own(own)
-    assert made.is_own(replace(own, price_ticks=own.price_ticks + 3))  # moved by the exchange
-    assert not made.is_own(replace(own, order_link_id=""))
-    assert not made.is_own(replace(own, order_link_id="0123456789abcdef"))
-    assert not made.is_own(replace(own, direction=SHORT))
+    assert made.names.is_own(own)
+    assert made.names.is_own(replace(own, price_ticks=own.price_ticks + 3))  # moved by the exchange
+    assert not made.names.is_own(replace(own, order_link_id=""))
+    assert not made.names.is_own(replace(own, order_link_id="0123456789abcdef"))
+    assert not made.names.is_own(replace(own, direction=SHORT))
 
 
 # a book that lives on counts like one given anew at every tick

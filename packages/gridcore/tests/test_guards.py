@@ -58,7 +58,7 @@ def test_free_margin_deducts_orders_until_a_report_contains_them() -> None:
     assert not margin.carries(Decimal(1), Decimal(1), at(1))
     margin.report(Decimal(105), at(2))  # the order is not confirmed, so it cannot be in here
     assert not margin.carries(Decimal(1), Decimal(1), at(2))
-    book.acknowledge(order, "o1", None, at(3))
+    book.acknowledge(order, "o1", at(3))
     margin.report(Decimal(105), at(3))
     assert margin.carries(Decimal(100), Decimal(1), at(3))
     assert not margin.carries(Decimal(101), Decimal(1), at(3))

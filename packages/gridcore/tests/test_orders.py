@@ -103,7 +103,7 @@ def test_sums_follow_every_change() -> None:
     assert book.opening_notional == 40
     assert book.closing_qty[DirectionType.LONG] == 4
     for order, order_id in ((buy, "b"), (sell, "s")):
-        book.acknowledge(order, order_id, None, at(1))
+        book.acknowledge(order, order_id, at(1))
         book.reduce(order, Decimal(1))
         book.reduce(order, Decimal(3))  # news of before: nothing grows
     assert (book.opening_notional, book.closing_qty[DirectionType.LONG]) == (10, 1)
@@ -114,12 +114,12 @@ def test_sums_follow_every_change() -> None:
     for order in (buy, sell):
         book.end(order, OrderStatus.CANCELLED, at(2))
     assert (book.opening_notional, book.closing_qty[DirectionType.LONG], len(book)) == (0, 0, 0)
-    assert book.ended("b") == EndedOrder(at(2), at(1), is_final=True)
+    assert book.past.ended("b") == EndedOrder(at(2), at(1), is_final=True)
 
 
 def test_ended_orders_are_remembered_in_bounds_and_restored() -> None:
     book = OrderBook()
-    book.restore_ended(
+    book.past.restore(
         {
             # an older version kept the time alone
             f"o{n}": at(n).isoformat()
@@ -128,14 +128,14 @@ def test_ended_orders_are_remembered_in_bounds_and_restored() -> None:
             for n in range(REMEMBERED_ENDED_ORDERS + 1)
         }
     )
-    assert book.ended("o0") is None
+    assert book.past.ended("o0") is None
     last = REMEMBERED_ENDED_ORDERS
-    assert book.ended(f"o{last}") == EndedOrder(at(last), at(last - 1), is_final=False)
-    assert book.ended(f"o{last - 1}") == EndedOrder(at(last - 1), None, is_final=True)
+    assert book.past.ended(f"o{last}") == EndedOrder(at(last), at(last - 1), is_final=False)
+    assert book.past.ended(f"o{last - 1}") == EndedOrder(at(last - 1), None, is_final=True)
     again = OrderBook()
-    again.restore_ended(book.newest_ended(2))
-    assert again.newest_ended(5) == book.newest_ended(2)
-    assert len(again.newest_ended(5)) == 2
+    again.past.restore(book.past.newest(2))
+    assert again.past.newest(5) == book.past.newest(2)
+    assert len(again.past.newest(5)) == 2
     assert book.knows("o1")
 
 

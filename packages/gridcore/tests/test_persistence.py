@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from gridcore import Grid, GridAnchorStore, SnapshotError
+from gridcore import (
+    Grid,
+    GridAnchorStore,
+    GridConfig,
+    GridEngine,
+    GridStrategy,
+    SnapshotError,
+    StrategyConfig,
+)
+from testkit.builders import strategy_config, ticker
 
 
 @pytest.fixture
@@ -205,3 +214,98 @@ def test_many_processes_lose_nothing(path: Path) -> None:
     content = json.loads(path.read_text())
     assert set(content) == {f"p{i}-{number}" for i in range(4) for number in range(25)}
     assert not [p for p in path.parent.iterdir() if "corrupt" in p.name or "tmp" in p.name]
+
+
+# the way an anchor is used
+
+
+@pytest.mark.parametrize("step", [0.2, Decimal("0.2"), Decimal("0.20")])
+@pytest.mark.parametrize("saved", [0.2, Decimal("0.2")])
+def test_a_loaded_step_equals_the_configured_one(
+    path: Path, step: float | Decimal, saved: float | Decimal
+) -> None:
+    store = GridAnchorStore(path)
+    config = GridConfig(50, step)
+    store.save("a", Decimal("60000.5"), saved, config.grid_count)
+    loaded = store.load("a")
+    assert loaded is not None
+    assert loaded["grid_step"] == config.grid_step
+    assert config.grid_step == loaded["grid_step"]
+    assert loaded["grid_count"] == config.grid_count
+    assert loaded["grid_step"] != GridConfig(50, 0.3).grid_step
+    assert loaded["grid_step"] != "a fifth"
+    assert loaded["anchor_price"] == Decimal("60000.5")
+
+
+def use(path: Path, config: StrategyConfig) -> tuple[GridEngine, GridStrategy]:
+    """Take up an earlier grid as an example of the documentation does."""
+    loaded = GridAnchorStore(str(path)).load("a")
+    anchor, levels = None, None
+    if loaded and loaded["grid_step"] == config.grid.grid_step:
+        anchor, levels = loaded["anchor_price"], loaded.get("levels")
+    tick = config.instrument.tick_size
+    engine = GridEngine("BTCUSDT", tick, config.grid, "a", anchor, levels)
+    return engine, GridStrategy(config, anchor_price=anchor, levels=levels)
+
+
+@pytest.mark.parametrize("with_levels", [False, True])
+def test_a_loaded_anchor_goes_on_to_engine_and_strategy(path: Path, with_levels: bool) -> None:
+    config = strategy_config(strat_id="a", grid=GridConfig(10, 0.2))
+    first = GridEngine("BTCUSDT", Decimal("0.1"), config.grid, "a")
+    first.on_event(ticker("60123.4"))
+    anchor = first.get_anchor_price()
+    assert anchor is not None
+    levels = first.grid.snapshot() if with_levels else None
+    GridAnchorStore(path).save("a", anchor, config.grid.grid_step, 10, levels)
+    engine, strategy = use(path, config)
+    engine.on_event(ticker("60150"))
+    assert engine.grid.ticks == first.grid.ticks
+    assert engine.get_anchor_price() == anchor
+    if with_levels:
+        assert [one.price for one in strategy.view.levels] == [
+            one["price"] for one in first.grid.grid
+        ]
+
+
+def test_a_file_of_plain_numbers_is_read_and_survives_others(path: Path) -> None:
+    path.parent.mkdir()
+    plain = {"anchor_price": 60000.5, "grid_step": 0.2, "grid_count": 50}
+    path.write_text(json.dumps({"a": plain}))
+    store = GridAnchorStore(path)
+    loaded = store.load("a")
+    assert loaded == plain
+    assert loaded["anchor_price"] == Decimal("60000.5")
+    engine, _ = use(path, strategy_config(strat_id="a"))
+    engine.on_event(ticker("60100"))
+    assert engine.get_anchor_price() == Decimal("60000.5")
+    save(store, "b")
+    assert store.load("a") == plain
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        5,
+        [],
+        {},
+        {"anchor_price": "60000", "grid_step": "0.2"},
+        {"anchor_price": "many", "grid_step": "0.2", "grid_count": 50},
+        {"anchor_price": "-1", "grid_step": "0.2", "grid_count": 50},
+        {"anchor_price": "NaN", "grid_step": "0.2", "grid_count": 50},
+        {"anchor_price": "60000", "grid_step": "0.2", "grid_count": 50.5},
+        {"anchor_price": None, "grid_step": "0.2", "grid_count": 50},
+    ],
+)
+def test_an_entry_that_is_no_anchor_reads_as_none_with_a_warning(
+    path: Path, entry: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.parent.mkdir()
+    path.write_text(json.dumps({"a": entry}))
+    assert GridAnchorStore(path).load("a") is None
+    assert "the anchor of a cannot be used" in caplog.text
+
+
+@pytest.mark.parametrize("anchor", ["many", -5, Decimal("NaN"), float("inf"), 0])
+def test_an_anchor_that_is_no_price_is_refused_at_once(anchor: float) -> None:
+    with pytest.raises(ValueError, match=r"anchor_price is .*; it is a price in USDT"):
+        GridEngine("BTCUSDT", Decimal("0.1"), GridConfig(), "a", anchor)

@@ -16,6 +16,7 @@ from gridcore import (
     MMTier,
     MMTiers,
     PositionState,
+    SideType,
     TierError,
     calc_fee_to_close,
     calc_imr_pct,
@@ -24,9 +25,11 @@ from gridcore import (
     calc_maintenance_margin,
     calc_margin_ratio,
     calc_mmr_pct,
+    calc_order_margin,
     calc_position_value,
     calc_unrealised_pnl,
     calc_unrealised_pnl_pct,
+    direction_of,
     estimate_liquidation_prices,
     parse_risk_limit_tiers,
 )
@@ -364,3 +367,28 @@ def test_a_short_beyond_saving_has_the_lowest_price_there_is() -> None:
 def test_empty_legs_have_none() -> None:
     empty = PositionState.empty(LONG), PositionState.empty(SHORT)
     assert estimate_liquidation_prices(*empty, Decimal(100), FLAT) == (None, None)
+
+
+def test_a_leg_by_its_name_has_its_own_formula() -> None:
+    entry, price, one = Decimal(100), Decimal(110), Decimal(1)
+    for leg in DirectionType:
+        name: Any = leg.value
+        for formula in (calc_unrealised_pnl, calc_unrealised_pnl_pct):
+            assert formula(name, entry, price, one) == formula(leg, entry, price, one)
+        by_leg = calc_order_margin(leg, one, price, Decimal(10))
+        assert calc_order_margin(name, one, price, Decimal(10)) == by_leg
+    other: Any = "up"
+    with pytest.raises(GridcoreError, match="the direction is 'up'; it is long or short"):
+        calc_unrealised_pnl(other, entry, price, one)
+
+
+def test_a_side_by_its_name_belongs_to_its_leg() -> None:
+    for side in SideType:
+        name: Any = side.value
+        for closing in (False, True):
+            assert direction_of(name, closing=closing) is direction_of(side, closing=closing)
+        for leg in DirectionType:
+            assert leg.is_closing(name) is leg.is_closing(side)
+    other: Any = "buy"
+    with pytest.raises(GridcoreError, match="the side is 'buy'; it is Buy or Sell"):
+        direction_of(other, closing=False)

@@ -430,3 +430,45 @@ def test_a_trial_says_what_a_check_would_set(
     long_leg.calculate_amount_multiplier(long, short, price)
     short_leg.calculate_amount_multiplier(short, long, price)
     assert trial == (long_leg.get_amount_multiplier(), short_leg.get_amount_multiplier())
+
+
+# a leg by its name
+
+
+@pytest.mark.parametrize("direction", DirectionType)
+def test_a_leg_may_be_given_by_its_name(direction: DirectionType) -> None:
+    named = Position(direction.value, risk())  # type: ignore[arg-type]
+    other = Position(direction.opposite.value, risk())  # type: ignore[arg-type]
+    assert named.direction is direction
+    named.set_opposite(other)
+    other.set_opposite(named)
+    long, short = (named, other) if direction is LONG else (other, named)
+    by_name = PositionState(
+        direction="long",  # type: ignore[arg-type]
+        size=Decimal(50),
+        entry_price=PRICE,
+        unrealized_pnl=Decimal(0),
+        margin=Decimal("0.5"),
+        liquidation_price=Decimal(90),
+        leverage=Decimal(10),
+        position_value=Decimal(5000),
+    )
+    rules = check(by_name, leg(SHORT), pair=(long, short))
+    assert rules == check(leg(LONG, liq="90"), leg(SHORT))
+    assert rules[0] is RiskRule.HIGH_LIQUIDATION_RISK
+    with pytest.raises(GridcoreError, match="own leg first"):
+        long.calculate_amount_multiplier(leg(SHORT), by_name, PRICE)
+
+
+@pytest.mark.parametrize("word", ["up", "LONG", "", None, 1])
+def test_a_leg_of_another_name_is_refused_at_once(word: Any) -> None:
+    with pytest.raises(GridcoreError, match=r"the direction is .* it is long or short"):
+        Position(word, risk())
+
+
+def test_a_side_of_another_name_is_refused() -> None:
+    position = Position(LONG, risk())
+    position.set_amount_multiplier("Buy", 2.0)  # type: ignore[arg-type]
+    assert position.get_amount_multiplier() == {BUY: 2.0, SELL: 1.0}
+    with pytest.raises(GridcoreError, match="the side is 'buy'; it is Buy or Sell"):
+        position.set_amount_multiplier("buy", 2.0)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ import pytest
 from gridcore import (
     AccountEvent,
     AmountSpec,
+    CancelAll,
     CancelIntent,
     ConfigError,
     DirectionType,
@@ -20,6 +21,7 @@ from gridcore import (
     PlaceResultEvent,
     PublicTradeEvent,
     Refusal,
+    ResetLossBreaker,
     SafetyCaps,
     SideType,
 )
@@ -221,7 +223,7 @@ def test_a_fee_that_is_not_known_in_usdt_counts_as_a_takers() -> None:
     other = losing()
     other.restore(strategy.snapshot())
     assert other.admission.loss.assumed_fees == Decimal("3.2455885")
-    strategy.reset_loss_breaker()
+    strategy.handle(ResetLossBreaker())
     strategy.on_event(ticker("60000", 20))
     assert strategy.admission.loss.assumed_fees == 0
 
@@ -252,7 +254,7 @@ def test_session_loss_by_hand_only_when_so_configured() -> None:
     strategy.on_event(ticker("59000", 20))
     strategy.on_event(ticker("59000", DAY_MS))
     assert "loss_breaker" in strategy.trips
-    strategy.reset_loss_breaker()
+    strategy.handle(ResetLossBreaker())
     strategy.on_event(ticker("59000", DAY_MS + 1))
     assert "loss_breaker" not in strategy.trips
 
@@ -275,7 +277,7 @@ def test_position_check_is_due_at_multiples_of_its_interval() -> None:
     strategy = known(position_check_interval=timedelta(seconds=60))
     strategy.on_event(ticker("60000", 1_000))
     assert strategy.next_position_check == at(60_000)
-    accept(strategy, list(strategy.cancel_all("shutdown")))  # type: ignore[arg-type]
+    accept(strategy, list(strategy.handle(CancelAll()).intents))
     strategy.on_event(account(2_000, long=leg("1", "60000", liq="55000")))
     strategy.on_event(ticker("60000", 59_999))
     assert strategy.positions[DirectionType.LONG].amount_multiplier(SideType.SELL) == 1.0

@@ -7,12 +7,14 @@ import pytest
 
 from gridcore import (
     AmountSpec,
+    CancelAll,
     CancelIntent,
     CancelOutcome,
     CancelResultEvent,
     DirectionType,
     GridConfig,
     GridStrategy,
+    Hold,
     Intent,
     InvalidEventError,
     LimitOrder,
@@ -21,8 +23,11 @@ from gridcore import (
     PlaceLimitIntent,
     PlaceOutcome,
     PlaceResultEvent,
+    Reconfirm,
     Refusal,
     RejectReason,
+    Release,
+    ResetReduceOnly,
     SideType,
 )
 from testkit.builders import (
@@ -119,7 +124,7 @@ def test_no_intent_until_legs_wallet_and_orders_are_confirmed() -> None:
 
 def test_confirmation_can_be_required_again() -> None:
     strategy = known()
-    strategy.require_confirmation()
+    strategy.handle(Reconfirm())
     assert strategy.on_event(ticker("60000")) == []
     strategy.on_event(full_account(1))
     strategy.adopt_orders([], at(1))
@@ -281,7 +286,7 @@ def test_refused_closes_that_come_back_rest_longer_and_end_by_hand() -> None:
     now = refuse_closes(strategy, now + 140_000)
     strategy.on_event(account(now + 61_000, long=leg("1", "60000")))
     assert "reduce_only_long" in strategy.trips
-    strategy.reset_reduce_only()
+    strategy.handle(ResetReduceOnly())
     assert closing(strategy.on_event(ticker("60000", now + 70_000)))
 
 
@@ -361,7 +366,7 @@ def test_a_fill_moves_the_waiting_level_and_is_counted_once() -> None:
     )
     strategy.on_event(fill)
     strategy.on_event(fill)
-    assert strategy.duplicate_executions == 1
+    assert strategy.view.duplicate_executions == 1
     assert strategy.engine.last_filled_price == first.price
     assert strategy.account.legs[DirectionType.LONG].size == Decimal("0.002")
     assert strategy.book.get("o0") is None
@@ -499,9 +504,9 @@ def test_cancel_all_leaves_out_what_is_in_flight() -> None:
     strategy = known()
     placed(strategy)
     strategy.on_event(ticker("60000", 1))
-    first = strategy.cancel_all("shutdown")  # type: ignore[arg-type]
+    first = strategy.handle(CancelAll()).intents
     assert len(first) == 4
-    assert strategy.cancel_all("shutdown") == []  # type: ignore[arg-type]
+    assert strategy.handle(CancelAll()).intents == ()
 
 
 # the exchange's list
@@ -577,20 +582,20 @@ def test_a_list_newer_than_the_end_revives_an_order() -> None:
 def test_an_accepted_cancel_that_did_nothing_is_sent_again() -> None:
     strategy = known()
     intents = placed(strategy)
-    assert len(strategy.cancel_all("shutdown")) == 4  # type: ignore[arg-type]
+    assert len(strategy.handle(CancelAll()).intents) == 4
     strategy.on_event(cancel_result("o0", CancelOutcome.ACCEPTED, 10))
     orders = [listed(f"o{n}", intent) for n, intent in enumerate(intents)]
     strategy.adopt_orders(orders, at(20_000))
-    again = strategy.cancel_all("shutdown")  # type: ignore[arg-type]
+    again = strategy.handle(CancelAll()).intents
     assert [i.order_id for i in again] == ["o0"]
 
 
 def test_hold_stops_placing_and_release_resumes() -> None:
     strategy = known()
-    strategy.hold("pause")
+    strategy.handle(Hold("pause"))
     assert strategy.on_event(ticker("60000")) == []
     assert "pause" in strategy.trips
-    strategy.release("pause")
+    strategy.handle(Release("pause"))
     assert len(strategy.on_event(ticker("60000", 1))) == 4
 
 
@@ -645,7 +650,7 @@ def test_the_long_leg_wants_what_the_short_leg_s_look_takes_off_the_grid() -> No
         direction, ticks = DirectionType(leg), btcusdt().to_ticks(Decimal(price))
         return LimitOrder(
             order_id=order_id,
-            order_link_id=strategy.engine.client_order_id(direction, side, ticks) + "-1",
+            order_link_id=strategy.engine.names.client_order_id(direction, side, ticks) + "-1",
             direction=direction,
             side=side,
             price_ticks=ticks,

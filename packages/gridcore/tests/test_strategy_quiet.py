@@ -6,7 +6,17 @@ from decimal import Decimal
 
 import pytest
 
-from gridcore import Event, GridConfig, GridStrategy, LossReset, QuietBand, SafetyCaps, TickerEvent
+from gridcore import (
+    Event,
+    GridConfig,
+    GridStrategy,
+    Hold,
+    LossReset,
+    QuietBand,
+    Release,
+    SafetyCaps,
+    TickerEvent,
+)
 from gridcore.grid import UNBOUNDED
 from testkit.builders import full_account, leg, strategy_config, ticker, wallet
 from testkit.world import KIND, World
@@ -65,8 +75,8 @@ def test_inside_nothing_happens_and_at_the_edge_something_does(seed: int) -> Non
             before = state(inside)
             event = world.ticker(world.config.instrument.to_price(price_ticks))
             # the copy has no cached band after this, so the whole tick is decided
-            inside.hold("x")
-            inside.release("x")
+            inside.handle(Hold("x"))
+            inside.handle(Release("x"))
             assert inside.on_event(event) == []
             assert state(inside) == before
             checked += 1
@@ -147,7 +157,7 @@ def test_loss_edges_are_exact(side: str) -> None:
     legs = {"long": leg(), "short": leg()} | {side: leg("0.3", "60000")}
     strategy.on_event(full_account(**legs, money=wallet("10000", "0")))
     strategy.adopt_orders([], ticker("1").exchange_ts)
-    strategy.hold("nothing to place")
+    strategy.handle(Hold("nothing to place"))
     strategy.on_event(ticker("60000"))
     band = strategy.quiet_band()
     assert band is not None

@@ -11,10 +11,13 @@ from gridcore import (
     CancelIntent,
     GridConfig,
     GridStrategy,
+    Hold,
     Intent,
     LimitOrder,
     LossReset,
     PlaceLimitIntent,
+    Release,
+    ResetLossBreaker,
     SafetyCaps,
     SnapshotError,
 )
@@ -118,8 +121,8 @@ def stopped() -> GridStrategy:
     """Return a strategy with everything against it."""
     strategy = known(GridStrategy(CONFIG), long=leg("0.1", "60000"))
     strategy.on_event(ticker("60000", 1))
-    strategy.hold("paused", keep=True)
-    strategy.hold("starting")
+    strategy.handle(Hold("paused", keep=True))
+    strategy.handle(Hold("starting"))
     strategy.on_event(execution("e1", order_id="o1", qty="0.001", ms=2))
     for ms in (3, 4, 5):
         strategy.admission.reduce_only[next(iter(strategy.positions))].add(at(ms))
@@ -134,8 +137,8 @@ def test_what_stops_trading_is_kept() -> None:
     assert {"paused", "loss_breaker"} <= after.trips.keys()
     assert "starting" not in after.trips
     assert kept(after)["guards"]["rate"] == kept(before)["guards"]["rate"]
-    after.release("paused")
-    after.reset_loss_breaker()
+    after.handle(Release("paused"))
+    after.handle(ResetLossBreaker())
     assert "paused" not in known(restarted(after), ms=200).trips
 
 
@@ -149,7 +152,7 @@ def test_another_step_does_not_undo_what_stops_trading() -> None:
     after.restore_memory(state)
     assert {"paused", "loss_breaker", "reduce_only_long"} <= after.trips.keys()
     after.on_event(execution("e1", order_id="o1", qty="0.001", ms=2))
-    assert after.duplicate_executions == 1
+    assert after.view.duplicate_executions == 1
     assert after.engine.grid.grid == []
 
 
@@ -180,7 +183,7 @@ def test_a_snapshot_of_the_first_version_is_read() -> None:
     after = GridStrategy(CONFIG)
     after.restore(state)
     assert {"same_order_error", "loss_breaker"} <= after.trips.keys()
-    assert after.book.ended("o9") is not None
+    assert after.book.past.ended("o9") is not None
     # nothing rests, so nothing can be doubled
     assert "same_order_error" not in known(after, ms=10).trips
 

@@ -94,5 +94,5 @@ def test_a_fill_from_before_the_restart_is_not_counted_again() -> None:
     again.restore(json.loads(json.dumps(world.strategy.snapshot())))
     world.strategy = again
     world.resync()
-    assert again.duplicate_executions == len(world.executions[-200:])
+    assert again.view.duplicate_executions == len(world.executions[-200:])
     world.check_agreement()

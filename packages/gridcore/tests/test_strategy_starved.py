@@ -10,6 +10,7 @@ from gridcore import (
     ExchangeOrderStatus,
     GridConfig,
     GridStrategy,
+    Hold,
     Intent,
     PlaceLimitIntent,
     PlaceOutcome,
@@ -135,7 +136,7 @@ def wants_nothing(strategy: GridStrategy) -> None:
 
 
 def is_held(strategy: GridStrategy) -> None:
-    strategy.hold("paused")
+    strategy.handle(Hold("paused"))
 
 
 @pytest.mark.parametrize("how", [wants_nothing, is_held])

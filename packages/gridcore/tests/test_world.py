@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from gridcore import DirectionType, GridConfig, SafetyCaps
+from gridcore import DirectionType, GridConfig, Hold, SafetyCaps
 from testkit.builders import strategy_config
 from testkit.world import KIND, UNKIND, UNTRUE, Faults, World
 
@@ -80,7 +80,7 @@ def test_a_position_changed_by_hand_is_taken_over(seed: int) -> None:
     changed.run(300)
     changed.heal()
     leg = changed.legs[DirectionType.LONG]
-    changed.strategy.hold("test")
+    changed.strategy.handle(Hold("test"))
     for order in list(changed.orders.values()):
         if order.reduce_only and order.direction is DirectionType.LONG:
             del changed.orders[order.order_id]

@@ -6,7 +6,24 @@ give the same intents, byte for byte.
 
 from gridcore.account import AccountMirror
 from gridcore.admission import Admission, Refusal
+from gridcore.codec import Message, from_dict, to_dict
+from gridcore.commands import (
+    AcceptSize,
+    AdoptOrders,
+    AdoptRules,
+    CancelAll,
+    Command,
+    Hold,
+    IgnoreExecution,
+    Reconfirm,
+    Release,
+    ResetLossBreaker,
+    ResetReduceOnly,
+    ResetSameOrder,
+    Shutdown,
+)
 from gridcore.config import GridConfig
+from gridcore.decision import BookedFill, Decision, Refused
 from gridcore.engine import GridEngine
 from gridcore.errors import (
     AmountError,
@@ -59,6 +76,7 @@ from gridcore.intents import (
     client_order_id_for,
     extract_client_order_prefix,
 )
+from gridcore.leg_view import LegView
 from gridcore.legs import Leg
 from gridcore.order_desk import OrderDesk, OrdersReport
 from gridcore.orders import LimitOrder, OrderBook, OrderStatus, RestingSide, TrackedOrder
@@ -96,19 +114,27 @@ from gridcore.quiet import QuietBand
 from gridcore.sides import DirectionType, SideType, direction_of
 from gridcore.strategy import GridStrategy
 from gridcore.strategy_config import StrategyConfig
+from gridcore.view import LevelView, LossView, Marks, OrderView, StrategyView
 
 __all__ = [
+    "AcceptSize",
     "AccountEvent",
     "AccountMirror",
     "Admission",
+    "AdoptOrders",
+    "AdoptRules",
     "AmountError",
     "AmountKind",
     "AmountSpec",
+    "BookedFill",
+    "CancelAll",
     "CancelIntent",
     "CancelOutcome",
     "CancelReason",
     "CancelResultEvent",
+    "Command",
     "ConfigError",
+    "Decision",
     "DirectionType",
     "Event",
     "EventType",
@@ -126,6 +152,8 @@ __all__ = [
     "GridSideType",
     "GridStrategy",
     "GridcoreError",
+    "Hold",
+    "IgnoreExecution",
     "InstrumentInfo",
     "Intent",
     "InvalidEventError",
@@ -133,11 +161,16 @@ __all__ = [
     "Leg",
     "LegMargin",
     "LegSnapshot",
+    "LegView",
+    "LevelView",
     "LimitOrder",
     "LossBreaker",
     "LossReset",
+    "LossView",
     "MMTier",
     "MMTiers",
+    "Marks",
+    "Message",
     "OffTickError",
     "OpenOrdersEvent",
     "OrderBook",
@@ -145,6 +178,7 @@ __all__ = [
     "OrderRate",
     "OrderStatus",
     "OrderUpdateEvent",
+    "OrderView",
     "OrdersReport",
     "PlaceLimitIntent",
     "PlaceOutcome",
@@ -154,16 +188,24 @@ __all__ = [
     "PositionState",
     "PublicTradeEvent",
     "QuietBand",
+    "Reconfirm",
     "Refusal",
+    "Refused",
     "RejectReason",
+    "Release",
+    "ResetLossBreaker",
+    "ResetReduceOnly",
+    "ResetSameOrder",
     "RestingSide",
     "RiskConfig",
     "RiskRule",
     "SafetyCaps",
     "SameOrderDetector",
+    "Shutdown",
     "SideType",
     "SnapshotError",
     "StrategyConfig",
+    "StrategyView",
     "TickerEvent",
     "TierError",
     "TrackedOrder",
@@ -186,8 +228,10 @@ __all__ = [
     "direction_of",
     "estimate_liquidation_prices",
     "extract_client_order_prefix",
+    "from_dict",
     "is_affordable",
     "is_covered",
     "order_qty",
     "parse_risk_limit_tiers",
+    "to_dict",
 ]

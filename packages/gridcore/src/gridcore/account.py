@@ -27,7 +27,6 @@ class AccountMirror:
         self.free_margin = FreeMargin(wallet_max_age)
         self.wallet_balance: Decimal | None = None
         self.orders_confirmed = False
-        self.last_realised = ZERO  # of the last execution, USDT before fees
         self.corrected = ZERO  # by the last event: realised profit, USDT
         self._closing_blocked: dict[DirectionType, datetime] = {}
         self._wallet_ts: datetime | None = None
@@ -99,8 +98,7 @@ class AccountMirror:
 
     def fill(self, event: ExecutionEvent) -> Decimal:
         """Count one execution; return its realised profit in USDT before fees."""
-        self.last_realised = self.legs[event.direction].fill(event)
-        return self.last_realised
+        return self.legs[event.direction].fill(event)
 
     def block_closing(self, direction: DirectionType, ts: datetime) -> None:
         """Place no closing order of a leg until a report newer than `ts` confirms its size."""

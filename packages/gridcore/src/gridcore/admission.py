@@ -14,7 +14,6 @@ from decimal import Decimal
 from enum import StrEnum
 
 from gridcore.account import AccountMirror
-from gridcore.engine import WantPlace
 from gridcore.guards import (
     LossBreaker,
     OrderRate,
@@ -29,6 +28,7 @@ from gridcore.qty import AmountKind, OrderSizer
 from gridcore.sides import LONG, DirectionType, SideType
 from gridcore.starvation import Starvation
 from gridcore.strategy_config import StrategyConfig
+from gridcore.wants import WantPlace
 
 log = logging.getLogger(__name__)
 ONE = Decimal(1)
@@ -144,7 +144,7 @@ class Admission:
 
     def _covers(self, direction: DirectionType, qty: Decimal) -> bool:
         leg = self.account.legs[direction]
-        held_back = self.book.closing_qty[direction] + leg.unsettled_closing_qty
+        held_back = self.book.closing_qty[direction] + leg.awaited.closing_qty
         return is_covered(leg.size, held_back, qty)
 
     def judge(self, want: WantPlace, now: datetime) -> Decimal | Refusal:

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
+from gridcore.commands import AdoptOrders
 from gridcore.config import GridConfig
 from gridcore.errors import GridcoreError
 from gridcore.events import AccountEvent, LegSnapshot, TickerEvent, WalletSnapshot
+from gridcore.grid import Grid
 from gridcore.instrument import InstrumentInfo
 from gridcore.intents import PlaceLimitIntent
 from gridcore.position import RiskConfig
@@ -80,9 +82,11 @@ def first_orders(args: argparse.Namespace) -> tuple[GridStrategy, list[PlaceLimi
     price = instrument.round_price(args.price)
     if price <= 0:
         raise GridcoreError(f"the price is {args.price}; it is at least one tick")
-    strategy.engine.grid.build_grid(price)  # says what is wrong with the arguments, if anything
+    shape = strategy.config.grid
+    grid = Grid(instrument.tick_size, shape.grid_count, shape.grid_step)
+    grid.build_grid(price)  # says what is wrong with the arguments, if anything
     base = {"symbol": args.symbol, "exchange_ts": MOMENT, "local_ts": MOMENT}
-    strategy.on_event(
+    strategy.handle(
         AccountEvent(
             **base,
             long=LegSnapshot(size=args.long_size, entry_price=price),
@@ -90,18 +94,18 @@ def first_orders(args: argparse.Namespace) -> tuple[GridStrategy, list[PlaceLimi
             wallet=WalletSnapshot(wallet_balance=args.wallet, available_balance=args.wallet),
         )
     )
-    strategy.adopt_orders([], MOMENT)
-    intents = strategy.on_event(TickerEvent(**base, last_price=price))
-    return strategy, [intent for intent in intents if isinstance(intent, PlaceLimitIntent)]
+    strategy.handle(AdoptOrders(orders=(), as_of=MOMENT))
+    decision = strategy.handle(TickerEvent(**base, last_price=price))
+    return strategy, [intent for intent in decision.intents if isinstance(intent, PlaceLimitIntent)]
 
 
 def table(strategy: GridStrategy, orders: Sequence[PlaceLimitIntent]) -> str:
     """Return levels and orders as aligned text, highest price first."""
     by_level = {(order.direction, order.grid_level): order for order in orders}
     lines = [f"{'price':>14}  {'level':<5}  {'long leg':<22}  {'short leg':<22}"]
-    for index, level in reversed(list(enumerate(strategy.engine.grid.grid))):
+    for index, level in reversed(list(enumerate(strategy.view.levels))):
         cells = [_cell(by_level.get((direction, index))) for direction in DirectionType]
-        line = f"{level['price']:>14}  {level['side']:<5}  {cells[0]:<22}  {cells[1]:<22}"
+        line = f"{level.price:>14}  {level.side:<5}  {cells[0]:<22}  {cells[1]:<22}"
         lines.append(line.rstrip())
     return "\n".join(lines)
 
@@ -119,7 +123,7 @@ def summary(strategy: GridStrategy, orders: Sequence[PlaceLimitIntent]) -> str:
     margin = notional / strategy.config.leverage
     what = f"{len(orders)} orders, {len(opening)} of them opening"
     lines = [f"{what}: {notional:.2f} USDT in all, {margin:.2f} USDT of margin"]
-    for refusal, count in sorted(strategy.admission.refused.items()):
+    for refusal, count in sorted(strategy.view.refused.items()):
         lines.append(f"{count} wanted orders wait: {refusal.value.replace('_', ' ')}")
     return "\n".join(lines)
 

@@ -15,15 +15,19 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from gridcore.errors import InvalidEventError
+from gridcore.event_checks import (
+    check_above_zero,
+    check_not_negative,
+    check_number,
+    check_text,
+    check_utc,
+    set_member,
+)
 from gridcore.quick_init import with_quick_init
 from gridcore.sides import DirectionType, SideType, direction_of
 
 if TYPE_CHECKING:
-    from gridcore.orders import LimitOrder
-
-
-ZERO = Decimal(0)
-LARGEST = Decimal("1E15")  # no price and no quantity is larger; beyond it ticks are not exact
+    from gridcore.order_records import LimitOrder
 
 
 class EventType(StrEnum):
@@ -79,56 +83,6 @@ _LIVE = frozenset(
 )
 
 
-def _utc(event: object, name: str, value: datetime) -> None:
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        raise InvalidEventError(
-            f"{type(event).__name__}: {name} is {value!r}; it needs a time zone,"
-            " for example datetime.now(UTC)"
-        )
-    if value.tzinfo is not UTC:
-        object.__setattr__(event, name, value.astimezone(UTC))
-
-
-def _above_zero(event: object, name: str, value: Decimal | None) -> None:
-    if type(value) is Decimal and value.is_finite() and ZERO < value < LARGEST:
-        return
-    raise InvalidEventError(
-        f"{type(event).__name__}: {name} is {value!r}; it is a Decimal above zero"
-    )
-
-
-def _not_negative(event: object, name: str, value: Decimal) -> None:
-    if type(value) is Decimal and value.is_finite() and value >= ZERO:
-        return
-    raise InvalidEventError(
-        f"{type(event).__name__}: {name} is {value!r}; it is a Decimal, 0 or more"
-    )
-
-
-def _number(event: object, name: str, value: Decimal) -> None:
-    if type(value) is not Decimal or not value.is_finite():
-        raise InvalidEventError(f"{type(event).__name__}: {name} is {value!r}; it is a Decimal")
-
-
-def _text(event: object, name: str, value: str | None) -> None:
-    if not isinstance(value, str) or not value:
-        raise InvalidEventError(
-            f"{type(event).__name__}: {name} is {value!r}; it is a non-empty text"
-        )
-
-
-def _member(event: object, name: str, kind: type[StrEnum]) -> None:
-    """Turn wire text into the member of `kind`; refuse what the exchange does not know."""
-    value = getattr(event, name)
-    try:
-        object.__setattr__(event, name, kind(value))
-    except ValueError as error:
-        allowed = ", ".join(kind)
-        raise InvalidEventError(
-            f"{type(event).__name__}: {name} is {value!r}; it is one of {allowed}"
-        ) from error
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """What every event has. Ordered by (exchange_ts, local_ts).
@@ -175,9 +129,9 @@ def _check_base(event: Event, given: EventType, own: EventType) -> None:
         raise InvalidEventError(
             f"{type(event).__name__}: event_type is {given!r}; this kind is always {own.value!r}"
         )
-    _text(event, "symbol", event.symbol)
-    _utc(event, "exchange_ts", event.exchange_ts)
-    _utc(event, "local_ts", event.local_ts)
+    check_text(event, "symbol", event.symbol)
+    check_utc(event, "exchange_ts", event.exchange_ts)
+    check_utc(event, "local_ts", event.local_ts)
 
 
 @with_quick_init
@@ -194,15 +148,15 @@ class TickerEvent(Event):
 
     def __post_init__(self, event_type: EventType) -> None:
         _check_base(self, event_type, _TICKER)
-        _above_zero(self, "last_price", self.last_price)
+        check_above_zero(self, "last_price", self.last_price)
         if self.mark_price is not None:
-            _above_zero(self, "mark_price", self.mark_price)
+            check_above_zero(self, "mark_price", self.mark_price)
         if self.bid1_price is not None:
-            _above_zero(self, "bid1_price", self.bid1_price)
+            check_above_zero(self, "bid1_price", self.bid1_price)
         if self.ask1_price is not None:
-            _above_zero(self, "ask1_price", self.ask1_price)
+            check_above_zero(self, "ask1_price", self.ask1_price)
         if self.funding_rate is not None:
-            _number(self, "funding_rate", self.funding_rate)
+            check_number(self, "funding_rate", self.funding_rate)
 
 
 @with_quick_init
@@ -218,11 +172,11 @@ class PublicTradeEvent(Event):
 
     def __post_init__(self, event_type: EventType) -> None:
         _check_base(self, event_type, _PUBLIC_TRADE)
-        _text(self, "trade_id", self.trade_id)
+        check_text(self, "trade_id", self.trade_id)
         if type(self.side) is not SideType:
-            _member(self, "side", SideType)
-        _above_zero(self, "price", self.price)
-        _above_zero(self, "size", self.size)
+            set_member(self, "side", SideType)
+        check_above_zero(self, "price", self.price)
+        check_above_zero(self, "size", self.size)
 
 
 class ExecutionKind(StrEnum):
@@ -268,22 +222,22 @@ class ExecutionEvent(Event):
     def __post_init__(self, event_type: EventType) -> None:
         _check_base(self, event_type, _EXECUTION)
         if type(self.kind) is not ExecutionKind:
-            _member(self, "kind", ExecutionKind)
-        _text(self, "exec_id", self.exec_id)
-        _text(self, "order_id", self.order_id)
+            set_member(self, "kind", ExecutionKind)
+        check_text(self, "exec_id", self.exec_id)
+        check_text(self, "order_id", self.order_id)
         if type(self.side) is not SideType:
-            _member(self, "side", SideType)
-        _above_zero(self, "price", self.price)
-        _above_zero(self, "qty", self.qty)
+            set_member(self, "side", SideType)
+        check_above_zero(self, "price", self.price)
+        check_above_zero(self, "qty", self.qty)
         if self.fee is not None:
-            _number(self, "fee", self.fee)
-        _text(self, "fee_currency", self.fee_currency)
+            check_number(self, "fee", self.fee)
+        check_text(self, "fee_currency", self.fee_currency)
         if self.fee_amount is not None:
-            _number(self, "fee_amount", self.fee_amount)
+            check_number(self, "fee_amount", self.fee_amount)
         if self.closed_pnl is not None:
-            _number(self, "closed_pnl", self.closed_pnl)
-        _not_negative(self, "closed_size", self.closed_size)
-        _not_negative(self, "leaves_qty", self.leaves_qty)
+            check_number(self, "closed_pnl", self.closed_pnl)
+        check_not_negative(self, "closed_size", self.closed_size)
+        check_not_negative(self, "leaves_qty", self.leaves_qty)
 
     @property
     def direction(self) -> DirectionType:
@@ -311,15 +265,15 @@ class OrderUpdateEvent(Event):
 
     def __post_init__(self, event_type: EventType) -> None:
         _check_base(self, event_type, _ORDER_UPDATE)
-        _text(self, "order_id", self.order_id)
+        check_text(self, "order_id", self.order_id)
         if type(self.status) is not ExchangeOrderStatus:
-            _member(self, "status", ExchangeOrderStatus)
+            set_member(self, "status", ExchangeOrderStatus)
         if type(self.side) is not SideType:
-            _member(self, "side", SideType)
+            set_member(self, "side", SideType)
         # a market order has no price of its own, so 0 is a fact here
-        _not_negative(self, "price", self.price)
-        _not_negative(self, "leaves_qty", self.leaves_qty)
-        _above_zero(self, "qty", self.qty)
+        check_not_negative(self, "price", self.price)
+        check_not_negative(self, "leaves_qty", self.leaves_qty)
+        check_above_zero(self, "qty", self.qty)
 
     @property
     def direction(self) -> DirectionType:
@@ -362,13 +316,13 @@ class PlaceResultEvent(Event):
 
     def __post_init__(self, event_type: EventType) -> None:
         _check_base(self, event_type, _PLACE_RESULT)
-        _text(self, "client_order_id", self.client_order_id)
+        check_text(self, "client_order_id", self.client_order_id)
         if type(self.outcome) is not PlaceOutcome:
-            _member(self, "outcome", PlaceOutcome)
+            set_member(self, "outcome", PlaceOutcome)
         if self.outcome is _ACCEPTED:
-            _text(self, "order_id", self.order_id)
+            check_text(self, "order_id", self.order_id)
         elif self.outcome is _REJECTED and type(self.reject_reason) is not RejectReason:
-            _member(self, "reject_reason", RejectReason)
+            set_member(self, "reject_reason", RejectReason)
 
 
 class CancelOutcome(StrEnum):
@@ -392,9 +346,9 @@ class CancelResultEvent(Event):
 
     def __post_init__(self, event_type: EventType) -> None:
         _check_base(self, event_type, _CANCEL_RESULT)
-        _text(self, "order_id", self.order_id)
+        check_text(self, "order_id", self.order_id)
         if type(self.outcome) is not CancelOutcome:
-            _member(self, "outcome", CancelOutcome)
+            set_member(self, "outcome", CancelOutcome)
 
 
 @with_quick_init
@@ -416,17 +370,17 @@ class LegSnapshot:
     seq: int | None = None
 
     def __post_init__(self) -> None:
-        _not_negative(self, "size", self.size)
+        check_not_negative(self, "size", self.size)
         if self.size:
-            _above_zero(self, "entry_price", self.entry_price)
+            check_above_zero(self, "entry_price", self.entry_price)
         if self.liquidation_price is not None:
-            _above_zero(self, "liquidation_price", self.liquidation_price)
+            check_above_zero(self, "liquidation_price", self.liquidation_price)
         if self.leverage is not None:
-            _above_zero(self, "leverage", self.leverage)
+            check_above_zero(self, "leverage", self.leverage)
         if self.unrealized_pnl is not None:
-            _number(self, "unrealized_pnl", self.unrealized_pnl)
+            check_number(self, "unrealized_pnl", self.unrealized_pnl)
         if self.updated_ts is not None and self.updated_ts.tzinfo is not UTC:
-            _utc(self, "updated_ts", self.updated_ts)
+            check_utc(self, "updated_ts", self.updated_ts)
 
 
 @with_quick_init
@@ -438,9 +392,9 @@ class WalletSnapshot:
     available_balance: Decimal | None
 
     def __post_init__(self) -> None:
-        _number(self, "wallet_balance", self.wallet_balance)
+        check_number(self, "wallet_balance", self.wallet_balance)
         if self.available_balance is not None:
-            _number(self, "available_balance", self.available_balance)
+            check_number(self, "available_balance", self.available_balance)
 
 
 @with_quick_init

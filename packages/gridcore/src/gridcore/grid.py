@@ -123,13 +123,18 @@ class Grid:
         """
         if not isinstance(last_close, Decimal) or not last_close.is_finite() or last_close <= 0:
             raise GridError(f"cannot build a grid around {last_close!r}; give a price above zero")
-        ticks = self._fresh_ticks(last_close)
+        ticks = _fresh_ticks(self.config, self.tick_size, last_close)
         half = self.config.grid_count // 2
         self.ticks = ticks
         self.sides = [BUY] * half + [WAIT] + [SELL] * half
         self._anchor_price = self.tick_size * ticks[half]
         self._touch()
-        log.info("grid built around %s: %s levels, step %s %%", last_close, len(ticks), self._step)
+        log.info(
+            "grid built around %s: %s levels, step %s %%",
+            last_close,
+            len(ticks),
+            self.config.grid_step,
+        )
 
     def would_contain(self, centre: Decimal, price: Decimal) -> bool:
         """Tell whether a grid built around `centre` would have `price` inside its bounds (USDT).
@@ -137,45 +142,10 @@ class Grid:
         False when no grid fits the centre. Changes nothing.
         """
         try:
-            ticks = self._fresh_ticks(centre)
+            ticks = _fresh_ticks(self.config, self.tick_size, centre)
         except GridError:
             return False
         return self.tick_size * ticks[0] < price < self.tick_size * ticks[-1]
-
-    def _fresh_ticks(self, last_close: Decimal) -> list[int]:
-        price_num, price_den = last_close.as_integer_ratio()
-        num, den = price_num * self._tick_den, price_den * self._tick_num  # last_close in ticks
-        half = self.config.grid_count // 2
-        step_num, step_den = self._step_num, self._step_den
-        above, below = [], []
-        previous_num, previous_den = num, den
-        for _ in range(half):
-            level = round_half_even(previous_num * (step_den + step_num), previous_den * step_den)
-            above.append(level)
-            previous_num, previous_den = level, 1
-        previous_num, previous_den = num, den
-        for _ in range(half):
-            level = round_half_even(previous_num * (step_den - step_num), previous_den * step_den)
-            below.append(level)
-            previous_num, previous_den = level, 1
-        ticks = [*reversed(below), round_half_even(num, den), *above]
-        if ticks[0] <= 0:
-            raise GridError(
-                f"a grid of {self.config.grid_count} levels with step {self._step} % around"
-                f" {last_close} reaches zero at tick size {self.tick_size};"
-                " fewer levels or a smaller step are needed"
-            )
-        if any(a >= b for a, b in pairwise(ticks)):
-            raise GridError(
-                f"step {self._step} % is too small for tick size {self.tick_size} at price"
-                f" {last_close}: two levels coincide; a step of at least"
-                f" {float(2 * self.tick_size / last_close * 100):.4g} % keeps them apart"
-            )
-        return ticks
-
-    @property
-    def _step(self) -> Decimal | float:
-        return self.config.grid_step
 
     # update
 
@@ -342,6 +312,40 @@ class Grid:
         centre = self.tick_size * ticks[len(ticks) // 2]
         self._anchor_price = centre if anchor_price is None else anchor_price
         self._touch()
+
+
+def _fresh_ticks(config: GridConfig, tick_size: Decimal, last_close: Decimal) -> list[int]:
+    """Return the levels of a grid around a price (USDT), in ticks. Raises GridError."""
+    tick_num, tick_den = tick_size.as_integer_ratio()
+    price_num, price_den = last_close.as_integer_ratio()
+    num, den = price_num * tick_den, price_den * tick_num  # last_close in ticks
+    half = config.grid_count // 2
+    step_num, step_den = config.step_fraction.as_integer_ratio()
+    above, below = [], []
+    previous_num, previous_den = num, den
+    for _ in range(half):
+        level = round_half_even(previous_num * (step_den + step_num), previous_den * step_den)
+        above.append(level)
+        previous_num, previous_den = level, 1
+    previous_num, previous_den = num, den
+    for _ in range(half):
+        level = round_half_even(previous_num * (step_den - step_num), previous_den * step_den)
+        below.append(level)
+        previous_num, previous_den = level, 1
+    ticks = [*reversed(below), round_half_even(num, den), *above]
+    if ticks[0] <= 0:
+        raise GridError(
+            f"a grid of {config.grid_count} levels with step {config.grid_step} % around"
+            f" {last_close} reaches zero at tick size {tick_size};"
+            " fewer levels or a smaller step are needed"
+        )
+    if any(a >= b for a, b in pairwise(ticks)):
+        raise GridError(
+            f"step {config.grid_step} % is too small for tick size {tick_size} at price"
+            f" {last_close}: two levels coincide; a step of at least"
+            f" {float(2 * tick_size / last_close * 100):.4g} % keeps them apart"
+        )
+    return ticks
 
 
 def _parse_level(number: int, level: Mapping[str, object]) -> tuple[Decimal, GridSideType]:

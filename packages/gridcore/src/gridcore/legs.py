@@ -8,126 +8,20 @@ too much; so the size that guards use counts every fill once, whichever message 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from gridcore.awaited_fills import AwaitedFill, AwaitedFills
 from gridcore.events import ExecutionEvent, LegSnapshot
+from gridcore.leg_cost import LegCost, Moment
+from gridcore.leg_view import LegView
 from gridcore.pnl import calc_margin_ratio, calc_position_value, calc_unrealised_pnl
 from gridcore.position import PositionState
 from gridcore.sides import DirectionType
 
 ZERO = Decimal(0)
 ONE_MOMENT = timedelta(seconds=1)  # after it a row that lists something of a moment lists all
-EXPLAINED_AFTER = timedelta(minutes=2)  # executions that were missed are fetched by then
-
-
-@dataclass(slots=True)
-class _Unsettled:
-    """Quantity of an order that ended as filled before its executions arrived."""
-
-    order_id: str
-    qty: Decimal
-    price: Decimal
-    closing: bool
-    ts: datetime
-
-
-class Moment(NamedTuple):
-    """When something happened to a leg: event time, and the exchange's number where it is told.
-
-    Two numbers of one symbol are in order whatever their times say.
-    """
-
-    ts: datetime
-    seq: int | None
-
-    def is_before(self, other: Moment) -> bool:
-        """Tell whether this happened first, for certain."""
-        if self.seq is not None and other.seq is not None:
-            return self.seq < other.seq
-        return self.ts < other.ts
-
-    def is_with(self, other: Moment) -> bool:
-        """Tell whether both are one moment."""
-        return self.seq == other.seq if self.is_numbered_as(other) else self.ts == other.ts
-
-    def is_numbered_as(self, other: Moment) -> bool:
-        """Tell whether both have a number: then a row contains what has its own.
-
-        Of two that only have the same time nobody knows which was first.
-        """
-        return self.seq is not None and other.seq is not None
-
-
-class _Cost:
-    """What executions alone make of a leg: what is left, and what it cost.
-
-    Whatever their order, profits and cost add up: where older executions came after younger ones,
-    the cost that the exchange reports corrects the profit.
-    """
-
-    def __init__(self, direction: DirectionType) -> None:
-        self.size = ZERO
-        self.entry_price: Decimal | None = None
-        self.is_known = False  # what it began with
-        self._value = ZERO  # of what is left, USDT
-        self._sign = 1 if direction is DirectionType.LONG else -1
-        self._newest: Moment | None = None
-        self._is_disordered = False
-        self._is_computed = False  # the profit of one at least, which nobody told
-        self._differs_since: datetime | None = None  # from what the exchange reports
-
-    def book(self, event: ExecutionEvent, moment: Moment) -> Decimal:
-        """Count one execution; return its realised profit in USDT before fees.
-
-        Where the exchange tells the profit, what is left follows from it.
-        """
-        if self._newest is not None and moment.is_before(self._newest):
-            self._is_disordered = True
-        else:
-            self._newest = moment
-        closed, entry = event.closed_size, self.entry_price
-        if not closed:
-            self.size += event.qty
-            self._value += event.qty * event.price
-            if self.size > 0:
-                self.entry_price = self._value / self.size
-            return ZERO
-        told = event.closed_pnl
-        if told is None:
-            self._is_computed = True
-            told = ZERO if entry is None else closed * (event.price - entry) * self._sign
-        self.size -= closed
-        self._value -= closed * event.price - told * self._sign
-        if self._is_disordered and self.size > 0:
-            self.entry_price = self._value / self.size
-        return told
-
-    def take(self, size: Decimal, entry_price: Decimal | None) -> None:
-        """Take over what the exchange reports."""
-        self.size, self.entry_price = size, entry_price
-        self._value = ZERO if entry_price is None else size * entry_price
-        self.is_known, self._differs_since = True, None
-        self._is_disordered = self._is_computed = False
-
-    def compare(self, size: Decimal, entry_price: Decimal | None, ts: datetime) -> Decimal:
-        """Take over a report, unless it contains executions that are still to come.
-
-        Their profit is that of the entry price before them. Returns what has to be added to the
-        profit of those that came in disorder, USDT.
-        """
-        if self.is_known and size != self.size:
-            if self._differs_since is None:
-                self._differs_since = ts
-            elif ts - self._differs_since > EXPLAINED_AFTER:
-                self.take(size, entry_price)
-            return ZERO
-        value = self._value
-        is_inexact = self.is_known and self._is_disordered and self._is_computed
-        self.take(size, entry_price)
-        return (self._value - value) * self._sign if is_inexact else ZERO
 
 
 class _Fill(NamedTuple):
@@ -151,14 +45,14 @@ class Leg:
         self.entry_price: Decimal | None = None
         self.liquidation_price: Decimal | None = None
         self.leverage = default_leverage
-        self._cost = _Cost(direction)
+        self._cost = LegCost(direction)
         self.corrected = ZERO  # by the last report: realised profit, USDT
         self.reported: Moment | None = None  # what the last report contains
         self._fills: list[_Fill] = []  # counted, and not older than the report
         self._newest_fill: Moment | None = None
         self._base: Moment | None = None  # of the first report: what it contains is not told
         self._presumed = ZERO  # closed in the moment of the report, and taken to be in it
-        self._unsettled: list[_Unsettled] = []
+        self.awaited = AwaitedFills()
 
     @property
     def is_known(self) -> bool:
@@ -168,14 +62,12 @@ class Leg:
     @property
     def unsettled_closing_qty(self) -> Decimal:
         """Closing quantity (base coin) that filled, but that `size` may still contain."""
-        if not self._unsettled:
-            return ZERO
-        return sum((item.qty for item in self._unsettled if item.closing), ZERO)
+        return self.awaited.closing_qty
 
     @property
     def unsettled_opening_value(self) -> Decimal:
         """Value (USDT) of opening orders that filled, but that `size` may not contain yet."""
-        return sum((i.qty * i.price for i in self._unsettled if not i.closing), ZERO)
+        return self.awaited.opening_value
 
     def report(self, snapshot: LegSnapshot, ts: datetime) -> bool:
         """Take over what the exchange reports as of `ts`; False when it is old news.
@@ -209,8 +101,8 @@ class Leg:
             self.corrected = self._cost.compare(self.size, self.entry_price, ts)
         if self._fills:
             self._fills = [fill for fill in self._fills if not fill.moment.is_before(now)]
-        if self._unsettled:
-            self._settle_reported(now, surplus)
+        if self.awaited:
+            self.awaited.reported(now.ts, surplus)
         return not is_stale
 
     def _surplus(self, size: Decimal, now: Moment, ts: datetime) -> Decimal:
@@ -233,30 +125,6 @@ class Leg:
             surplus = max(ZERO, surplus - sum(closed, ZERO))
         return surplus
 
-    def _settle_reported(self, now: Moment, surplus: Decimal) -> None:
-        """Stop waiting for fills that a report contains."""
-        # of two fills in one moment the report may lack the one that ended the order
-        self._unsettled = [item for item in self._unsettled if item.ts >= now.ts]
-        for item in self._unsettled:
-            # what opened more than was known is what was waited for; counted once is enough
-            if not item.closing and surplus > 0:
-                seen = min(item.qty, surplus)
-                item.qty -= seen
-                surplus -= seen
-        self._unsettled = [item for item in self._unsettled if item.qty > 0]
-
-    def is_contradicted_by(self, snapshot: LegSnapshot, ts: datetime) -> bool:
-        """Tell whether a report shows another size, and is not older than what is known.
-
-        A list may lag; what it showed before the last fill or report is no contradiction.
-        """
-        now = Moment(ts if snapshot.updated_ts is None else snapshot.updated_ts, snapshot.seq)
-        is_old = any(
-            known is not None and now.is_before(known)
-            for known in (self.reported, self._newest_fill)
-        )
-        return not is_old and snapshot.size != self.size
-
     def is_repeated_by(self, snapshot: LegSnapshot) -> bool:
         """Tell whether a report says what is known anyway, and no fill is still to be counted."""
         return (
@@ -265,7 +133,7 @@ class Leg:
             and (not self.size or snapshot.entry_price == self.entry_price)
             and snapshot.liquidation_price == self.liquidation_price
             and snapshot.leverage in (None, self.leverage)
-            and not self._unsettled
+            and not self.awaited
         )
 
     def fill(self, event: ExecutionEvent) -> Decimal:
@@ -283,8 +151,8 @@ class Leg:
         moment = Moment(event.exchange_ts, event.seq)
         if self._newest_fill is None or self._newest_fill.is_before(moment):
             self._newest_fill = moment
-        if self._unsettled:
-            self._settle(event.order_id, event.qty)
+        if self.awaited:
+            self.awaited.executed(event.order_id, event.qty)
         report = self.reported
         if report is not None and not report.is_before(moment):
             is_older = moment.is_before(report)
@@ -368,15 +236,7 @@ class Leg:
         opens.
         """
         if qty > 0 and (self.reported is None or ts >= self.reported.ts):
-            self._unsettled.append(_Unsettled(order_id, qty, price, closing, ts))
-
-    def _settle(self, order_id: str, qty: Decimal) -> None:
-        for item in self._unsettled:
-            if item.order_id == order_id:
-                item.qty -= qty
-                if item.qty <= 0:
-                    self._unsettled.remove(item)
-                return
+            self.awaited.add(AwaitedFill(order_id, qty, price, closing, ts))
 
     def position_value(self) -> Decimal:
         """Return size x entry price in USDT, 0 for an empty leg."""
@@ -389,6 +249,21 @@ class Leg:
         if not self.size or self.entry_price is None:
             return ZERO
         return calc_unrealised_pnl(self.direction, self.entry_price, price, self.size)
+
+    def view(self, margin_ratio: float | None) -> LegView:
+        """Return how the leg is now; the ratio is the account's, which knows the wallet."""
+        return LegView(
+            direction=self.direction,
+            is_known=self.is_known,
+            size=self.size,
+            entry_price=self.entry_price if self.size else None,
+            liquidation_price=self.liquidation_price,
+            leverage=self.leverage,
+            margin_ratio=margin_ratio,
+            unexplained=self.unexplained,
+            unsettled_closing_qty=self.unsettled_closing_qty,
+            newest=tuple(one for one in (self.reported, self._newest_fill) if one is not None),
+        )
 
     def state(self, price: Decimal, wallet_balance: Decimal) -> PositionState:
         """Return the leg as the position rules see it. Raises unless the balance > 0."""

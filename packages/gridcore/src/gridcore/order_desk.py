@@ -16,7 +16,7 @@ from typing import Final, assert_never
 
 from gridcore.account import AccountMirror
 from gridcore.admission import Admission
-from gridcore.engine import GridEngine, WantCancel, WantPlace
+from gridcore.engine import GridEngine
 from gridcore.events import (
     CancelOutcome,
     CancelResultEvent,
@@ -27,6 +27,7 @@ from gridcore.events import (
     PlaceResultEvent,
     RejectReason,
 )
+from gridcore.foreign_orders import ForeignOrders
 from gridcore.guards import FilledOrder
 from gridcore.instrument import floor_ceil_ticks
 from gridcore.intents import (
@@ -38,6 +39,7 @@ from gridcore.intents import (
 )
 from gridcore.orders import LimitOrder, OrderBook, OrderStatus, TrackedOrder
 from gridcore.strategy_config import StrategyConfig
+from gridcore.wants import WantCancel, WantPlace
 
 log = logging.getLogger(__name__)
 
@@ -78,14 +80,13 @@ class OrderDesk:
         self.book = book
         self.account = account
         self.admission = admission
-        self.foreign_orders: dict[str, LimitOrder] = {}
-        self._foreign_cancels: set[str] = set()
+        self.foreign = ForeignOrders(config.strat_id)
 
     # commands
 
     def place(self, want: WantPlace, qty: Decimal, now: datetime) -> PlaceLimitIntent:
         """Track an admitted order (qty in base coin) and return the intent that places it."""
-        intent = self.engine.place_intent(want, qty, self.config.post_only)
+        intent = self.engine.names.place_intent(want, qty, self.config.post_only)
         order = self.book.add_pending(
             client_order_id=intent.client_order_id,
             direction=want.direction,
@@ -107,7 +108,7 @@ class OrderDesk:
         if not isinstance(order, TrackedOrder) or not self.can_cancel(order, now):
             return None
         order.cancel_in_flight = True
-        return self.engine.cancel_intent(want)
+        return self.engine.names.cancel_intent(want)
 
     def can_cancel(self, order: TrackedOrder, now: datetime) -> bool:
         """An order without an id, or with a cancel on its way, waits for the answer first."""
@@ -117,18 +118,10 @@ class OrderDesk:
 
     def cancel_foreign(self) -> list[Intent]:
         """Return cancels for foreign orders that have none on their way."""
-        intents: list[Intent] = []
-        for order_id, order in self.foreign_orders.items():
-            if order_id not in self._foreign_cancels:
-                self._foreign_cancels.add(order_id)
-                want = WantCancel(order, CancelReason.OUTSIDE_GRID)
-                intents.append(self.engine.cancel_intent(want))
-        return intents
-
-    @property
-    def has_foreign_to_cancel(self) -> bool:
-        """Whether a foreign order waits to be cancelled."""
-        return any(order_id not in self._foreign_cancels for order_id in self.foreign_orders)
+        return [
+            self.engine.names.cancel_intent(WantCancel(order, CancelReason.OUTSIDE_GRID))
+            for order in self.foreign.take_to_cancel()
+        ]
 
     # messages
 
@@ -140,7 +133,7 @@ class OrderDesk:
         if order is not None:
             identity, started = order.client_order_id, order.started_ts
         else:
-            started = self.book.started_ts(event.order_id)
+            started = self.book.past.started_ts(event.order_id)
         if identity is None:
             return False
         if not leaves_qty:
@@ -164,7 +157,6 @@ class OrderDesk:
 
     def on_order_update(self, event: OrderUpdateEvent) -> None:
         """Take over the state of an order as the stream tells it."""
-        self.engine.on_event(event)
         order = self.book.find(event.order_id, event.order_link_id, event.exchange_ts)
         if order is None:
             self._on_unknown_order(event)
@@ -223,11 +215,11 @@ class OrderDesk:
             leg.await_fill(order.order_id, qty, order.price, ts, closing=order.reduce_only)
 
     def _on_unknown_order(self, event: OrderUpdateEvent) -> None:
-        ended = self.book.ended(event.order_id)
+        ended = self.book.past.ended(event.order_id)
         if ended is not None and (ended.is_final or event.exchange_ts <= ended.ts):
             return  # old news of an order that has ended since
         if not event.status.is_live:
-            self._drop_foreign(event.order_id)
+            self.foreign.drop(event.order_id)
             return
         low, high = floor_ceil_ticks(event.price, self.config.instrument.tick_size)
         if not high:
@@ -268,7 +260,7 @@ class OrderDesk:
         order = self.book.unacknowledged(event.client_order_id)
         if event.outcome is _ACCEPTED:
             if order is not None and event.order_id and not self.book.knows(event.order_id):
-                self.book.acknowledge(order, event.order_id, event.order_link_id, ts)
+                self.book.acknowledge(order, event.order_id, ts)
             if order is not None:
                 self.admission.starvation.served(order.direction, closing=order.reduce_only)
             return
@@ -300,8 +292,8 @@ class OrderDesk:
 
     def on_cancel_result(self, event: CancelResultEvent) -> None:
         """Take over the answer to a cancel."""
-        if event.order_id in self._foreign_cancels:
-            self._on_foreign_cancel_result(event)
+        if event.outcome is CancelOutcome.GONE:
+            self.foreign.cancelled_in_vain(event.order_id)
         order = self.book.get(event.order_id)
         if order is None:
             return
@@ -326,10 +318,6 @@ class OrderDesk:
     def _may_be_coming(order: TrackedOrder, ts: datetime) -> bool:
         accepted = order.confirmed_ts
         return not order.is_seen and accepted is not None and ts < accepted + LIST_LAG
-
-    def _on_foreign_cancel_result(self, event: CancelResultEvent) -> None:
-        if event.outcome is CancelOutcome.GONE:
-            self._drop_foreign(event.order_id)
 
     # the exchange's list of open orders
 
@@ -363,8 +351,7 @@ class OrderDesk:
                 self.await_fills(order, order.leaves_qty, ts)
                 self.book.end(order, OrderStatus.CANCELLED, ts, is_final=False)
                 closed.append(order.order_id)
-        self.foreign_orders = {k: v for k, v in self.foreign_orders.items() if k in listed}
-        self._foreign_cancels.clear()
+        self.foreign.keep_listed(listed)
         adopted = [
             order_id
             for order_id, order in listed.items()
@@ -379,14 +366,14 @@ class OrderDesk:
             has_double=any(side.extras for side in self.book.sides.values()),
             is_empty=not len(self.book),
         )
-        report = OrdersReport(tuple(adopted), tuple(closed), tuple(self.foreign_orders))
+        report = OrdersReport(tuple(adopted), tuple(closed), tuple(self.foreign.by_id))
         if adopted or closed:
             log.info("%s: open orders compared: %s", self.config.strat_id, report)
         return report
 
     def _is_news(self, order: LimitOrder, ts: datetime) -> bool:
         """Tell whether a list made at `ts` may show an order that has ended here."""
-        ended = self.book.ended(order.order_id)
+        ended = self.book.past.ended(order.order_id)
         if ended is None or ended.is_final:
             return ended is None
         if order.updated_ts is not None and order.updated_ts > ended.ts:
@@ -395,7 +382,9 @@ class OrderDesk:
 
     def _end_orphans(self, ts: datetime) -> None:
         """Give up what an earlier process sent and no list shows, once one would have to."""
-        for order in self.book.orphans():
+        for order in self.book.in_flight():
+            if not order.is_orphan:
+                continue
             if order.orphan_since is None:
                 order.orphan_since = ts
             elif order.orphan_since + ORPHAN_LAG <= ts:
@@ -404,24 +393,15 @@ class OrderDesk:
                 self.account.free_margin.release(order)
 
     def _adopt_or_report(self, order: LimitOrder, ts: datetime) -> bool:
-        if self.engine.is_own(order):
+        if self.engine.names.is_own(order):
             prefix = order.client_order_id
             waiting = self.book.unacknowledged(prefix)
             if waiting is not None:
-                self.book.acknowledge(waiting, order.order_id, order.order_link_id, ts)
+                self.book.acknowledge(waiting, order.order_id, ts)
             else:
                 self._adopt(order, ts)
             return True
-        if order.order_id not in self.foreign_orders:
-            log.warning(
-                "%s: order %s (%s %s at tick %s) is not of this strategy",
-                self.config.strat_id,
-                order.order_id,
-                order.side,
-                order.leaves_qty,
-                order.price_ticks,
-            )
-        self.foreign_orders[order.order_id] = order
+        self.foreign.report(order)
         return False
 
     def _adopt(self, order: LimitOrder, ts: datetime) -> None:
@@ -434,7 +414,3 @@ class OrderDesk:
         )  # fmt: skip
         off_grid = replace(order, price_ticks=self.book.off_grid_ticks())
         self.book.adopt(off_grid, order.price, ts)
-
-    def _drop_foreign(self, order_id: str) -> None:
-        self.foreign_orders.pop(order_id, None)
-        self._foreign_cancels.discard(order_id)

@@ -19,17 +19,40 @@ from pathlib import Path
 from typing import Any
 
 from gridcore.errors import SnapshotError
+from gridcore.exact import exact_fraction
 
 log = logging.getLogger(__name__)
 
 Anchor = dict[str, Any]
 
 
+class StoredNumber(Decimal):
+    """A number as a file states it: equal to a Decimal, a float or a text that states the same.
+
+    So `loaded["grid_step"] == config.grid_step` holds whichever of them a configuration has.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, float | str):
+            try:
+                return exact_fraction(other) == exact_fraction(self)
+            except (ValueError, ArithmeticError):
+                return False
+        return super().__eq__(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = Decimal.__hash__
+
+
 class GridAnchorStore:
     """Anchors of any number of strategies in one JSON file.
 
-    An entry has anchor_price and grid_step as text, grid_count, and levels when they were given.
-    A changed step or count means that the caller builds afresh; the store only keeps.
+    An entry has anchor_price (USDT) and grid_step (percent) as numbers, grid_count, and levels when
+    they were given; what is loaded can be handed to `GridEngine` and `GridStrategy` as it is. In
+    the file the numbers are text; plain JSON numbers are read as well. A changed step or count
+    means that the caller builds afresh; the store only keeps.
     """
 
     def __init__(self, path: str | Path = "db/grid_anchor.json") -> None:
@@ -39,17 +62,23 @@ class GridAnchorStore:
     def load(self, strat_id: str) -> Anchor | None:
         """Return the entry of one strategy, None when there is none.
 
-        A missing, corrupt or foreign file reads as empty; the last two log a warning.
+        A missing, corrupt or foreign file reads as empty, and so does an entry that is no anchor;
+        all but the first log a warning.
         """
         _check_strat_id(strat_id)
         entries, _ = self._read()
-        entry = entries.get(strat_id)
-        return dict(entry) if isinstance(entry, dict) else None
+        if strat_id not in entries:
+            return None
+        try:
+            return _parsed(entries[strat_id])
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            log.warning("%s: the anchor of %s cannot be used: %r", self.path, strat_id, error)
+            return None
 
     def save(
         self,
         strat_id: str,
-        anchor_price: Decimal,
+        anchor_price: Decimal | float,
         grid_step: Decimal | float,
         grid_count: int,
         levels: Sequence[Mapping[str, str]] | None = None,
@@ -130,6 +159,18 @@ class GridAnchorStore:
         with self._thread_lock, lock_path.open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _parsed(entry: Mapping[str, Any]) -> Anchor:
+    """Return an entry with its numbers as numbers. Raises for one that is no anchor."""
+    price, step, count = (
+        StoredNumber(str(entry[name])) for name in ("anchor_price", "grid_step", "grid_count")
+    )
+    if not all(number.is_finite() and number > 0 for number in (price, step, count)):
+        raise ValueError("its numbers are above zero")
+    if count % 1:
+        raise ValueError(f"grid_count is {count}; it is a whole number")
+    return {**entry, "anchor_price": price, "grid_step": step, "grid_count": int(count)}
 
 
 def _check_strat_id(strat_id: str) -> None:

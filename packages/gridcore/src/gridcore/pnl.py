@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from gridcore.errors import GridcoreError, TierError
-from gridcore.sides import LONG, DirectionType
+from gridcore.sides import LONG, DirectionType, direction_named
 
 if TYPE_CHECKING:
     from gridcore.position import PositionState
@@ -31,7 +31,7 @@ def calc_unrealised_pnl(
     direction: DirectionType, entry: Decimal, price: Decimal, size: Decimal
 ) -> Decimal:
     """Return the profit in USDT of `size` held from `entry` and valued at `price`."""
-    move = price - entry if direction is LONG else entry - price
+    move = price - entry if direction_named(direction) is LONG else entry - price
     return move * size
 
 
@@ -45,7 +45,7 @@ def calc_unrealised_pnl_pct(
     _check_price("entry", entry)
     _check_price("price", price)
     long_pct = (price - entry) / price * 100 * leverage
-    return long_pct if direction is LONG else -long_pct
+    return long_pct if direction_named(direction) is LONG else -long_pct
 
 
 def calc_position_value(size: Decimal, price: Decimal) -> Decimal:
@@ -189,7 +189,7 @@ def calc_fee_to_close(
     short; the part that the other leg hedges counts twice.
     """
     share = 1 / leg.leverage
-    factor = 1 - share if leg.direction is LONG else 1 + share
+    factor = 1 - share if direction_named(leg.direction) is LONG else 1 + share
     return (leg.size + hedged_size) * leg.entry_price * factor * taker_fee_rate
 
 
@@ -277,7 +277,7 @@ def calc_order_margin(
     """
     notional = qty * price
     share = 1 / leverage
-    factor = 1 - share if direction is LONG else 1 + share
+    factor = 1 - share if direction_named(direction) is LONG else 1 + share
     return calc_initial_margin(notional, leverage) + notional * taker_fee_rate * (1 + factor)
 
 

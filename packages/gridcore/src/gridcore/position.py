@@ -16,7 +16,16 @@ from typing import Self, assert_never
 from gridcore.errors import ConfigError, GridcoreError
 from gridcore.pnl import calc_liq_ratio, calc_unrealised_pnl_pct
 from gridcore.quick_init import with_quick_init
-from gridcore.sides import BUY, LONG, SELL, SHORT, DirectionType, SideType
+from gridcore.sides import (
+    BUY,
+    LONG,
+    SELL,
+    SHORT,
+    DirectionType,
+    SideType,
+    direction_named,
+    side_named,
+)
 
 __all__ = [
     "DirectionType",
@@ -99,11 +108,12 @@ Trial = tuple[dict[SideType, float], dict[SideType, float]]  # multipliers (long
 class Position:
     """Order-size multipliers of one leg, and the rules that set them.
 
-    Two linked objects per symbol: a rule of one leg may resize the other leg's orders.
+    Two linked objects per symbol: a rule of one leg may resize the other leg's orders. The
+    direction may be given by its name, "long" or "short"; GridcoreError for another word.
     """
 
     def __init__(self, direction: DirectionType, config: RiskConfig) -> None:
-        self.direction = direction
+        self.direction = direction = direction_named(direction)
         self.config = config
         self.opposite: Position | None = None
         self.last_rule: RiskRule | None = None
@@ -141,7 +151,7 @@ class Position:
         """Set (not multiply) the multiplier of one side; it must be above zero."""
         if not 0 < mult < NO_LIMIT:
             raise GridcoreError(f"the multiplier is {mult!r}; it must be a number above zero")
-        self._multiplier[SideType(side)] = mult
+        self._multiplier[side_named(side)] = mult
 
     def get_amount_multiplier(self) -> dict[SideType, float]:
         """Return {side: multiplier}; a copy."""
@@ -168,8 +178,8 @@ class Position:
                 f"the {self.direction} position has no opposite; use Position.create_linked_pair"
             )
         if (
-            position.direction is not self.direction
-            or opposite_position.direction is self.direction
+            position.direction != self.direction
+            or opposite_position.direction != self.direction.opposite
         ):
             raise GridcoreError(
                 f"the {self.direction} position was given {position.direction} and"

@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 from gridcore.account import AccountMirror
 from gridcore.admission import TIMED, Admission, Refusal
-from gridcore.engine import DIRECTIONS, GridEngine, Want, WantCancel
+from gridcore.engine import GridEngine
 from gridcore.grid import UNBOUNDED
 from gridcore.instrument import InstrumentInfo, floor_ceil_ticks
 from gridcore.order_desk import OrderDesk
 from gridcore.orders import TrackedOrder
-from gridcore.sides import DirectionType
+from gridcore.sides import DIRECTIONS, DirectionType
+from gridcore.wants import Want, WantCancel
 
 # refusals that depend on the size of the order, which a position check may change
 SIZED = frozenset({Refusal.NOT_COVERED, Refusal.NOTIONAL_CAP, Refusal.FREE_MARGIN})
@@ -67,7 +68,7 @@ class QuietFinder:
         loss = self.admission.loss
         if loss.is_tripped:
             return self._until_loss_ends(now)
-        if self.desk.config.cancel_foreign_orders and self.desk.has_foreign_to_cancel:
+        if self.desk.config.cancel_foreign_orders and self.desk.foreign.has_any_to_cancel:
             return None
         resting = self.desk.book.sides
         uncovered = self.admission.uncovered_legs(self.engine.highest_closing(resting))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from gridcore.errors import GridcoreError
+
 
 class SideType(StrEnum):
     """Side of an order or a trade, in the exchange's spelling."""
@@ -36,7 +38,7 @@ class DirectionType(StrEnum):
 
     def is_closing(self, side: SideType) -> bool:
         """Tell whether an order of this side reduces the leg (long Sell, short Buy)."""
-        return (side is BUY) is not (self is LONG)
+        return (side_named(side) is BUY) is not (self is LONG)
 
 
 # Python 3.11 calls a function at every `SideType.BUY`; a name of a module costs nothing
@@ -44,6 +46,7 @@ BUY: Final = SideType.BUY
 SELL: Final = SideType.SELL
 LONG: Final = DirectionType.LONG
 SHORT: Final = DirectionType.SHORT
+DIRECTIONS: Final = (LONG, SHORT)  # in the order of deciding
 
 # the taker's side of a market trade, as a column of small integers stores it
 TAKER_BUY: Final = 1
@@ -53,4 +56,24 @@ TAKER_UNKNOWN: Final = 0
 
 def direction_of(side: SideType, *, closing: bool) -> DirectionType:
     """Return the leg that an order belongs to, from its side and whether it closes."""
-    return LONG if (side is BUY) is not closing else SHORT
+    return LONG if (side_named(side) is BUY) is not closing else SHORT
+
+
+def direction_named(value: str) -> DirectionType:
+    """Return the leg that a text names. Raises GridcoreError for one that names none."""
+    if isinstance(value, DirectionType):
+        return value
+    try:
+        return DirectionType(value)
+    except ValueError as error:
+        raise GridcoreError(f"the direction is {value!r}; it is long or short") from error
+
+
+def side_named(value: str) -> SideType:
+    """Return the side that a text names. Raises GridcoreError for one that names none."""
+    if isinstance(value, SideType):
+        return value
+    try:
+        return SideType(value)
+    except ValueError as error:
+        raise GridcoreError(f"the side is {value!r}; it is Buy or Sell") from error

@@ -49,6 +49,11 @@ class Starvation:
             self._since.setdefault(side, now)
         self._reasons.update(wanting)
 
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """The sides that want an order now."""
+        return tuple(self._since)
+
     def served(self, direction: DirectionType, *, closing: bool) -> None:
         """Note that the exchange took an order of this side."""
         self._refusals.pop((direction, closing), None)

@@ -66,13 +66,13 @@ def snapshot(strategy: GridStrategy) -> dict[str, Any]:
         "levels": engine.grid.snapshot(),
         "last_close": _text(engine.last_close),
         "last_filled_price": _text(engine.last_filled_price),
-        "next_check": strategy.next_position_check.isoformat(),
+        "next_check": strategy.checks.next.isoformat(),
         "multipliers": {
             leg.value: {side.value: mult for side, mult in position.get_amount_multiplier().items()}
             for leg, position in strategy.positions.items()
         },
-        "executions": strategy.executions.newest(),
-        "ended_orders": strategy.book.newest_ended(STORED_IDS),
+        "executions": strategy.books.executions.newest(),
+        "ended_orders": strategy.book.past.newest(STORED_IDS),
         "guards": guards_of(strategy),
     }
 
@@ -110,7 +110,7 @@ def restore_grid(strategy: GridStrategy, state: Mapping[str, Any]) -> None:
         engine.grid.restore(levels, _decimal(state["anchor_price"]))
     engine.last_close = _decimal(state["last_close"])
     engine.last_filled_price = _decimal(state["last_filled_price"])
-    strategy.next_position_check = datetime.fromisoformat(state["next_check"])
+    strategy.checks.next = datetime.fromisoformat(state["next_check"])
     for leg, position in strategy.positions.items():
         for side, mult in state["multipliers"][leg.value].items():
             position.set_amount_multiplier(SideType(side), float(mult))
@@ -119,8 +119,8 @@ def restore_grid(strategy: GridStrategy, state: Mapping[str, Any]) -> None:
 
 def restore_memory(strategy: GridStrategy, state: Mapping[str, Any]) -> None:
     """Take over what was seen, and the guards."""
-    strategy.executions.restore(state["executions"])
-    strategy.book.restore_ended(state["ended_orders"])
+    strategy.books.executions.restore(state["executions"])
+    strategy.book.past.restore(state["ended_orders"])
     # an older version kept its three guards among the rest
     restore_guards(strategy, state.get("guards", state))
 

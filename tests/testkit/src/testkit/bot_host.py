@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ from gridbot.orchestrator import Orchestrator
 from gridbot.records.state_store import StateFiles
 from gridbot.settings.config import GridbotConfig
 from gridbot.words.snapshot import BotSnapshot
+from gridcore import ResetReduceOnly, ResetSameOrder
 from paper_exchange.book.account import PaperAccount
 from paper_exchange.market.market import Market
 from testkit.paper import KEY, SECRET, PaperHost, paper_account, paper_market
@@ -320,8 +322,8 @@ class RunningBot:
     def reset_by_hand(self) -> None:
         """End what waits for a person: in a wave one price fills twice in a row now and then."""
         for runner in self.bot.runners:
-            self.do(runner.strategy.reset_same_order)
-            self.do(runner.strategy.reset_reduce_only)
+            for command in (ResetSameOrder(), ResetReduceOnly()):
+                self.do(partial(runner.tell, command))
 
     def disagreements(self, host: PaperHost, *, fees: bool = False) -> list[str]:
         """Return how the bot's books differ from the exchange's. `fees`: it was there all along."""
@@ -336,13 +338,13 @@ class RunningBot:
     def _books(self, *, fees: bool) -> dict[tuple[str, ...], Any]:
         found: dict[tuple[str, ...], Any] = {}
         for runner in self.bot.runners:
-            mirror = runner.strategy.account
-            for direction, leg in mirror.legs.items():
-                found[runner.account, runner.symbol, direction.value] = leg.size
+            view = runner.strategy.view
+            for leg in (view.long, view.short):
+                found[runner.account, runner.symbol, leg.direction.value] = leg.size
             found[runner.account, runner.symbol, "orders"] = {
-                order.order_id: (order.price, order.leaves_qty) for order in runner.strategy.book
+                order.order_id: (order.price, order.leaves_qty) for order in view.orders
             }
-            found[runner.account, "wallet"] = mirror.wallet_balance
+            found[runner.account, "wallet"] = view.wallet_balance
         for one in self.bot.runners if fees else ():
             key = (one.account, "fees")
             found[key] = found.get(key, Decimal(0)) + one.tally.fees

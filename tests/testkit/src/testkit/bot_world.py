@@ -588,23 +588,21 @@ class BotWorld:
         account = self.paper.account
         found = []
         for runner in self.session.runners.values():
-            strategy, symbol = runner.strategy, runner.symbol
+            view, symbol = runner.strategy.view, runner.symbol
             book = account.books[symbol]
-            for direction, leg in strategy.account.legs.items():
-                real = book.pair.leg(direction).size
+            for leg in (view.long, view.short):
+                real = book.pair.leg(leg.direction).size
                 if leg.size != real:
-                    found.append(f"{symbol} {direction}: {leg.size} here, {real} there")
-            mine = {order.order_id: order.leaves_qty for order in strategy.book}
+                    found.append(f"{symbol} {leg.direction}: {leg.size} here, {real} there")
+            mine = {order.order_id: order.leaves_qty for order in view.orders}
             theirs = {
                 one.order_id: one.leaves_qty for one in account.orders_of(symbol) if one.link_id
             }
             if mine != theirs:
                 only_here, only_there = mine.keys() - theirs.keys(), theirs.keys() - mine.keys()
                 found.append(f"{symbol}: orders only here {only_here}, only there {only_there}")
-            if strategy.account.wallet_balance != account.money.wallet:
-                found.append(
-                    f"wallet {strategy.account.wallet_balance} here, {account.money.wallet} there"
-                )
+            if view.wallet_balance != account.money.wallet:
+                found.append(f"wallet {view.wallet_balance} here, {account.money.wallet} there")
         return found
 
     def broken_promises(self) -> list[str]:

@@ -136,7 +136,7 @@ class StormWatch:
             return
         self._problem(
             f"{symbol} {direction}: {qty} closing ordered beside {resting}, the leg holds {size};"
-            f" believed {runner.strategy.account.legs[direction].size}"
+            f" believed {runner.strategy.view.leg(direction).size}"
         )
 
     def _could_not_know(
@@ -147,7 +147,7 @@ class StormWatch:
         if learned is None:
             return False
         now = asyncio.get_running_loop().time()
-        if runner.strategy.account.legs[direction].size > size:
+        if runner.strategy.view.leg(direction).size > size:
             return True
         if learned == NOT_YET:
             learned = self._unlearned[symbol, direction] = now
@@ -203,7 +203,7 @@ class StormWatch:
         if now - since > HEALTHY_IDLE_S:
             self._problem(
                 f"{runner.symbol}: healthy, and no opening order rests for {now - since:.0f} s;"
-                f" refused {dict(runner.strategy.admission.refused)}"
+                f" refused {runner.strategy.view.refused}"
             )
 
     def judge_alerts(self) -> None:

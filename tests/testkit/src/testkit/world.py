@@ -14,24 +14,36 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from gridcore import (
+    AcceptSize,
     AccountEvent,
+    AdoptRules,
+    CancelAll,
     CancelIntent,
     CancelOutcome,
     CancelResultEvent,
+    Command,
+    Decision,
     DirectionType,
     Event,
     ExchangeOrderStatus,
     ExecutionEvent,
     GridStrategy,
+    Hold,
     Intent,
     LegSnapshot,
     LimitOrder,
+    Message,
     OpenOrdersEvent,
     OrderUpdateEvent,
     PlaceLimitIntent,
     PlaceOutcome,
     PlaceResultEvent,
+    Reconfirm,
     RejectReason,
+    Release,
+    ResetLossBreaker,
+    ResetReduceOnly,
+    ResetSameOrder,
     SideType,
     StrategyConfig,
     TickerEvent,
@@ -54,11 +66,14 @@ class Faults:
     reject: float = 0.0
     fail: float = 0.0  # the command certainly never arrived
     cancel_fail: float = 0.0
+    no_position: float = 0.0  # of closing orders: refused, as if the leg held nothing
     duplicate: float = 0.0
     lose: float = 0.0  # of stream messages; commands are always answered
     partial: float = 0.0
     lag: float = 0.0  # of answers to questions: the row is as it was before the last changes
     by_hand: float = 0.0  # per step: somebody trades on the account
+    foreign: float = 0.0  # per step: somebody lets an order rest, or takes one off
+    operator: float = 0.0  # per step: a person gives the strategy a command
     in_order: bool = False  # deliver messages as they were sent
 
 
@@ -151,6 +166,10 @@ class World:
         self.now += timedelta(milliseconds=self.rng.randint(1, 400))
         if self.faults.by_hand and self.rng.random() < self.faults.by_hand:
             self.trade_by_hand()
+        if self.faults.foreign and self.rng.random() < self.faults.foreign:
+            self.order_by_hand()
+        if self.faults.operator and self.rng.random() < self.faults.operator:
+            self.operate()
         choices = ["tick"]
         choices += ["command"] * (2 if self.commands else 0)
         choices += ["message"] * (3 if self.messages else 0)
@@ -168,7 +187,7 @@ class World:
         for number in range(steps):
             if number % resync_every == 0:
                 self.resync()
-                self.strategy.reset_same_order()
+                self.deliver(ResetSameOrder())
             self.step()
 
     def move(self, price_ticks: int | None = None) -> None:
@@ -261,6 +280,51 @@ class World:
             )
         )
 
+    def order_by_hand(self) -> None:
+        """Let somebody place a small order far below the market, or cancel what was so placed."""
+        mine = [order for order in self.orders.values() if not order.link_id]
+        if mine:
+            order = self.rng.choice(mine)
+            del self.orders[order.order_id]
+            self.send(self.update(order, ExchangeOrderStatus.CANCELLED))
+            return
+        self._next_id += 1
+        step = self.config.instrument.qty_step
+        order = ExchangeOrder(
+            order_id=f"hand{self._next_id}",
+            link_id="",
+            direction=DirectionType.LONG,
+            side=SideType.BUY,
+            price=self.config.instrument.to_price(self.price_ticks // 2 + self._next_id),
+            qty=step,
+            leaves=step,
+            created=self.now,
+            reduce_only=False,
+        )
+        self.orders[order.order_id] = order
+        self.send(self.update(order, ExchangeOrderStatus.NEW))
+
+    def operate(self) -> None:
+        """Give the strategy one of the commands that a person, or the program, may give."""
+        notional = Decimal(self.rng.choice([5, 20, 60]))
+        command: Command = self.rng.choice(
+            [
+                Hold("operator"),
+                Hold("kept", keep=True),
+                *[Release("operator"), Release("kept")] * 4,  # most of the time nothing is held
+                ResetSameOrder(),
+                ResetLossBreaker(),
+                ResetReduceOnly(),
+                Reconfirm(),
+                AcceptSize(self.rng.choice(list(DirectionType))),
+                AdoptRules(replace(self.config.instrument, min_notional=notional)),
+                CancelAll(),
+            ]
+        )
+        self.deliver(command)
+        if isinstance(command, Reconfirm):
+            self.resync()
+
     def execute(self, intent: Intent) -> None:
         """Carry out one command at the exchange."""
         if isinstance(intent, CancelIntent):
@@ -274,7 +338,10 @@ class World:
         leg = self.legs[intent.direction]
         if luck < self.faults.fail:
             self.answer(intent, PlaceOutcome.FAILED)
-        elif intent.reduce_only and self.closing_qty(intent.direction) + intent.qty > leg.size:
+        elif intent.reduce_only and (
+            self.closing_qty(intent.direction) + intent.qty > leg.size
+            or (self.faults.no_position and self.rng.random() < self.faults.no_position)
+        ):
             self.answer(intent, PlaceOutcome.REJECTED, RejectReason.REDUCE_ONLY)
         elif luck < self.faults.fail + self.faults.reject:
             reason = self.rng.choice([RejectReason.OTHER, RejectReason.INSUFFICIENT_BALANCE])
@@ -432,17 +499,22 @@ class World:
             else:
                 self.deliver(self.messages.pop(0))
 
-    def deliver(self, event: Event) -> None:
-        """Hand one event to the strategy, take its intents, and check every promise."""
+    def ask(self, message: Message) -> Decision:
+        """Let the strategy decide."""
+        return self.strategy.handle(message)
+
+    def deliver(self, message: Message) -> None:
+        """Hand one message to the strategy, take its intents, and check every promise."""
         self.events += 1
-        known = self.strategy.account.is_known
-        intents = self.strategy.on_event(event)
-        if intents and not known:
+        known = "account_unknown" not in self.strategy.trips
+        intents = list(self.ask(message).intents)
+        trips = self.strategy.trips
+        if intents and not known and not isinstance(message, CancelAll):
             raise InvariantError(f"intents before the account is known: {intents}")
         places = [intent for intent in intents if isinstance(intent, PlaceLimitIntent)]
-        if places and self.strategy.admission.same_order.is_set:
+        if places and "same_order_error" in trips:
             raise InvariantError(f"placed during the same-order error: {places}")
-        if places and self.strategy.admission.loss.is_tripped:
+        if places and "loss_breaker" in trips:
             raise InvariantError(f"placed after the loss breaker: {places}")
         self._check_not_repeated(intents)
         self.commands.extend(intents)
@@ -452,7 +524,12 @@ class World:
     # what must hold at every moment
 
     def _check_not_repeated(self, intents: list[Intent]) -> None:
-        cancels = [i.order_id for i in (*self.commands, *intents) if isinstance(i, CancelIntent)]
+        # that of a foreign order goes out again after every list that shows it
+        cancels = [
+            i.order_id
+            for i in (*self.commands, *intents)
+            if isinstance(i, CancelIntent) and i.client_order_id
+        ]
         if len(cancels) != len(set(cancels)):
             raise InvariantError(f"a cancel is repeated while it is in flight: {cancels}")
 
@@ -500,7 +577,7 @@ class World:
         """Check that the strategy's books equal the exchange's; for a world that has healed."""
         tracked = {
             order.order_id: (order.direction, order.side, order.price, order.leaves_qty)
-            for order in self.strategy.book
+            for order in self.strategy.view.orders
         }
         real = {
             order.order_id: (order.direction, order.side, order.price, order.leaves)
@@ -509,6 +586,6 @@ class World:
         if tracked != real:
             raise InvariantError(f"order books differ: {tracked.items() ^ real.items()}")
         for direction, leg in self.legs.items():
-            believed = self.strategy.account.legs[direction].size
+            believed = self.strategy.view.leg(direction).size
             if believed != leg.size:
                 raise InvariantError(f"{direction} leg: believed {believed}, held {leg.size}")

@@ -385,7 +385,6 @@ def _outcome(runner: BacktestRunner) -> StrategyOutcome:
         LegAtEnd(leg.size, leg.entry_price, leg.unrealised_pnl(runner.pair.mark()))
         for leg in (runner.pair.long, runner.pair.short)
     )
-    tick_size = runner.config.instrument.tick_size
     return StrategyOutcome(
         strat_id=runner.config.strat_id,
         config=runner.config,
@@ -396,7 +395,7 @@ def _outcome(runner: BacktestRunner) -> StrategyOutcome:
         orders_rejected=runner.executor.rejected,
         long=long,
         short=short,
-        grid_prices=tuple(tick_size * ticks for ticks in runner.strategy.engine.grid.ticks),
+        grid_prices=tuple(level.price for level in runner.strategy.view.levels),
         trips=dict(runner.strategy.trips),
     )
 

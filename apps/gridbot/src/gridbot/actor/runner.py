@@ -22,12 +22,20 @@ from gridbot.records.state_store import StateStore
 from gridbot.words.decisions import log_decision
 from gridbot.words.snapshot import Health
 from gridcore import (
+    AcceptSize,
     AccountEvent,
+    AdoptOrders,
+    AdoptRules,
+    BookedFill,
+    CancelAll,
     CancelIntent,
+    Command,
+    Decision,
     Event,
-    ExecutionEvent,
     ExecutionKind,
     GridStrategy,
+    Hold,
+    IgnoreExecution,
     InstrumentInfo,
     Intent,
     LimitOrder,
@@ -36,12 +44,13 @@ from gridcore import (
     PlaceOutcome,
     PlaceResultEvent,
     PublicTradeEvent,
+    Reconfirm,
     RejectReason,
+    Release,
+    Shutdown,
     SnapshotError,
     TickerEvent,
-    extract_client_order_prefix,
 )
-from gridcore.intents import CancelReason
 
 log = logging.getLogger(__name__)
 ZERO = Decimal(0)
@@ -113,7 +122,7 @@ class Confirmation:
     instrument: Instrument | None = None
 
 
-Message = Event | ExecutionRecord | Order | Confirmation | Callable[[], None]
+Message = Event | Command | ExecutionRecord | Order | Confirmation
 
 
 def _is_ticker(message: Message) -> bool:
@@ -159,7 +168,7 @@ class StrategyRunner:
         self._alerts = alerts
         self._observer = observer or NobodyObserves()
         self._store = store
-        self._kept: tuple[int, int] | None = None
+        self._kept: tuple[int, int] | None = None  # of the grid, and fills
         self._kept_guards: object = None
         self._executor: Executor | None = None
         self._inbox: deque[Message] = deque()
@@ -195,20 +204,16 @@ class StrategyRunner:
         """
         if reason:
             self.hold_reasons[name] = reason
-        self.tell(lambda: self.strategy.hold(name, keep=keep or name == PAUSED))
+        self.tell(Hold(name, keep=keep or name == PAUSED))
 
     def release(self, name: str) -> None:
         """End one hold."""
         self.hold_reasons.pop(name, None)
-        self.tell(lambda: self.strategy.release(name))
+        self.tell(Release(name))
 
     def require_confirmation(self) -> None:
         """Let the strategy decide nothing until it is confirmed again; takes its turn."""
-        self.ask(GridStrategy.require_confirmation)
-
-    def ask(self, command: Callable[[GridStrategy], None]) -> None:
-        """Give the strategy a command; takes its turn in the queue."""
-        self.tell(lambda: command(self.strategy))
+        self.tell(Reconfirm())
 
     def now(self) -> datetime:
         """Return the time of this machine."""
@@ -251,7 +256,7 @@ class StrategyRunner:
                     case Confirmation():
                         self._confirm(message)
                     case _:
-                        message()
+                        self._submit(list(self.strategy.handle(message).intents))
                         self._keep_guards_if_changed()
                 self.look_at_blocks()
         except Exception as error:
@@ -273,7 +278,7 @@ class StrategyRunner:
 
     async def finish(self, timeout_s: float, *, cancel_orders: bool) -> None:
         """Decide nothing more, settle what is on its way, cancel the orders if that is wanted."""
-        self.strategy.hold(SHUTDOWN)
+        self.strategy.handle(Shutdown())
         executor = self._executor
         if executor is None:
             return
@@ -296,7 +301,7 @@ class StrategyRunner:
             self._tell_of_orders_left()
 
     def _cancel_all(self, executor: Executor) -> None:
-        intents = self.strategy.cancel_all(CancelReason.SHUTDOWN)
+        intents = list(self.strategy.handle(CancelAll()).intents)
         cancels = [one for one in intents if isinstance(one, CancelIntent)]
         # while the stream is away others may place what nobody tells of
         is_blind = "stream_lost" in self.strategy.trips
@@ -308,7 +313,7 @@ class StrategyRunner:
         executor.sweep(cancels)
 
     def _tell_of_orders_left(self) -> None:
-        left = len(self.strategy.book)
+        left = len(self.strategy.view.orders)
         if left:
             self._alerts.alert(
                 AlertKey.ORDERS_LEFT,
@@ -324,12 +329,12 @@ class StrategyRunner:
     async def _empty_book(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        while len(self.strategy.book) and loop.time() < end:  # noqa: ASYNC110 - a book has no event
+        while self.strategy.view.orders and loop.time() < end:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.05)
 
     # one event
 
-    def _on_event(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> Decision:
         if isinstance(event, TickerEvent):
             self.last_ticker = event
             if self._executor is not None:
@@ -340,15 +345,18 @@ class StrategyRunner:
         elif isinstance(event, PublicTradeEvent):
             if self._executor is not None:
                 self._executor.on_trade(event)
-            return
-        intents = self.strategy.on_event(event)
-        if isinstance(event, AccountEvent):
-            self.tally.realised += self.strategy.account.corrected
+            return Decision()
+        decision = self.strategy.handle(event)
+        intents = list(decision.intents)
+        self.tally.realised += decision.corrected
         if isinstance(event, OrderUpdateEvent):
-            self._report_foreign(tuple(self.strategy.foreign_orders))
+            self._report_foreign(self.strategy.foreign_orders)
         # what the intents rest on is kept before they leave: a later start must know the same grid
         # and what is on its way, and nothing that stops trading may be forgotten
-        is_kept = self._keep_if_changed(has_intents=bool(intents))
+        # (a shadow's fills come past here, so that of its own changes nobody tells)
+        is_kept = True
+        if decision.changed or self.is_shadow:
+            is_kept = self._keep_if_changed(has_intents=bool(intents))
         self._observer.decided(self, event, intents)
         if intents and not is_kept:
             intents = self._without_placements(intents)
@@ -356,13 +364,14 @@ class StrategyRunner:
             self.look_at_blocks()
         if intents:
             self._submit(intents)
+        return decision
 
     def _without_placements(self, intents: list[Intent]) -> list[Intent]:
         """Take back what is not sent: after a restart nobody would know that it is on its way."""
         now, local = self._clock.now(), self._clock.local()
         for one in intents:
             if isinstance(one, PlaceLimitIntent):
-                self.strategy.on_event(
+                self.strategy.handle(
                     PlaceResultEvent(
                         symbol=self.symbol,
                         exchange_ts=now,
@@ -375,31 +384,20 @@ class StrategyRunner:
         return [one for one in intents if isinstance(one, CancelIntent)]
 
     def _keep_if_changed(self, *, has_intents: bool = False) -> bool:
-        tally = self.tally
-        state = self.strategy.engine.grid.version, tally.fills + tally.forced
+        tally, marks = self.tally, self.strategy.marks
+        state = marks.grid, tally.fills + tally.forced
         if state != self._kept:
-            guards = self._guards_now()
             is_kept = self.keep()
             if is_kept:
-                self._kept, self._kept_guards = state, guards
+                self._kept, self._kept_guards = state, marks.stops
             return is_kept
         return self._keep_guards() if has_intents else self._keep_guards_if_changed()
 
     def _keep_guards_if_changed(self) -> bool:
-        return self._guards_now() == self._kept_guards or self._keep_guards()
-
-    def _guards_now(self) -> object:
-        admission = self.strategy.admission
-        return (
-            admission.loss.is_tripped,
-            admission.loss.realised,
-            admission.same_order.is_set,
-            tuple(breaker.tripped_ts for breaker in admission.reduce_only.values()),
-            admission.kept_holds,
-        )
+        return self.strategy.marks.stops == self._kept_guards or self._keep_guards()
 
     def _keep_guards(self) -> bool:
-        found = self._guards_now()
+        found = self.strategy.marks.stops
         is_kept = self._save(
             lambda store, now: store.save_guards(self.strat_id, now, self.strategy.guards())
         )
@@ -422,12 +420,12 @@ class StrategyRunner:
             self.hold_reasons[STATE] = (
                 f"the state cannot be kept ({error}); nothing is placed until it can"
             )
-            self.strategy.hold(STATE)
+            self.strategy.handle(Hold(STATE))
             log.error("%s: the state cannot be kept: %s", self.strat_id, error)
             return False
         if STATE in self.hold_reasons:
             del self.hold_reasons[STATE]
-            self.strategy.release(STATE)
+            self.strategy.handle(Release(STATE))
         return True
 
     def restore(self) -> bool:
@@ -443,7 +441,7 @@ class StrategyRunner:
             log.warning("%s: the grid begins afresh: %s", self.strat_id, error)
             is_restored = self._restore_memory(snapshot)
         self.started_at = min(self.started_at, saved_at)
-        if PAUSED in self.strategy.admission.holds:
+        if PAUSED in self.strategy.trips:
             self._alerts.alert(
                 AlertKey.STRATEGY_BLOCKED,
                 f"{self.strat_id} is paused since before this start; /resume lets it trade",
@@ -479,42 +477,34 @@ class StrategyRunner:
     def _on_execution(self, record: ExecutionRecord) -> None:
         """Take over an execution: count it, once, and tell of what nobody here asked for."""
         event = record.to_change(self._clock.local())
-        if event is None:
-            is_news = record.exec_id not in self.strategy.executions
-            self.strategy.executions.add(record.exec_id)
-        else:
-            is_news = self._count(event)
-        if not is_news:
+        decision = self.strategy.handle(IgnoreExecution(record.exec_id) if event is None else event)
+        if event is not None:
+            self._observer.decided(self, event, list(decision.intents))
+        if not decision.changed:
             return
+        for fill in decision.fills:
+            self._count(fill)
         if record.kind.is_forced:
             self._tell_forced(record)
-        elif event is not None and event.kind is ExecutionKind.TRADE:
-            self._tell_fill(event)
         self._keep_if_changed()
 
-    def _count(self, event: ExecutionEvent) -> bool:
-        strategy = self.strategy
-        duplicates = strategy.duplicate_executions
-        intents = strategy.on_event(event)
-        self._observer.decided(self, event, intents)
-        if strategy.duplicate_executions != duplicates:
-            return False
-        if self.last_execution_at is None or event.exchange_ts > self.last_execution_at:
-            self.last_execution_at = event.exchange_ts
-        self.tally.add(event, strategy.account.last_realised)
-        return True
+    def _count(self, fill: BookedFill) -> None:
+        if self.last_execution_at is None or fill.at > self.last_execution_at:
+            self.last_execution_at = fill.at
+        self.tally.add(fill)
+        if fill.kind is ExecutionKind.TRADE:
+            self._tell_fill(fill)
 
-    def _tell_fill(self, event: ExecutionEvent) -> None:
+    def _tell_fill(self, fill: BookedFill) -> None:
         log.info(
-            "%s: filled %s %s at %s (%s)", self.strat_id, event.side.value, event.qty, event.price,
-            event.direction,
+            "%s: filled %s %s at %s (%s)", self.strat_id, fill.side.value, fill.qty, fill.price,
+            fill.direction,
         )  # fmt: skip
-        is_ours = extract_client_order_prefix(event.order_link_id) is not None
-        if not is_ours and self.occasions.is_new(f"filled: {event.order_id}"):
+        if not fill.client_order_id and self.occasions.is_new(f"filled: {fill.order_id}"):
             self._alerts.alert(
                 AlertKey.POSITION_MISMATCH,
-                f"{self.strat_id}: {event.side.value} {event.qty} at {event.price} filled on"
-                f" the {event.direction} leg by an order that is not the bot's",
+                f"{self.strat_id}: {fill.side.value} {fill.qty} at {fill.price} filled on"
+                f" the {fill.direction} leg by an order that is not the bot's",
                 about=self.strat_id,
             )
 
@@ -533,9 +523,8 @@ class StrategyRunner:
         event = record.to_event(self._clock.local())
         if event is None:
             return
-        was_live = self.strategy.book.get(record.order_id) is not None
-        self._on_event(event)
-        if was_live and not record.is_open and record.cancel_type not in ORDINARY_CANCELS:
+        ended = self._on_event(event).ended
+        if ended and record.cancel_type not in ORDINARY_CANCELS:
             self._tell_cancelled(str(record.cancel_type))
 
     def _tell_cancelled(self, how: str) -> None:
@@ -566,24 +555,14 @@ class StrategyRunner:
 
     def still_wants(self, intent: PlaceLimitIntent) -> bool:
         """Tell whether an order that has not reached the exchange is still wished for."""
-        if self.stopped_because is not None or self.strategy.admission.holds:
-            return False
-        if not self.strategy.account.is_known:
-            return False
-        if self.strategy.book.unacknowledged(intent.client_order_id) is None:
-            return False
-        return any(
-            level["price"] == intent.price and level["side"].value == intent.side.value
-            for level in self.strategy.engine.grid.grid
-        )
+        return self.stopped_because is None and self.strategy.still_wants(intent)
 
     # confirmation over REST
 
     def _confirm(self, found: Confirmation) -> None:
         """Take over what REST says, and tell of what it says differently than the books."""
         local = self._clock.local()
-        before = self.strategy
-        was_known = before.account.is_known
+        was_known = self.strategy.view.is_known
         # of one millisecond the exchange's own number tells which was first
         for execution in sorted(found.executions, key=lambda one: (one.time, one.seq or 0)):
             self._on_execution(execution)
@@ -595,27 +574,30 @@ class StrategyRunner:
                     " of the configuration"
                 )
                 return
-        strategy = self.strategy
-        was_known = was_known and strategy is before  # other ticks make another one of it
+        was_known = was_known and self.strategy.view.is_known  # on other ticks it is not any more
         if was_known:
             self._compare_legs(found)
-        gone = [one for one in found.ended if strategy.book.get(one.order_id) is not None]
+        tracked = {one.order_id for one in self.strategy.view.orders}
+        gone = [one for one in found.ended if one.order_id in tracked]
         for order in found.ended:
             self._on_order(order)
-        report = strategy.adopt_orders(
-            self._limit_orders(found.orders), found.orders_as_of, found.absent
-        )
+        compared = self.strategy.handle(
+            AdoptOrders(
+                orders=self._limit_orders(found.orders), as_of=found.orders_as_of,
+                absent=found.absent,
+            )
+        )  # fmt: skip
         for account_event in self._account_events(found, local):
             self._on_event(account_event)
         self._end_doubt_of_sizes(found)
-        if was_known and (report.closed or report.adopted or gone):
+        if was_known and (compared.ended or compared.adopted or gone):
             self._alerts.alert(
                 AlertKey.RECONCILE_DIFFERENCE,
-                f"{self.strat_id}: {len(report.closed) + len(gone)} orders were gone and"
-                f" {len(report.adopted)} unknown ones were there",
+                f"{self.strat_id}: {len(compared.ended) + len(gone)} orders were gone and"
+                f" {len(compared.adopted)} unknown ones were there",
                 about=self.strat_id,
             )
-        self._report_foreign(report.foreign)
+        self._report_foreign(self.strategy.foreign_orders)
         self._keep_if_changed()
 
     # the contract
@@ -629,25 +611,23 @@ class StrategyRunner:
         reason = self.contract.block
         if reason is not None:
             self.hold_reasons[CONTRACT] = reason
-            self.strategy.hold(CONTRACT)
-        elif CONTRACT in self.strategy.admission.holds:
+            self.strategy.handle(Hold(CONTRACT))
+        elif CONTRACT in self.strategy.trips:
             self.hold_reasons.pop(CONTRACT, None)
-            self.strategy.release(CONTRACT)
+            self.strategy.handle(Release(CONTRACT))
             self._ticker_at = self._clock.monotonic()
 
     def _use_rules(self, rules: InstrumentInfo) -> None:
         """Go on with other rules; another tick size means another grid."""
-        strategy = self.strategy
-        if rules.tick_size == strategy.config.instrument.tick_size:
-            strategy.adopt_rules(rules)
-            return
-        self.strategy = strategy.on_other_ticks(rules)
-        self._kept = None
-        self.compare("the grid is built anew")
+        before = self.strategy.config.instrument.tick_size
+        self.strategy.handle(AdoptRules(rules))
+        if rules.tick_size != before:
+            self._kept = None
+            self.compare("the grid is built anew")
 
-    def _limit_orders(self, orders: tuple[Order, ...]) -> list[LimitOrder]:
+    def _limit_orders(self, orders: tuple[Order, ...]) -> tuple[LimitOrder, ...]:
         tick = self.strategy.config.instrument.tick_size
-        return [one.to_limit_order(tick) for one in orders if one.is_resting_limit]
+        return tuple(one.to_limit_order(tick) for one in orders if one.is_resting_limit)
 
     def _account_events(self, found: Confirmation, local: datetime) -> list[AccountEvent]:
         events = [event for one in found.positions if (event := one.to_event(local)) is not None]
@@ -665,10 +645,11 @@ class StrategyRunner:
 
     def _compare_legs(self, found: Confirmation) -> None:
         """Tell of a leg that the mirror shows otherwise, unless fills explain it in a moment."""
+        view = self.strategy.view
         for position in found.positions:
             if position.direction is None:
                 continue
-            mirror = self.strategy.account.legs[position.direction]
+            mirror = view.leg(position.direction)
             last = self.last_execution_at
             busy = last is not None and position.as_of - last < QUIET_BEFORE_COMPARING
             if busy or not mirror.is_known or mirror.unsettled_closing_qty:
@@ -680,7 +661,7 @@ class StrategyRunner:
                     f" exchange, {mirror.size} here; the exchange's size counts",
                     about=self.strat_id,
                 )
-                mirror.accept_unexplained()
+                self.strategy.handle(AcceptSize(position.direction))
 
     def doubt_sizes(self, reason: str, at: datetime) -> None:
         """Count as degraded until REST shows, later than `at`, the sizes that are known here."""
@@ -691,9 +672,11 @@ class StrategyRunner:
         since = self._sizes_doubted_at
         if since is None or not found.positions:
             return
-        legs = self.strategy.account.legs
+        view = self.strategy.view
         if all(
-            one.direction is not None and one.as_of > since and one.size == legs[one.direction].size
+            one.direction is not None
+            and one.as_of > since
+            and one.size == view.leg(one.direction).size
             for one in found.positions
         ):
             del self.doubts["sizes"]
@@ -736,9 +719,9 @@ class StrategyRunner:
         """How the strategy is, and why."""
         if self.stopped_because is not None:
             return Health.STOPPED, (self.stopped_because,)
-        if SHUTDOWN in self.strategy.admission.holds:
+        trips = self.strategy.trips
+        if SHUTDOWN in trips:
             # what stopped it from placing before its end is worth knowing after it
-            trips = self.strategy.trips
             return Health.STOPPED, tuple(trips[one] for one in trips if one not in QUIET_TRIPS)
         blocks = self.blocks
         if blocks:
@@ -752,9 +735,9 @@ class StrategyRunner:
         """Tell what blocks the strategy since the last look, and what does so no longer."""
         if STATE in self.hold_reasons:
             self.keep()
-        if self.stopped_because is not None or SHUTDOWN in self.strategy.admission.holds:
-            return
         blocks = self.blocks
+        if self.stopped_because is not None or SHUTDOWN in blocks:
+            return
         if NOT_COMPARED in self.doubts or "stream_lost" in blocks:
             blocks.pop(UNKNOWN, None)  # an alert of its own tells why
         self._blocks.look(blocks)

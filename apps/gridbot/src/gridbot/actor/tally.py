@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from gridcore import ExecutionEvent, ExecutionKind
+from gridcore import BookedFill, ExecutionEvent, ExecutionKind
 
 ZERO = Decimal(0)
 
@@ -26,15 +26,16 @@ class Tally:
     rejected: int = 0
     other_fees: dict[str, Decimal] = field(default_factory=dict)
 
-    def add(self, event: ExecutionEvent, realised: Decimal) -> None:
-        """Count one execution; `realised` is its profit before fees, USDT."""
+    def add(self, fill: BookedFill) -> None:
+        """Count one execution that the strategy has booked."""
+        event = fill.execution
         if event.kind is ExecutionKind.FUNDING:
             self.funding += event.fee or ZERO
             return
         self.fills += event.kind is ExecutionKind.TRADE
         self.forced += event.kind is ExecutionKind.FORCED
         self.add_fee(event)
-        self.realised += realised
+        self.realised += fill.realised
 
     def add_fee(self, event: ExecutionEvent) -> None:
         """Count the fee of one fill in the coin that it was paid in."""

@@ -10,7 +10,7 @@ from gridbot.actor.runner import StrategyRunner
 from gridbot.views.snapshots import PAUSED
 from gridbot.words.snapshot import BotSnapshot
 from gridbot.words.texts import orders_text, pnl_text, positions_text, status_text
-from gridcore import GridStrategy
+from gridcore import ResetLossBreaker, ResetReduceOnly, ResetSameOrder
 
 
 class Bot(Protocol):
@@ -60,17 +60,17 @@ class TextControl:
 
     def reset_same_order(self, strat_id: str | None) -> str:
         """End the same-order error by hand. Raises KeyError."""
-        names = self._each(strat_id, lambda one: one.ask(GridStrategy.reset_same_order))
+        names = self._each(strat_id, lambda one: one.tell(ResetSameOrder()))
         return f"same-order error ended: {names}"
 
     def reset_loss_breaker(self, strat_id: str | None) -> str:
         """Begin a new loss session by hand. Raises KeyError."""
-        names = self._each(strat_id, lambda one: one.ask(GridStrategy.reset_loss_breaker))
+        names = self._each(strat_id, lambda one: one.tell(ResetLossBreaker()))
         return f"a new loss session begins: {names}"
 
     def reset_reduce_only(self, strat_id: str | None) -> str:
         """Let closing orders through again after repeated refusals. Raises KeyError."""
-        names = self._each(strat_id, lambda one: one.ask(GridStrategy.reset_reduce_only))
+        names = self._each(strat_id, lambda one: one.tell(ResetReduceOnly()))
         return f"closing orders go out again: {names}"
 
     def _each(self, strat_id: str | None, action: Callable[[StrategyRunner], None]) -> str:

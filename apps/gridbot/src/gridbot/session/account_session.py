@@ -31,7 +31,7 @@ from gridbot.ports import ExchangeClock, OpenPrivate, Rest, Stream
 from gridbot.session.preflight import AccountReport, look_at_account, measure_clock, one_way_problem
 from gridbot.session.reconciler import NotConfirmedError, Reconciler
 from gridbot.settings.session_settings import SessionSettings
-from gridcore import AccountEvent, DirectionType, Intent
+from gridcore import AccountEvent, DirectionType, Hold, Intent
 from gridcore.order_desk import ORPHAN_LAG
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ class AccountSession:
         # what happened between the confirmation and the first frame of the stream
         self.reconciler.request(runner, "the streams have begun")
         runner.release(STARTING)
-        if runner.strategy.book.orphans():
+        if any(order.is_orphan for order in runner.strategy.view.orders):
             self._tasks.spawn(self._end_orphans(runner))
 
     async def _end_orphans(self, runner: StrategyRunner) -> None:
@@ -126,7 +126,7 @@ class AccountSession:
         self.reconciler.request(runner, "orders of the process before")
 
     async def _prepare_runner(self, runner: StrategyRunner) -> None:
-        runner.strategy.hold(STARTING)
+        runner.strategy.handle(Hold(STARTING))
         try:
             positions = await self.rest.get_positions(runner.symbol)
             problem = one_way_problem(runner.strat_id, runner.symbol, positions)

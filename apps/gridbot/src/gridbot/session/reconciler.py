@@ -154,7 +154,7 @@ class Reconciler:
         orders = await self._rest.get_open_orders(symbol)
         listed, ended, absent = await self._missing(runner, orders)
         positions = await self._rest.get_positions(symbol)
-        wallet = await self._wallet(force=with_wallet or not runner.strategy.account.is_known)
+        wallet = await self._wallet(force=with_wallet or not runner.strategy.view.is_known)
         self._check_legs(runner, tuple(positions))
         # what came before this look is seen; the overlap covers lists that lag
         self._since[runner.strat_id] = asked
@@ -183,7 +183,7 @@ class Reconciler:
         listed: list[Order] = []
         ended: list[Order] = []
         absent: set[str] = set()
-        for order in list(runner.strategy.book):
+        for order in runner.strategy.view.orders:
             confirmed = order.confirmed_ts
             if order.order_id is None or order.order_id in known or confirmed is None:
                 continue

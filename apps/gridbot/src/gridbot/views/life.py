@@ -57,7 +57,7 @@ class Life:
     def cancelled(self, runners: Iterable[StrategyRunner]) -> None:
         """Take note of orders that were to be cancelled and may still rest."""
         for runner in runners:
-            left = len(runner.strategy.book)
+            left = len(runner.strategy.view.orders)
             if left and not runner.is_shadow:
                 self._reasons.setdefault(
                     runner.strat_id,

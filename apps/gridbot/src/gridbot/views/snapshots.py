@@ -18,7 +18,7 @@ from gridbot.words.snapshot import (
     PnlSnapshot,
     StrategySnapshot,
 )
-from gridcore import DirectionType
+from gridcore import LegView
 
 PAUSED = "paused"
 
@@ -32,7 +32,7 @@ def run_type_of(environment: Environment, *, is_shadow: bool) -> RunType:
 
 def strategy_snapshot(runner: StrategyRunner, environment: Environment) -> StrategySnapshot:
     """Return one strategy as it is now."""
-    strategy, ticker = runner.strategy, runner.last_ticker
+    view, ticker = runner.strategy.view, runner.last_ticker
     price = None if ticker is None else ticker.last_price
     health, reasons = runner.health
     executor, tally = runner.executor, runner.tally
@@ -46,17 +46,14 @@ def strategy_snapshot(runner: StrategyRunner, environment: Environment) -> Strat
         run_type=run_type_of(environment, is_shadow=runner.is_shadow),
         health=health,
         reasons=reasons,
-        is_paused=PAUSED in strategy.admission.holds,
+        is_paused=PAUSED in view.holds,
         last_price=price,
         mark_price=None if ticker is None else ticker.mark_price,
         last_tick_at=None if ticker is None else ticker.local_ts,
         queued_events=runner.waiting,
-        long=_leg(runner, DirectionType.LONG, price),
-        short=_leg(runner, DirectionType.SHORT, price),
-        levels=tuple(
-            LevelSnapshot(price=level["price"], side=level["side"])
-            for level in strategy.engine.grid.grid
-        ),
+        long=_leg(view.long, price),
+        short=_leg(view.short, price),
+        levels=tuple(LevelSnapshot(price=level.price, side=level.side) for level in view.levels),
         orders=tuple(
             OrderSnapshot(
                 direction=order.direction,
@@ -67,14 +64,14 @@ def strategy_snapshot(runner: StrategyRunner, environment: Environment) -> Strat
                 reduce_only=order.reduce_only,
                 status=order.status.value,
             )
-            for order in strategy.book
+            for order in view.orders
         ),
         counts=OrderCounts(
             placed=placed, cancelled=cancelled, rejected=tally.rejected, fills=tally.fills
         ),
         pnl=PnlSnapshot(
             realised=tally.realised,
-            unrealised=None if price is None else strategy.account.unrealised_pnl(price),
+            unrealised=None if price is None else view.unrealised_pnl(price),
             fees=tally.fees,
             funding=tally.funding,
             other_fees=dict(tally.other_fees),
@@ -82,13 +79,12 @@ def strategy_snapshot(runner: StrategyRunner, environment: Environment) -> Strat
     )
 
 
-def _leg(runner: StrategyRunner, direction: DirectionType, price: Decimal | None) -> LegSnapshot:
-    leg = runner.strategy.account.legs[direction]
-    ratio = runner.strategy.account.margin_ratio(direction)
+def _leg(leg: LegView, price: Decimal | None) -> LegSnapshot:
+    ratio = leg.margin_ratio
     return LegSnapshot(
-        direction=direction,
+        direction=leg.direction,
         size=leg.size,
-        entry_price=leg.entry_price if leg.size else None,
+        entry_price=leg.entry_price,
         unrealised_pnl=None if price is None else leg.unrealised_pnl(price),
         liquidation_price=leg.liquidation_price,
         margin_ratio=None if ratio is None else Decimal(str(round(ratio, 6))),
@@ -105,7 +101,7 @@ def account_snapshot(
     balance = None if shown is None else shown.wallet_balance
     open_profit = sum(
         (
-            runner.strategy.account.unrealised_pnl(runner.last_ticker.last_price)
+            runner.strategy.view.unrealised_pnl(runner.last_ticker.last_price)
             for runner in session.runners.values()
             if runner.last_ticker is not None
         ),
