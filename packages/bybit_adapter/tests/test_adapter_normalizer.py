@@ -27,7 +27,7 @@ from gridcore import (
     SideType,
     TickerEvent,
 )
-from gridcore import ExecutionType as EventKind
+from gridcore import ExecutionKind as EventKind
 
 NOW = datetime(2026, 8, 9, 21, 27, tzinfo=UTC)
 SENT_MS = 1762199126022
