@@ -30,8 +30,8 @@ from typing import Any
 from bench_gridbot import PRICES, market, rss_mb, session
 
 import grid_db.database
-import gridcore.orders
-import gridcore.strategy
+import gridcore.past_orders
+import gridcore.strategy_state
 from paper_exchange.market.market import FeedEvent
 from testkit.bot_world import BotWorld, StrategySpec
 from testkit.paper import paper_account, paper_market
@@ -116,8 +116,8 @@ def simulated(hours: int, per_s: float, most_mb: float) -> int:
 def over_sockets(minutes: float, most_mb: float, remembered: int, cache_mb: int) -> int:
     """Run the whole bot; return the exit code."""
     grid_db.database._SQLITE_CACHE_KIB = cache_mb * 1024
-    gridcore.strategy.REMEMBERED_EXECUTIONS = remembered
-    gridcore.orders.REMEMBERED_ENDED_ORDERS = remembered
+    gridcore.strategy_state.REMEMBERED_EXECUTIONS = remembered
+    gridcore.past_orders.REMEMBERED_ENDED_ORDERS = remembered
     sizes: list[float] = []
 
     async def look() -> None:

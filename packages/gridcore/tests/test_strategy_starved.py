@@ -169,7 +169,7 @@ def test_orders_that_end_as_soon_as_they_are_taken_are_none(status: ExchangeOrde
             assert order.order_id is not None
             strategy.on_event(
                 order_update(
-                    status.value, order_id=order.order_id, link=order.order_link_id or "",
+                    status.value, order_id=order.order_id, link=order.client_order_id,
                     side=order.side, price=order.price, qty=order.qty, leaves="0", ms=ms + 100,
                 )
             )  # fmt: skip
