@@ -303,8 +303,9 @@ class Orchestrator:
     def _session_settings(self) -> SessionSettings:
         config = self.config
         return SessionSettings(
-            sync_interval_s=config.order_sync_interval or config.position_check_interval,
-            account_interval_s=config.order_sync_interval or config.position_check_interval,
+            sync_interval_s=config.order_sync_interval,
+            position_interval_s=config.position_check_interval,
+            account_interval_s=config.position_check_interval,
             wallet_interval_s=config.wallet_cache_interval,
             clock_interval_s=config.clock_check_interval,
             max_drift_s=config.max_clock_drift,

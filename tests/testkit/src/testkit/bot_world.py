@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -214,7 +215,7 @@ class DelayedRest:
         self._rest = InProcessRest(transport, clock)
         self._network = network
         self._chance = chance
-        self.calls = 0
+        self.calls = Counter[str]()  # by the name of the method
 
     def close(self) -> None:
         """Nothing is open."""
@@ -223,7 +224,7 @@ class DelayedRest:
         call = getattr(self._rest, name)
 
         async def delayed(*args: Any, **kwargs: Any) -> Any:
-            self.calls += 1
+            self.calls[name] += 1
             await self._wait(self._network.up_ms)
             try:
                 result = call(*args, **kwargs)
@@ -508,7 +509,7 @@ class BotWorld:
         """Start the bot, as a process would."""
         self.starts += 1
         clock = ExchangeClock(self.clock)
-        rest = DelayedRest(self.transport, self.clock, self.network, self.chance)
+        self.rest = rest = DelayedRest(self.transport, self.clock, self.network, self.chance)
         runners = []
         for spec in self.specs:
             strategy = GridStrategy(spec.config(self.exchange.market(spec.symbol)))

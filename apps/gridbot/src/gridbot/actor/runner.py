@@ -113,7 +113,7 @@ class Confirmation:
     """
 
     executions: tuple[ExecutionRecord, ...]
-    orders: tuple[Order, ...]
+    orders: tuple[Order, ...] | None  # None where they were not asked for
     orders_as_of: datetime
     positions: tuple[PositionRecord, ...]
     wallet: Wallet | None
@@ -581,12 +581,7 @@ class StrategyRunner:
         gone = [one for one in found.ended if one.order_id in tracked]
         for order in found.ended:
             self._on_order(order)
-        compared = self.strategy.handle(
-            AdoptOrders(
-                orders=self._limit_orders(found.orders), as_of=found.orders_as_of,
-                absent=found.absent,
-            )
-        )  # fmt: skip
+        compared = Decision() if found.orders is None else self._adopt(found, found.orders)
         for account_event in self._account_events(found, local):
             self._on_event(account_event)
         self._end_doubt_of_sizes(found)
@@ -599,6 +594,13 @@ class StrategyRunner:
             )
         self._report_foreign(self.strategy.foreign_orders)
         self._keep_if_changed()
+
+    def _adopt(self, found: Confirmation, orders: tuple[Order, ...]) -> Decision:
+        return self.strategy.handle(
+            AdoptOrders(
+                orders=self._limit_orders(orders), as_of=found.orders_as_of, absent=found.absent
+            )
+        )
 
     # the contract
 

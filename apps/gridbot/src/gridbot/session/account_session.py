@@ -42,6 +42,7 @@ MAINTENANCE = "exchange_maintenance"
 PAUSES_S = (30.0, 60.0, 120.0, 300.0)
 MARGIN_MODE = "margin_mode"
 CLOCK = "clock"
+LOOKS_IN_AN_INTERVAL = 10  # whether it is over
 
 
 class AccountSession:
@@ -154,7 +155,8 @@ class AccountSession:
         self._has_started = True
         for runner in self.runners.values():
             self._begin(runner)
-        self._tasks.spawn(self._sync_in_turn(self._settings.sync_interval_s))
+        self._tasks.spawn(self._compare_in_turn(self._settings.sync_interval_s))
+        self._tasks.spawn(self._compare_positions(self._settings.position_interval_s))
         self._tasks.spawn(self._every(self._settings.clock_interval_s, self._check_clock))
         self._tasks.spawn(self._every(self._settings.account_interval_s, self._check_account))
         self._tasks.spawn(self._every(1.0, self._look_at_trips))
@@ -368,7 +370,7 @@ class AccountSession:
             except BybitError as error:
                 log.warning("account %s: %s", self.name, error)
 
-    async def _sync_in_turn(self, interval_s: float) -> None:
+    async def _compare_in_turn(self, interval_s: float) -> None:
         """Compare every strategy once in an interval, one after the other.
 
         All rows of all strategies at once would hold up orders for a good part of a second.
@@ -381,6 +383,16 @@ class AccountSession:
             for runner in tuple(self.runners.values()):
                 self.reconciler.request(runner, "in turn")
                 await asyncio.sleep(interval_s / len(self.runners))
+            if not self.runners:
+                await asyncio.sleep(interval_s)
+
+    async def _compare_positions(self, interval_s: float) -> None:
+        """Compare executions and positions of whom nobody has looked at for an interval."""
+        while True:
+            for runner in tuple(self.runners.values()):
+                if self.reconciler.seconds_since_look(runner) >= interval_s:
+                    self.reconciler.request(runner, "positions", orders=False)
+                await asyncio.sleep(interval_s / LOOKS_IN_AN_INTERVAL / len(self.runners))
             if not self.runners:
                 await asyncio.sleep(interval_s)
 

@@ -54,6 +54,8 @@ class Reconciler:
         self._wallet_at: float | None = None
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
+        self._with_orders: set[str] = set()  # whose orders the next look compares too
+        self._looked_at: dict[str, float] = {}
         self._since: dict[str, datetime] = {}
         self.count = 0
         self.failures = 0
@@ -64,10 +66,15 @@ class Reconciler:
         if known is None or moment < known:
             self._since[runner.strat_id] = moment
 
-    def request(self, runner: StrategyRunner, reason: str) -> None:
-        """Confirm a strategy soon; what is asked for meanwhile leads to one more confirmation."""
+    def request(self, runner: StrategyRunner, reason: str, *, orders: bool = True) -> None:
+        """Confirm a strategy soon; what is asked for meanwhile leads to one more confirmation.
+
+        Without `orders` only executions, sizes and the wallet are compared.
+        """
         if runner.stopped_because is not None:
             return
+        if orders:
+            self._with_orders.add(runner.strat_id)
         if runner.strat_id in self._busy:
             self._again.add(runner.strat_id)
             return
@@ -83,20 +90,30 @@ class Reconciler:
             runner.stop(f"comparing with the exchange failed: {task.exception()}")
         elif not task.cancelled() and runner.strat_id in self._again:
             self._again.discard(runner.strat_id)
-            self.request(runner, "asked for again meanwhile")
+            self.request(runner, "asked for again meanwhile", orders=False)
+
+    def seconds_since_look(self, runner: StrategyRunner) -> float:
+        """Return how long ago a strategy was compared with the exchange; infinite for never."""
+        looked_at = self._looked_at.get(runner.strat_id)
+        return float("inf") if looked_at is None else self._clock.monotonic() - looked_at
 
     async def _until_confirmed(self, runner: StrategyRunner) -> None:
         """Try until it succeeds: as long as a strategy is unconfirmed it decides nothing."""
         begun = self._clock.monotonic()
         for attempt in range(1_000_000):
+            # who is not confirmed yet has to know of its orders
+            orders = runner.strat_id in self._with_orders or not runner.strategy.view.is_known
+            self._with_orders.discard(runner.strat_id)
             try:
-                runner.tell(await self.look(runner))
+                runner.tell(await self.look(runner, orders=orders))
                 runner.doubts.pop(NOT_COMPARED, None)
                 return
             except AuthError as error:
                 self._owner.auth_failed(error)
                 return
             except BybitError as error:
+                if orders:
+                    self._with_orders.add(runner.strat_id)
                 self.failures += 1
                 log.warning("%s: cannot be compared yet: %s", runner.strat_id, error)
                 self._tell_not_compared(runner, error, self._clock.monotonic() - begun)
@@ -131,12 +148,15 @@ class Reconciler:
                 log.warning("%s: %s; trying again in %g s", runner.strat_id, error, delay)
                 await asyncio.sleep(delay)
 
-    async def look(self, runner: StrategyRunner, *, with_wallet: bool = False) -> Confirmation:
+    async def look(
+        self, runner: StrategyRunner, *, with_wallet: bool = False, orders: bool = True
+    ) -> Confirmation:
         """Return what REST says of a strategy's symbol. Raises BybitError.
 
         Fills are read first, so that what they explain is explained when the sizes come.
         """
         self.count += 1
+        self._looked_at[runner.strat_id] = self._clock.monotonic()
         symbol = runner.symbol
         instrument = await self._rest.get_instrument(symbol)
         since = self._since.get(runner.strat_id, runner.started_at)
@@ -151,8 +171,14 @@ class Reconciler:
             )  # fmt: skip
             self._owner.confirmed(runner, found)
             return found
-        orders = await self._rest.get_open_orders(symbol)
-        listed, ended, absent = await self._missing(runner, orders)
+        resting: tuple[Order, ...] | None = None
+        ended: list[Order] = []
+        absent: frozenset[str] = frozenset()
+        as_of = executions.as_of
+        if orders:
+            rows = await self._rest.get_open_orders(symbol)
+            listed, ended, absent = await self._missing(runner, rows)
+            resting, as_of = (*rows, *listed), rows.as_of
         positions = await self._rest.get_positions(symbol)
         wallet = await self._wallet(force=with_wallet or not runner.strategy.view.is_known)
         self._check_legs(runner, tuple(positions))
@@ -160,8 +186,8 @@ class Reconciler:
         self._since[runner.strat_id] = asked
         found = Confirmation(
             executions=tuple(executions),
-            orders=(*orders, *listed),
-            orders_as_of=orders.as_of,
+            orders=resting,
+            orders_as_of=as_of,
             positions=tuple(positions),
             wallet=wallet,
             ended=tuple(ended),

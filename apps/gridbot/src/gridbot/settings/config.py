@@ -80,10 +80,12 @@ class GridbotConfig(SecretSettings):
     )
     notification: NotificationSettings = NotificationSettings()
     position_check_interval: Seconds = Field(
-        default=63.0, description="between checks of the positions against REST"
+        default=63.0, description="between comparisons of executions and positions with REST"
     )
     order_sync_interval: SecondsOrOff = Field(
-        default=61.0, description="between comparisons of the orders with REST; 0 disables"
+        default=61.0,
+        description="between comparisons of the orders with REST; 0 disables, but for the start and"
+        " after a gap of the stream",
     )
     wallet_cache_interval: SecondsOrOff = Field(
         default=300.0, description="between reads of the wallet over REST; 0 disables"

@@ -17,7 +17,8 @@ def in_thread(call: Callable[[], Any]) -> Awaitable[Any]:
 class SessionSettings:
     """Seconds; 0 switches an interval off."""
 
-    sync_interval_s: float = 61.0
+    sync_interval_s: float = 61.0  # orders, and all that is compared with them
+    position_interval_s: float = 63.0
     wallet_interval_s: float = 300.0
     clock_interval_s: float = 300.0
     account_interval_s: float = 60.0
