@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grid_db import AlertSeverity
-from gridbot.alerts.alert_throttle import Alert, AlertThrottle, usual_severity
+from gridbot.alerts.alert_throttle import Alert, AlertThrottle
 from gridbot.alerts.alerts import AlertKey
 from testkit.provokes import provoked_in
 
@@ -22,7 +22,7 @@ def alert(number: int = 0, key: AlertKey = AlertKey.ORDER_REJECTED, about: str =
     return Alert(
         key=key,
         message=f"no. {number}",
-        severity=usual_severity(key),
+        severity=key.severity,
         raised_at=datetime(2026, 1, 1, tzinfo=UTC),
         about=about,
     )

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,8 +23,9 @@ from gridbot.alerts.telegram_api import (
     TelegramRefusedError,
     parts_of,
 )
+from gridbot.control.chat_commands import COMMANDS, ChatCommand, help_text
 from gridbot.control.telegram_commands import CommandDesk
-from gridbot.control.telegram_listener import ControlOnLoop, TelegramListener
+from gridbot.control.telegram_listener import CommandsOnLoop, TelegramListener
 from gridbot.settings.sections import TelegramSettings
 from testkit.telegram import CHAT, STRANGER, TOKEN, TelegramServer
 from testkit.waiting import eventually
@@ -65,37 +67,12 @@ class RecordingControl:
         self.threads.add(threading.current_thread().name)
         return call
 
-    def status_text(self) -> str:
-        return self._note("status")
-
-    def positions_text(self) -> str:
-        return self._note("positions")
-
-    def orders_text(self) -> str:
-        return self._note("orders")
-
-    def pnl_text(self) -> str:
-        raise RuntimeError(f"no figures, token {TOKEN}")
-
-    def pause(self, strat_id: str | None) -> str:
+    def run(self, command: ChatCommand, strat_id: str | None) -> str:
+        if command.name == "pnl":
+            raise RuntimeError(f"no figures, token {TOKEN}")
         if strat_id == "nobody":
             raise KeyError(strat_id)
-        return self._note(f"pause {strat_id}")
-
-    def resume(self, strat_id: str | None) -> str:
-        return self._note(f"resume {strat_id}")
-
-    def stop(self) -> str:
-        return self._note("stop")
-
-    def reset_same_order(self, strat_id: str | None) -> str:
-        return self._note(f"reset {strat_id}")
-
-    def reset_loss_breaker(self, strat_id: str | None) -> str:
-        return self._note(f"loss {strat_id}")
-
-    def reset_reduce_only(self, strat_id: str | None) -> str:
-        return self._note(f"closes {strat_id}")
+        return self._note(f"{command.name} {strat_id}" if strat_id else command.name)
 
 
 # the API
@@ -428,6 +405,18 @@ def test_a_wrong_token_leaves_the_bot_alone(
     api.close()
 
 
+def named(name: str) -> ChatCommand:
+    return next(one for one in COMMANDS if one.name == name)
+
+
+def test_every_command_is_in_the_help_and_in_the_operating_guide() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "operating.md").read_text(encoding="utf-8")
+    for one in COMMANDS:
+        written = f"/{one.name} [strategy]" if one.of_strategies else f"/{one.name}"
+        assert f"{written} – {one.help}" in help_text(COMMANDS)
+        assert f"`{written}`" in guide, f"docs/operating.md does not name {written}"
+
+
 def answers(desk: CommandDesk, *texts: str) -> list[str]:
     return [desk.answer(text) or "" for text in texts]
 
@@ -435,13 +424,13 @@ def answers(desk: CommandDesk, *texts: str) -> list[str]:
 @pytest.mark.parametrize(
     ("command", "call"),
     [
-        ("/pause", "pause None"),
+        ("/pause", "pause"),
         ("/pause btc", "pause btc"),
-        ("/resume", "resume None"),
+        ("/resume", "resume"),
         ("/stop", "stop"),
-        ("/reset_same_order eth", "reset eth"),
-        ("/reset_loss_breaker eth", "loss eth"),
-        ("/reset_reduce_only", "closes None"),
+        ("/reset_same_order eth", "reset_same_order eth"),
+        ("/reset_loss_breaker eth", "reset_loss_breaker eth"),
+        ("/reset_reduce_only", "reset_reduce_only"),
     ],
 )
 def test_each_change_does_what_it_says(control: RecordingControl, command: str, call: str) -> None:
@@ -482,23 +471,23 @@ def test_faults_are_answered(control: RecordingControl) -> None:
 
 
 async def test_commands_run_on_the_loop_of_the_bot(control: RecordingControl) -> None:
-    on_loop = ControlOnLoop(control, asyncio.get_running_loop(), timeout_s=5)
-    assert await asyncio.to_thread(on_loop.status_text) == "status"
-    assert await asyncio.to_thread(on_loop.pause, "btc") == "pause btc"
+    on_loop = CommandsOnLoop(control, asyncio.get_running_loop(), timeout_s=5)
+    assert await asyncio.to_thread(on_loop.run, named("status"), None) == "status"
+    assert await asyncio.to_thread(on_loop.run, named("pause"), "btc") == "pause btc"
     assert control.threads == {threading.current_thread().name}
     with pytest.raises(RuntimeError, match="no figures"):
-        await asyncio.to_thread(on_loop.pnl_text)
+        await asyncio.to_thread(on_loop.run, named("pnl"), None)
 
 
 async def test_a_command_that_nobody_waits_for_does_not_happen_later(
     control: RecordingControl,
 ) -> None:
-    on_loop = ControlOnLoop(control, asyncio.get_running_loop(), timeout_s=0.1)
+    on_loop = CommandsOnLoop(control, asyncio.get_running_loop(), timeout_s=0.1)
     failure: list[BaseException] = []
 
     def call() -> None:
         try:
-            on_loop.stop()
+            on_loop.run(named("stop"), None)
         except TimeoutError as error:
             failure.append(error)
 

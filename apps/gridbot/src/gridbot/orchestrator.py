@@ -19,9 +19,9 @@ from gridbot.actor.executor import IntentExecutor
 from gridbot.actor.runner import StrategyRunner
 from gridbot.alerts.alerts import AlertKey
 from gridbot.alerts.notifier import Notifier, TelegramChat, telegram_chat
+from gridbot.control.chat_commands import BotCommands
 from gridbot.control.telegram_commands import CommandDesk
-from gridbot.control.telegram_listener import ControlOnLoop, TelegramListener
-from gridbot.control.text_control import TextControl
+from gridbot.control.telegram_listener import CommandsOnLoop, TelegramListener
 from gridbot.ports import ExchangeClock, MachineTime, Rest
 from gridbot.records.recorder import Recorder
 from gridbot.records.state_store import StateFiles
@@ -323,7 +323,7 @@ class Orchestrator:
                 self._tasks.spawn(runner.run())
         await self._open_markets()
         if self._chat is not None and self.config.notification.telegram.commands:
-            control = ControlOnLoop(TextControl(self), loop)
+            control = CommandsOnLoop(BotCommands(self), loop)
             self._listener = TelegramListener(
                 self._chat, CommandDesk(control, redactor=self._redactor)
             )

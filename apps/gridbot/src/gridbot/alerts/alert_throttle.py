@@ -14,27 +14,6 @@ MOST_TOPICS = 1_000
 LONGEST_MESSAGE = 1_500  # characters; Telegram takes 4096 of a whole text
 
 
-_INFO = frozenset({AlertKey.BOT_STARTED, AlertKey.BOT_STOPPED, AlertKey.WATCHDOG_BOT_BACK})
-_WARNING = frozenset(
-    {
-        AlertKey.ORDER_REJECTED,
-        AlertKey.BALANCE_INSUFFICIENT,
-        AlertKey.STREAM_DOWN,
-        AlertKey.RECONCILE_DIFFERENCE,
-        AlertKey.FOREIGN_ORDERS,
-        AlertKey.CLOCK_DRIFT,
-        AlertKey.EXCHANGE_MAINTENANCE,
-    }
-)
-
-
-def usual_severity(key: AlertKey) -> AlertSeverity:
-    """Return how soon somebody has to look at alerts of a key."""
-    if key in _INFO:
-        return AlertSeverity.INFO
-    return AlertSeverity.WARNING if key in _WARNING else AlertSeverity.CRITICAL
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
     """Something that happened. Of one key and subject there is one message in a minute.

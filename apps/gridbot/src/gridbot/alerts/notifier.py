@@ -12,7 +12,7 @@ from typing import Protocol
 
 from grid_db import AlertSeverity
 from grid_service.redaction import Redactor
-from gridbot.alerts.alert_throttle import LONGEST_MESSAGE, Alert, AlertThrottle, usual_severity
+from gridbot.alerts.alert_throttle import LONGEST_MESSAGE, Alert, AlertThrottle
 from gridbot.alerts.alerts import AlertKey
 from gridbot.alerts.journal_keeper import AlertJournal, JournalKeeper
 from gridbot.alerts.telegram_api import (
@@ -118,7 +118,7 @@ class Notifier:
         alert = Alert(
             key=key,
             message=self._redactor.clean(str(text))[:LONGEST_MESSAGE],
-            severity=severity or usual_severity(key),
+            severity=severity or key.severity,
             raised_at=datetime.now(UTC),
             about=about,
         )

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from concurrent.futures import Future
 
 from gridbot.alerts.notifier import TelegramChat
@@ -17,7 +16,8 @@ from gridbot.alerts.telegram_api import (
     TelegramError,
     TelegramRefusedError,
 )
-from gridbot.control.telegram_commands import BotControl, CommandDesk
+from gridbot.control.chat_commands import ChatCommand
+from gridbot.control.telegram_commands import CommandDesk, CommandRunner
 
 log = logging.getLogger(__name__)
 
@@ -28,30 +28,31 @@ REMEMBERED_STRANGERS = 100
 LOOP_TIMEOUT_S = 10.0
 
 
-class ControlOnLoop:
-    """Runs every command of a control on the event loop that owns the bot, and waits for it.
+class CommandsOnLoop:
+    """Runs every command on the event loop that owns the bot, and waits for it.
 
     Raises TimeoutError when the loop has not answered after `timeout_s`.
     """
 
     def __init__(
         self,
-        control: BotControl,
+        runner: CommandRunner,
         loop: asyncio.AbstractEventLoop,
         timeout_s: float = LOOP_TIMEOUT_S,
     ) -> None:
-        self._control = control
+        self._runner = runner
         self._loop = loop
         self._timeout_s = timeout_s
 
-    def _run(self, work: Callable[[], str]) -> str:
+    def run(self, command: ChatCommand, strat_id: str | None) -> str:
+        """Run one and return its answer."""
         done: Future[str] = Future()
 
         def call() -> None:
             if not done.set_running_or_notify_cancel():
                 return
             try:
-                done.set_result(work())
+                done.set_result(self._runner.run(command, strat_id))
             except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
                 done.set_exception(error)
 
@@ -63,46 +64,6 @@ class ControlOnLoop:
             if done.cancel():
                 raise TimeoutError("the bot is too busy to answer; nothing was done") from None
             raise
-
-    def status_text(self) -> str:
-        """See BotControl."""
-        return self._run(self._control.status_text)
-
-    def positions_text(self) -> str:
-        """See BotControl."""
-        return self._run(self._control.positions_text)
-
-    def orders_text(self) -> str:
-        """See BotControl."""
-        return self._run(self._control.orders_text)
-
-    def pnl_text(self) -> str:
-        """See BotControl."""
-        return self._run(self._control.pnl_text)
-
-    def pause(self, strat_id: str | None) -> str:
-        """See BotControl."""
-        return self._run(lambda: self._control.pause(strat_id))
-
-    def resume(self, strat_id: str | None) -> str:
-        """See BotControl."""
-        return self._run(lambda: self._control.resume(strat_id))
-
-    def stop(self) -> str:
-        """See BotControl."""
-        return self._run(self._control.stop)
-
-    def reset_same_order(self, strat_id: str | None) -> str:
-        """See BotControl."""
-        return self._run(lambda: self._control.reset_same_order(strat_id))
-
-    def reset_loss_breaker(self, strat_id: str | None) -> str:
-        """See BotControl."""
-        return self._run(lambda: self._control.reset_loss_breaker(strat_id))
-
-    def reset_reduce_only(self, strat_id: str | None) -> str:
-        """See BotControl."""
-        return self._run(lambda: self._control.reset_reduce_only(strat_id))
 
 
 class TelegramListener:
