@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.tools/pycache
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-integration test-simulation parity prove bench lint format typecheck coverage lock clean
+.PHONY: help setup demo test test-slow test-integration test-simulation parity prove bench lint lint-style lint-format lint-imports lint-pins lint-pages lint-lock check format typecheck coverage lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | expand -t 20
@@ -66,17 +66,40 @@ prove: .venv/.synced ## the bot trades, a backtest of the recording does the sam
 bench: .venv/.synced ## one table of figures
 	$(RUN) python benchmarks/run.py
 
-lint: .venv/.synced ## style, types, import contracts, pins
+lint: .venv/.synced ## style, types, import contracts, pins: all of them, then the verdict
+	@$(MAKE) --keep-going --no-print-directory lint-style lint-format typecheck lint-imports lint-pins lint-pages lint-lock
+
+lint-style: .venv/.synced
 	$(RUN) ruff check .
+
+lint-format: .venv/.synced
 	$(RUN) ruff format --check .
-	$(MAKE) --no-print-directory typecheck
-	$(RUN) lint-imports
-	$(RUN) python tools/pins.py check
-	$(RUN) python tools/config_reference.py check
-	$(UV) lock --check --quiet
 
 typecheck: .venv/.synced ## mypy, strict
 	$(RUN) mypy packages/*/src shared/db/src apps/*/src bbu_reference/src tests/testkit/src
+
+lint-imports: .venv/.synced
+	$(RUN) lint-imports
+
+lint-pins: .venv/.synced
+	$(RUN) python tools/pins.py check
+
+lint-pages: .venv/.synced
+	$(RUN) python tools/config_reference.py check
+
+lint-lock: .venv/.synced
+	$(UV) lock --check --quiet
+
+PART ?= gridcore
+FOLDER = $(firstword $(wildcard packages/$(PART) apps/$(PART)) $(if $(filter grid_db,$(PART)),shared/db))
+
+check: .venv/.synced ## lint and the quick tests of one package: PART=gridbot
+	$(if $(FOLDER),,$(error there is no package $(PART)))
+	$(RUN) ruff check $(FOLDER)
+	$(RUN) ruff format --check $(FOLDER)
+	$(RUN) mypy $(FOLDER)/src
+	$(RUN) lint-imports
+	$(RUN) pytest $(PYTEST) -m "not slow and not integration and not simulation" --no-cov $(FOLDER)
 
 format: .venv/.synced ## rewrite the code in the house format
 	$(RUN) ruff check --fix .

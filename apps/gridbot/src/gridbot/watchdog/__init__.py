@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 from grid_config.package_names import names_of
 
 if TYPE_CHECKING:
-    from gridbot.watchdog.watchdog import Watchdog
+    from gridbot.watchdog.watchdog import Watchdog, app, main
 
-__all__ = ["Watchdog"]
+__all__ = ["Watchdog", "app", "main"]
 
 __getattr__ = names_of(
     __name__,
     {
         "Watchdog": "gridbot.watchdog.watchdog",
+        "app": "gridbot.watchdog.watchdog",
+        "main": "gridbot.watchdog.watchdog",
     },
 )
