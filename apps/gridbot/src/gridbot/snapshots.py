@@ -53,10 +53,7 @@ def strategy_snapshot(runner: StrategyRunner, environment: Environment) -> Strat
         queued_events=runner.waiting,
         long=_leg(view.long, price),
         short=_leg(view.short, price),
-        levels=tuple(
-            LevelSnapshot(price=level.price, side=level.side)
-            for level in view.levels
-        ),
+        levels=tuple(LevelSnapshot(price=level.price, side=level.side) for level in view.levels),
         orders=tuple(
             OrderSnapshot(
                 direction=order.direction,
