@@ -64,7 +64,9 @@ def test_the_python_of_a_page_runs(page: str, tmp_path: Path) -> None:
         host.trade("65000")
         code = code.replace("127.0.0.1:8899", f"127.0.0.1:{host.server.port}")
         # processes of a sweep import the script again
-        script = "if __name__ == '__main__':\n    pass\n" + re.sub("^", "    ", code, flags=re.MULTILINE)
+        script = "if __name__ == '__main__':\n    pass\n" + re.sub(
+            "^", "    ", code, flags=re.MULTILINE
+        )
         (tmp_path / "page.py").write_text(script, encoding="utf-8")
         done = subprocess.run(
             [sys.executable, "page.py"],

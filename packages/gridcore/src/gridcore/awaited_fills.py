@@ -24,34 +24,31 @@ class AwaitedFills:
     """What guards count although no execution has told it. Prices are USDT, sizes base coin."""
 
     def __init__(self) -> None:
-        self._items: list[AwaitedFill] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._items)
+        self.items: list[AwaitedFill] = []
 
     @property
     def closing_qty(self) -> Decimal:
         """What closed."""
-        if not self._items:
+        if not self.items:
             return ZERO
-        return sum((item.qty for item in self._items if item.closing), ZERO)
+        return sum((item.qty for item in self.items if item.closing), ZERO)
 
     @property
     def opening_value(self) -> Decimal:
         """The value (USDT) of what opened."""
-        return sum((i.qty * i.price for i in self._items if not i.closing), ZERO)
+        return sum((i.qty * i.price for i in self.items if not i.closing), ZERO)
 
     def add(self, fill: AwaitedFill) -> None:
         """Wait for one."""
-        self._items.append(fill)
+        self.items.append(fill)
 
     def executed(self, order_id: str, qty: Decimal) -> None:
         """Take in that an execution of an order has arrived."""
-        for item in self._items:
+        for item in self.items:
             if item.order_id == order_id:
                 item.qty -= qty
                 if item.qty <= 0:
-                    self._items.remove(item)
+                    self.items.remove(item)
                 return
 
     def reported(self, ts: datetime, surplus: Decimal) -> None:
@@ -60,11 +57,11 @@ class AwaitedFills:
         surplus is what it shows more than was known.
         """
         # of two fills in one moment the report may lack the one that ended the order
-        self._items = [item for item in self._items if item.ts >= ts]
-        for item in self._items:
+        self.items = [item for item in self.items if item.ts >= ts]
+        for item in self.items:
             # what opened more than was known is what was waited for; counted once is enough
             if not item.closing and surplus > 0:
                 seen = min(item.qty, surplus)
                 item.qty -= seen
                 surplus -= seen
-        self._items = [item for item in self._items if item.qty > 0]
+        self.items = [item for item in self.items if item.qty > 0]

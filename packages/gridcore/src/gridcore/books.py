@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 
 from gridcore.account import AccountMirror
@@ -52,19 +51,19 @@ class Books:
         loss.add_realised(realised, ZERO if fee is None else fee)
         return realised
 
-    def report(self, event: AccountEvent) -> None:
-        """Take over a report; `account.corrected` has the profit that it adds to earlier fills."""
+    def report(self, event: AccountEvent) -> bool:
+        """Take over a report; True when a leg whose closing was stopped may close again.
+
+        `account.corrected` has the profit that the report adds to that of earlier fills.
+        """
         account, admission = self.account, self.admission
         if account.apply(event):
             admission.wallet_changed()
         if account.corrected:
             admission.loss.add_realised(account.corrected, ZERO)
-
-    def end_reduce_only(self, ts: datetime) -> bool:
-        """Let legs whose size the last report confirmed close again; True when one was stopped."""
         was_stopped = False
-        for leg in self.account.confirmed:
-            if self.admission.reduce_only[leg].is_tripped:
-                self.admission.size_confirmed(leg, ts)
+        for leg in account.confirmed:
+            if admission.reduce_only[leg].is_tripped:
+                admission.size_confirmed(leg, event.exchange_ts)
                 was_stopped = True
         return was_stopped

@@ -95,13 +95,6 @@ class Decider:
                 intents.append(intent)
         return intents
 
-    def apply_fill(self, price: Decimal) -> None:
-        """Let the grid follow a fill of an own order at a price (USDT)."""
-        try:
-            self.engine.apply_fill(price)
-        except GridError as error:
-            self.note_grid_error(error)
-
     def note_grid_error(self, error: GridError) -> None:
         """Keep why no grid fits, until one does."""
         if self.grid_error != str(error):

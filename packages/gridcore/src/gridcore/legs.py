@@ -101,7 +101,7 @@ class Leg:
             self.corrected = self._cost.compare(self.size, self.entry_price, ts)
         if self._fills:
             self._fills = [fill for fill in self._fills if not fill.moment.is_before(now)]
-        if self.awaited:
+        if self.awaited.items:
             self.awaited.reported(now.ts, surplus)
         return not is_stale
 
@@ -133,7 +133,7 @@ class Leg:
             and (not self.size or snapshot.entry_price == self.entry_price)
             and snapshot.liquidation_price == self.liquidation_price
             and snapshot.leverage in (None, self.leverage)
-            and not self.awaited
+            and not self.awaited.items
         )
 
     def fill(self, event: ExecutionEvent) -> Decimal:
@@ -151,7 +151,7 @@ class Leg:
         moment = Moment(event.exchange_ts, event.seq)
         if self._newest_fill is None or self._newest_fill.is_before(moment):
             self._newest_fill = moment
-        if self.awaited:
+        if self.awaited.items:
             self.awaited.executed(event.order_id, event.qty)
         report = self.reported
         if report is not None and not report.is_before(moment):

@@ -66,7 +66,7 @@ class OrderBook:
 
     def knows(self, order_id: str) -> bool:
         """Tell whether this order is tracked or has ended here."""
-        return order_id in self._by_order_id or order_id in self.past
+        return order_id in self._by_order_id or order_id in self.past.by_id
 
     def add_pending(
         self,
@@ -140,7 +140,7 @@ class OrderBook:
         here from the link id.
         """
         order = self._by_order_id.get(order_id)
-        if order is not None or order_id in self.past:
+        if order is not None or order_id in self.past.by_id:
             return order
         prefix = extract_client_order_prefix(order_link_id)
         waiting = self._unacknowledged.get(prefix) if prefix else None

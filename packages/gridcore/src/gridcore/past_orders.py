@@ -26,25 +26,22 @@ class PastOrders:
     """What is remembered of orders by their exchange id once they are not tracked any more."""
 
     def __init__(self) -> None:
-        self._ended: OrderedDict[str, EndedOrder] = OrderedDict()
+        self.by_id: OrderedDict[str, EndedOrder] = OrderedDict()
         self._earlier: dict[str, datetime | None] = {}  # orders of an earlier process: started
-
-    def __contains__(self, order_id: str) -> bool:
-        return order_id in self._ended
 
     def ended(self, order_id: str) -> EndedOrder | None:
         """Return how this order ended here, None when it did not."""
-        return self._ended.get(order_id)
+        return self.by_id.get(order_id)
 
     def remember(self, order_id: str, ended: EndedOrder) -> None:
         """Note the end of an order; of very many the oldest is forgotten."""
-        self._ended[order_id] = ended
-        if len(self._ended) > REMEMBERED_ENDED_ORDERS:
-            self._ended.popitem(last=False)
+        self.by_id[order_id] = ended
+        if len(self.by_id) > REMEMBERED_ENDED_ORDERS:
+            self.by_id.popitem(last=False)
 
     def revive(self, order_id: str) -> None:
         """Forget an end that was none."""
-        self._ended.pop(order_id, None)
+        self.by_id.pop(order_id, None)
 
     def lived_before(self, order_id: str, started_ts: datetime | None) -> None:
         """Note from when on an order of an earlier process could fill; None: unknown."""
@@ -52,12 +49,12 @@ class PastOrders:
 
     def started_ts(self, order_id: str) -> datetime | None:
         """Return from when on an order could fill that is not tracked any more; None: unknown."""
-        ended = self._ended.get(order_id)
+        ended = self.by_id.get(order_id)
         return self._earlier.get(order_id) if ended is None else ended.started_ts
 
     def newest(self, count: int) -> dict[str, list[str | bool | None]]:
         """Return the newest ended orders by id, oldest first, ready for JSON."""
-        newest = list(self._ended.items())[-count:]
+        newest = list(self.by_id.items())[-count:]
         return {
             order_id: [
                 one.ts.isoformat(),

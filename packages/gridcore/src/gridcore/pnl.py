@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from gridcore.errors import GridcoreError, TierError
-from gridcore.sides import LONG, DirectionType, direction_named
+from gridcore.sides import LONG, SHORT, DirectionType, direction_named
 
 if TYPE_CHECKING:
     from gridcore.position import PositionState
@@ -27,16 +27,16 @@ def _check_price(name: str, price: Decimal) -> None:
         raise GridcoreError(f"{name} is {price}; a price is above zero")
 
 
-def calc_unrealised_pnl(
-    direction: DirectionType, entry: Decimal, price: Decimal, size: Decimal
-) -> Decimal:
+def calc_unrealised_pnl(direction: str, entry: Decimal, price: Decimal, size: Decimal) -> Decimal:
     """Return the profit in USDT of `size` held from `entry` and valued at `price`."""
-    move = price - entry if direction_named(direction) is LONG else entry - price
+    if direction is not LONG and direction is not SHORT:
+        direction = direction_named(direction)
+    move = price - entry if direction is LONG else entry - price
     return move * size
 
 
 def calc_unrealised_pnl_pct(
-    direction: DirectionType, entry: Decimal, price: Decimal, leverage: Decimal
+    direction: str, entry: Decimal, price: Decimal, leverage: Decimal
 ) -> Decimal:
     """Return the profit in percent as (1/entry - 1/price) x entry x 100 x leverage for a long.
 
@@ -44,8 +44,10 @@ def calc_unrealised_pnl_pct(
     """
     _check_price("entry", entry)
     _check_price("price", price)
+    if direction is not LONG and direction is not SHORT:
+        direction = direction_named(direction)
     long_pct = (price - entry) / price * 100 * leverage
-    return long_pct if direction_named(direction) is LONG else -long_pct
+    return long_pct if direction is LONG else -long_pct
 
 
 def calc_position_value(size: Decimal, price: Decimal) -> Decimal:
@@ -189,7 +191,7 @@ def calc_fee_to_close(
     short; the part that the other leg hedges counts twice.
     """
     share = 1 / leg.leverage
-    factor = 1 - share if direction_named(leg.direction) is LONG else 1 + share
+    factor = 1 - share if leg.direction == LONG else 1 + share
     return (leg.size + hedged_size) * leg.entry_price * factor * taker_fee_rate
 
 

@@ -36,9 +36,11 @@ class DirectionType(StrEnum):
         """The other leg."""
         return SHORT if self is LONG else LONG
 
-    def is_closing(self, side: SideType) -> bool:
+    def is_closing(self, side: str) -> bool:
         """Tell whether an order of this side reduces the leg (long Sell, short Buy)."""
-        return (side_named(side) is BUY) is not (self is LONG)
+        if side is not BUY and side is not SELL:
+            side = side_named(side)
+        return (side is BUY) is not (self is LONG)
 
 
 # Python 3.11 calls a function at every `SideType.BUY`; a name of a module costs nothing
@@ -54,9 +56,11 @@ TAKER_SELL: Final = -1
 TAKER_UNKNOWN: Final = 0
 
 
-def direction_of(side: SideType, *, closing: bool) -> DirectionType:
+def direction_of(side: str, *, closing: bool) -> DirectionType:
     """Return the leg that an order belongs to, from its side and whether it closes."""
-    return LONG if (side_named(side) is BUY) is not closing else SHORT
+    if side is not BUY and side is not SELL:
+        side = side_named(side)
+    return LONG if (side is BUY) is not closing else SHORT
 
 
 def direction_named(value: str) -> DirectionType:

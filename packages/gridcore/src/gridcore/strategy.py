@@ -25,7 +25,7 @@ from gridcore.commands import AdoptOrders, ResetSameOrder
 from gridcore.decider import Decider
 from gridcore.decision import CHANGED, NOTHING, BookedFill, Decision, Refused
 from gridcore.engine import GridEngine
-from gridcore.errors import ConfigError, InvalidEventError, SnapshotError
+from gridcore.errors import ConfigError, GridError, InvalidEventError, SnapshotError
 from gridcore.events import (
     AccountEvent,
     CancelResultEvent,
@@ -153,6 +153,8 @@ class GridStrategy:
 
         The short form of `handle` for whoever needs the intents only.
         """
+        if type(event) is TickerEvent and event.symbol == self._symbol:
+            return self.on_price(event.last_price, event.exchange_ts)
         return list(self.handle(event).intents)
 
     def on_price(self, price: Decimal, now: datetime) -> list[Intent]:
@@ -253,8 +255,7 @@ class GridStrategy:
         is_repeated = account.is_repeated_by(event)
         if band is not None and (band.wallet_matters or not is_repeated):
             self._end_quiet()
-        self.books.report(event)
-        has_ended = self.books.end_reduce_only(event.exchange_ts)
+        has_ended = self.books.report(event)
         if account.corrected or has_ended:
             self._end_quiet()
         if account.corrected:
@@ -264,14 +265,17 @@ class GridStrategy:
 
     def _on_execution(self, event: ExecutionEvent) -> Decision:
         same_order = self.admission.same_order
-        had_double = same_order.is_set
+        before = same_order.ends_from
         realised = self.books.book(event, self.engine.last_close)
         if realised is None:
             return NOTHING
         if event.kind is ExecutionKind.TRADE and self.desk.on_execution(event):
-            self.decider.apply_fill(event.price)
-        has_begun = not had_double and same_order.is_set
-        refusals = (Refused(Refusal.SAME_ORDER_ERROR, 0),) if has_begun else ()
+            try:
+                self.engine.apply_fill(event.price)
+            except GridError as error:
+                self.decider.note_grid_error(error)
+        is_double = same_order.ends_from is not before
+        refusals = (Refused(Refusal.SAME_ORDER_ERROR, 0),) if is_double else ()
         return Decision((), (BookedFill(event, realised),), refusals, True)
 
     def _on_place_result(self, event: PlaceResultEvent) -> Decision:
