@@ -157,6 +157,8 @@ def given(tmp_path: Path) -> Iterator[dict[str, Any]]:
     for name in ("BybitRestClient", "DatabaseFactory"):
         getattr(made[name], "close", getattr(made[name], "dispose", None))()
     made["TelegramApi"].close()
+    # a bot that never ran closes nothing, and one process talks to one Telegram
+    vars(made["Orchestrator"])["_chat"].api.close()
 
 
 def hides(text: str) -> bool:
