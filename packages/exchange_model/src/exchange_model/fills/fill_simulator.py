@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from exchange_model.orders.order_manager import BacktestOrderManager, SimulatedOrder
 from gridcore import SideType
-from gridcore.sides import BUY, TAKER_BUY, TAKER_SELL
+from gridcore.sides import TAKER_BUY, TAKER_SELL
 
 ZERO = Decimal(0)
 
@@ -132,8 +132,3 @@ class QueueFillSimulator:
             order.queue_ahead = ahead
             if qty:
                 yield Fill(order, qty)
-
-
-def is_crossing(side: SideType, order_ticks: int, price_ticks: int) -> bool:
-    """Tell whether an order that arrives now would take from the market at this price."""
-    return order_ticks > price_ticks if side is BUY else order_ticks < price_ticks

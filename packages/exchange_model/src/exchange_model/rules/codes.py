@@ -1,0 +1,82 @@
+"""The exchange's answers to what it does not do: a code, a sentence, what a strategy hears of it.
+
+Source: exchange fact sheet, section 6. Wire texts vary on the real exchange; clients match on the
+code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+from types import MappingProxyType
+
+from gridcore import RejectReason
+
+
+class RetCode(IntEnum):
+    """`retCode` of Bybit V5, as far as a simulated exchange answers with it."""
+
+    OK = 0
+    SERVER_TIMEOUT = 10000
+    PARAMETER_ERROR = 10001
+    TIMESTAMP_OUTSIDE_WINDOW = 10002
+    INVALID_API_KEY = 10003
+    BAD_SIGNATURE = 10004
+    PERMISSION_DENIED = 10005
+    RATE_LIMIT = 10006
+    AUTH_FAILED = 10007
+    IP_NOT_BOUND = 10010
+    SERVER_ERROR = 10016
+    ROUTE_NOT_FOUND = 10017
+    WS_UNKNOWN_OP = 10404
+    REPEATED_AUTH = 20001
+    DUPLICATE_REQ_ID = 20006
+    KEY_EXPIRED = 33004
+    ORDER_NOT_FOUND = 110001
+    PRICE_OUT_OF_RANGE = 110003
+    INSUFFICIENT_BALANCE = 110007
+    CANNOT_SET_LEVERAGE = 110013
+    REDUCE_ONLY_ZERO = 110017
+    TOO_MANY_ORDERS = 110020
+    POSITION_EXISTS = 110024
+    MODE_NOT_MODIFIED = 110025
+    MARGIN_MODE_NOT_MODIFIED = 110026
+    ORDERS_EXIST = 110028
+    HEDGE_UNSUPPORTED = 110029
+    LEVERAGE_NOT_MODIFIED = 110043
+    SETTLING = 110063
+    QTY_BELOW_FILLED = 110064
+    TRADING_NOT_ALLOWED = 110066
+    DUPLICATE_LINK_ID = 110072
+    NOT_LIVE = 110074
+    LEVERAGE_ABOVE_TIER = 110090
+    NOTIONAL_TOO_SMALL = 110094
+    NO_MARKET_PRICE = 110118
+
+
+class RefusalError(Exception):
+    """The exchange says no: the envelope of an answer, or an event of a strategy."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def parameter_error(message: str) -> RefusalError:
+    """Return the refusal of a parameter, in the exchange's manner."""
+    return RefusalError(RetCode.PARAMETER_ERROR, f"params error: {message}")
+
+
+# what `bybit_adapter.errors` makes of the same codes, in the words of a strategy
+REASONS: Mapping[int, RejectReason] = MappingProxyType(
+    {
+        RetCode.REDUCE_ONLY_ZERO: RejectReason.REDUCE_ONLY,
+        RetCode.INSUFFICIENT_BALANCE: RejectReason.INSUFFICIENT_BALANCE,
+    }
+)
+
+
+def reason_of(code: int) -> RejectReason:
+    """Return what a strategy hears when an order is refused with a code."""
+    return REASONS.get(code, RejectReason.OTHER)
