@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from exchange_model.rules.codes import RefusalError
 from gridcore import SideType
-from paper_exchange.basics.ret_codes import RefusalError
 from paper_exchange.basics.settings import FillModelName, MatchingSettings
 from paper_exchange.builder import build
 from paper_exchange.config import PaperConfig

@@ -89,7 +89,7 @@ def check(world: PaperWorld) -> None:
                 ZERO,
             )
             assert book.pair.order_margin == open_margin + waiting
-            assert book.orders.opening_value == sum(
+            assert book.orders.opening_value() == sum(
                 (one.leaves_qty * one.price for one in book.orders.orders.values()
                  if not one.reduce_only), ZERO,
             )  # fmt: skip

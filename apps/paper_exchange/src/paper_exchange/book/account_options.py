@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
-from paper_exchange.basics.ret_codes import RefusalError, RetCode, parameter_error
+from exchange_model.rules.codes import RefusalError, RetCode, parameter_error
 from paper_exchange.book.account import LEGS, MarginMode, PaperAccount
 from paper_exchange.book.listeners import Outbox
 from paper_exchange.market.market import Market
@@ -66,7 +66,7 @@ class AccountOptions:
         account.money.version += 1
         for order in book.orders.orders.values():
             if not order.reduce_only:
-                held = book.orders.margin_of(order.direction, order.leaves_qty, order.price)
+                held = book.pair.order_margin_of(order.direction, order.leaves_qty, order.price)
                 book.pair.order_margin += held - order.margin
                 order.margin = held
 
@@ -82,7 +82,7 @@ class AccountOptions:
                 raise RefusalError(
                     RetCode.POSITION_EXISTS, "You have an existing position, cannot switch"
                 )
-            if len(book.orders) or book.arriving:
+            if book.order_count():
                 raise RefusalError(
                     RetCode.ORDERS_EXIST, "You have existing open orders, cannot switch"
                 )

@@ -11,10 +11,10 @@ from decimal import Decimal
 from functools import partial
 
 from exchange_model.fills.fill_simulator import MarketTrade
+from exchange_model.rules.codes import RefusalError, RetCode, parameter_error
 from gridcore import DirectionType, SideType
 from gridcore.sides import TAKER_BUY, TAKER_SELL
 from paper_exchange.basics.ids import Ids
-from paper_exchange.basics.ret_codes import RefusalError, RetCode, parameter_error
 from paper_exchange.basics.schedule import Action, Schedule
 from paper_exchange.basics.settings import MatchingSettings
 from paper_exchange.basics.wire import plain
@@ -24,7 +24,7 @@ from paper_exchange.book.booking import Booking
 from paper_exchange.book.fill_models import fill_model_of
 from paper_exchange.book.listeners import Listener, Outbox
 from paper_exchange.book.order_checks import check_trading
-from paper_exchange.book.order_desk import OrderDesk
+from paper_exchange.book.order_entry import OrderEntry
 from paper_exchange.book.order_request import AmendRequest, OrderRequest
 from paper_exchange.book.orders import PaperOrder
 from paper_exchange.book.takeover import TakeOver
@@ -62,7 +62,7 @@ class PaperExchange:
             for symbol, market in self.markets.items()
         }
         self._keys = {key: account for account in self.accounts.values() for key in account.keys}
-        self.desk = OrderDesk(
+        self.desk = OrderEntry(
             self.settings, self._models, self.schedule, self._clock, self.ids, self.booking,
             self.outbox,
         )  # fmt: skip

@@ -129,9 +129,7 @@ class OrderRules:
         if order.qty:
             return min(order.qty, budget)
         # all there is may be less than a step, when the rules changed under the leg
-        return min(
-            budget, largest_qty(self.instrument, self.limits, is_market=order.price is None)
-        )
+        return min(budget, largest_qty(self.instrument, self.limits, is_market=order.price is None))
 
     def _opening_margin(
         self,
