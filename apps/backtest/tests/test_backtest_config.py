@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from backtest.settings.config import BacktestConfig, FillModelName
+from backtest.settings.config import BacktestConfig
 from exchange_model.fills.fill_simulator import QueueFillSimulator
+from exchange_model.fills.registry import FillModelName
 from grid_config.yaml_config import ConfigFileError, load_yaml_config
 from testkit.backtests import contract, ticks
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from exchange_model.fills.registry import FillModelName, FillModelSettings
 from gridcore import SideType
-from paper_exchange.basics.settings import FillModelName, MatchingSettings, TakerModel
+from paper_exchange.basics.settings import MatchingSettings, TakerModel
 from paper_exchange.book.orders import Status
 from paper_exchange.rest.rate_limits import RateLimits
 from paper_exchange.stream.streams import Channel
@@ -236,7 +237,9 @@ def test_strict_fills_beyond_the_limit_and_not_at_it(world: PaperWorld) -> None:
 
 
 def test_touch_fills_at_the_limit() -> None:
-    world = PaperWorld(settings=MatchingSettings(fill_model=FillModelName.TOUCH))
+    world = PaperWorld(
+        settings=MatchingSettings(fills=FillModelSettings(fill_model=FillModelName.TOUCH))
+    )
     world.trade("60000.0")
     sell = world.place(side="Sell", leg=2, price="61000")
     world.trade("61000.0")
@@ -244,7 +247,9 @@ def test_touch_fills_at_the_limit() -> None:
 
 
 def test_queue_waits_for_the_visible_size_then_fills_in_parts() -> None:
-    world = PaperWorld(settings=MatchingSettings(fill_model=FillModelName.QUEUE))
+    world = PaperWorld(
+        settings=MatchingSettings(fills=FillModelSettings(fill_model=FillModelName.QUEUE))
+    )
     world.trade("60000.0")
     buy = world.place(price="59990", qty="0.01")
     market = world.exchange.market("BTCUSDT")
@@ -361,7 +366,9 @@ def test_amend_moves_an_order_and_its_margin(world: PaperWorld) -> None:
 
 
 def test_an_amended_quantity_stays_above_what_is_filled() -> None:
-    world = PaperWorld(settings=MatchingSettings(fill_model=FillModelName.QUEUE))
+    world = PaperWorld(
+        settings=MatchingSettings(fills=FillModelSettings(fill_model=FillModelName.QUEUE))
+    )
     world.trade("60000.0")
     order_id = world.place(price="59990", qty="0.02")
     ahead = world.exchange.market("BTCUSDT").visible_at(SideType.BUY, 599_900)

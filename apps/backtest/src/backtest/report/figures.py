@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from backtest.result.metrics import BacktestMetrics
 from backtest.result.session import BacktestSession
+from exchange_model.fills.registry import fill_model_sentence
 from gridcore.moments import moment
 from market_data.basics.quality import utc_text
 
@@ -158,12 +159,7 @@ def data_lines(session: BacktestSession) -> list[tuple[str, str]]:
 
 def _fill_model(session: BacktestSession) -> str:
     name = str(session.settings["fill_model"])
-    meaning = {
-        "strict_cross": "fills when the market trades beyond the limit; understates fills",
-        "touch": "fills when the market trades at the limit; overstates fills",
-        "queue": "fills by volume through an assumed queue of"
-        f" {session.settings['queue_ahead_usdt']} USDT",
-    }[name]
+    meaning = fill_model_sentence(name, session.settings)
     latency = session.settings["latency_ms"]
     return f"{name}: {meaning}; latency {latency} ms"
 
