@@ -150,11 +150,17 @@ def data_lines(session: BacktestSession) -> list[tuple[str, str]]:
         *(("Gap", str(gap)) for gap in data.quality.gaps[:20]),
         ("Fingerprint", data.fingerprint),
         ("Contract", session.rules),
+        *_unchecked(session),
         ("Funding", session.funding),
         ("Fill model", _fill_model(session)),
         ("Mode", f"{session.mode}: {speed} ({session.ticks_per_s:,.0f} ticks/s)"),
         ("Versions", ", ".join(f"{name} {text}" for name, text in session.versions.items())),
     ]
+
+
+def _unchecked(session: BacktestSession) -> list[tuple[str, str]]:
+    names = ", ".join(session.unchecked)
+    return [("Not known", f"{names}; orders were not checked against it")] if names else []
 
 
 def _fill_model(session: BacktestSession) -> str:

@@ -359,6 +359,7 @@ def _session(
             fingerprint=fingerprint,
         ),
         rules=contract.source,
+        unchecked=contract.limits.not_known(),
         funding=funding.describe(),
         warnings=(
             *_warnings(contract, simulation, columns),
