@@ -74,7 +74,7 @@ class OrderEntry:
         if known is not None:
             check_link_id(known.updated_ms, now, is_open=known.status.is_open)
         book = account.book(market.listing)
-        qty, price, margin = self._rules_of(market).admit(
+        qty, price, margin, closing = self._rules_of(market).admit(
             account.money, book, market, request, moves_price=account.moves_price
         )
         last = market.last_ticks
@@ -89,7 +89,7 @@ class OrderEntry:
             time_in_force=request.time_in_force,
             price=price,
             qty=qty,
-            reduce_only=request.direction.is_closing(request.side),
+            reduce_only=closing,
             close_on_trigger=request.close_on_trigger,
             created_ms=now,
             updated_ms=now,

@@ -116,7 +116,9 @@ class BacktestExecutor:
         order_id = self.order_id_for(intent.client_order_id)
         try:
             self.rules.check(intent)
-            qty, price, margin = self.rules.admit(self.account, self.orders, self._market, intent)
+            qty, price, margin, closing = self.rules.admit(
+                self.account, self.orders, self._market, intent
+            )
         except RefusalError as refusal:
             self.rejected += 1
             answers.append(
@@ -142,7 +144,7 @@ class BacktestExecutor:
             price=price,
             qty=qty,
             leaves_qty=qty,
-            reduce_only=intent.direction.is_closing(intent.side),
+            reduce_only=closing,
             margin=margin,
             level=intent.grid_level,
             takes=takes(intent.side, ticks, opposite),
@@ -163,7 +165,7 @@ class BacktestExecutor:
             return
         self.fill_model.rest(order)
         self.orders.add(order)
-        if qty != intent.qty or price != intent.price:
+        if qty is not intent.qty or price is not intent.price:
             # an order that is what was asked for is known by the answer
             answers.append(self._update(order, ts, ExchangeOrderStatus.NEW))
 

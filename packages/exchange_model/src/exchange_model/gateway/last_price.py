@@ -14,6 +14,7 @@ class LastPriceMarket:
     """What `exchange_model.rules` asks of a market, answered by a pair's mark price."""
 
     __slots__ = ("_pair",)
+    is_open = True  # as far as there is a price
 
     def __init__(self, pair: SimulatedPair) -> None:
         self._pair = pair
@@ -24,11 +25,6 @@ class LastPriceMarket:
         return self._pair.mark_price
 
     index = last = mark
-
-    @property
-    def is_open(self) -> bool:
-        """Return whether there is a price."""
-        return self._pair.mark_price is not None
 
     def premium(self) -> Decimal:
         """Return nothing: nobody quotes."""

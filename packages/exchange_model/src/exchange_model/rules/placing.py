@@ -6,13 +6,14 @@ In the order in which the exchange looks: a code is the first thing that is wron
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from exchange_model.account.simulated_account import SimulatedAccount, SimulatedPair
 from exchange_model.rules.codes import RefusalError, RetCode
 from exchange_model.rules.contract import ContractLimits, check_price, check_qty, largest_qty
-from exchange_model.rules.prices import MarketView, allowed_price
+from exchange_model.rules.prices import MarketView, price_limits
 from gridcore import DirectionType, InstrumentInfo, MMTiers, SideType
+from gridcore.sides import BUY
 
 ZERO = Decimal(0)
 # how long a link id stays taken after its order has ended. Source: exchange fact sheet, section 5
@@ -51,12 +52,9 @@ class Book(Protocol):
         """Return what opening orders are worth at their limits, USDT."""
 
 
-class Granted(NamedTuple):
-    """What an order gets: quantity after truncation, price after the price limit, margin held."""
-
-    qty: Decimal
-    price: Decimal
-    margin: Decimal
+# what an order gets: quantity after truncation, price after the price limit, the margin that it
+# holds (USDT), and whether it closes, whatever it says of itself
+Granted = tuple[Decimal, Decimal, Decimal, bool]
 
 
 class OrderRules:
@@ -65,8 +63,9 @@ class OrderRules:
     def __init__(self, instrument: InstrumentInfo, limits: ContractLimits | None = None) -> None:
         self.instrument = instrument
         self.limits = limits or ContractLimits()
-        self._cap_of: tuple[MMTiers, Decimal] | None = None
-        self._cap: Decimal | None = None
+        # a leverage that tiers are known to allow at any value
+        self._free_tiers: MMTiers | None = None
+        self._free_leverage: Decimal | None = None
 
     def check(self, order: AskedOrder) -> None:
         """Check an order against the contract alone. Raises RefusalError."""
@@ -100,20 +99,42 @@ class OrderRules:
             raise RefusalError(RetCode.NO_MARKET_PRICE, "there is no market price yet")
         price = self.allowed_price(market, order.side, order.price, moves=moves_price)
         if order.direction.is_closing(order.side):
-            return Granted(self.closing_qty(book, order), price, ZERO)
+            return self.closing_qty(book, order), price, ZERO, True
         if order.reduce_only:
             raise RefusalError(
                 RetCode.REDUCE_ONLY_ZERO, "reduce-only order has same side with current position"
             )
-        return Granted(order.qty, price, self._opening_margin(money, book, market, order, price))
+        return order.qty, price, self._opening_margin(money, book, market, order, price), False
 
     def allowed_price(
         self, market: MarketView, side: SideType, price: Decimal | None, *, moves: bool
     ) -> Decimal:
-        """Return the price that an order gets at the moment. Raises RefusalError."""
-        return allowed_price(
-            market, self.limits, self.instrument.tick_size, side, price, moves=moves
-        )
+        """Return the price in USDT that an order gets: moved to the price limit if beyond it.
+
+        An account that does not let prices be moved has the order refused. `price` None is a
+        market order, whose price is the limit itself. Raises RefusalError.
+        """
+        mark = market.mark
+        if mark is None:
+            raise RefusalError(RetCode.NO_MARKET_PRICE, "there is no market price yet")
+        is_buy = side is BUY
+        # the limit of a Buy is never below the mark price, that of a Sell never above it
+        if price is not None and (price <= mark if is_buy else price >= mark):
+            return price
+        tick = self.instrument.tick_size
+        found = price_limits(market, self.limits, tick)
+        if found is None:
+            return price if price is not None else market.opposite(side) or mark
+        limit = tick * found[0 if is_buy else 1]
+        if price is None:
+            return limit
+        if not (price > limit if is_buy else price < limit):
+            return price
+        if not moves:
+            raise RefusalError(
+                RetCode.PRICE_OUT_OF_RANGE, f"order price {price} exceeds the limit {limit}"
+            )
+        return limit
 
     def closing_qty(self, book: Book, order: AskedOrder) -> Decimal:
         """Return what of a closing order the leg still covers. Raises RefusalError for nothing."""
@@ -150,21 +171,22 @@ class OrderRules:
         if is_market:
             price = market.opposite(order.side) or price
         margin = pair.order_margin_of(direction, qty, price)
-        self._check_leverage(book, direction, notional, market.mark or price)
+        leverage = pair.leg(direction).leverage
+        if leverage is not self._free_leverage or pair.tiers is not self._free_tiers:
+            self._check_leverage(book, leverage, notional, market.mark or price)
         if margin > money.available():
             raise no_money(money, margin)
         return margin
 
     def _check_leverage(
-        self, book: Book, direction: DirectionType, notional: Decimal, mark: Decimal
+        self, book: Book, leverage: Decimal, notional: Decimal, mark: Decimal
     ) -> None:
         """Judge the leverage by the tier of both legs and of every opening order together."""
-        pair = book.pair
-        leverage = pair.leg(direction).leverage
-        most = self.limits.max_leverage
+        pair, most = book.pair, self.limits.max_leverage
         is_above = most is not None and leverage > most
-        cap = self._largest_value(pair.tiers, leverage)
+        cap = _largest_value(pair.tiers, leverage)
         if cap is None and not is_above:
+            self._free_leverage, self._free_tiers = leverage, pair.tiers
             return
         value = (pair.long.size + pair.short.size) * mark + notional
         # what rests holds at least its value / leverage, which spares the sum
@@ -178,19 +200,15 @@ class OrderRules:
                 f"leverage {leverage} is above what a value of {value:.0f} USDT allows",
             )
 
-    def _largest_value(self, tiers: MMTiers, leverage: Decimal) -> Decimal | None:
-        """Return up to which value in USDT every tier allows a leverage; None for any value."""
-        known = self._cap_of
-        if known is None or known[0] is not tiers or known[1] != leverage:
-            self._cap_of = tiers, leverage
-            self._cap = ZERO
-            for tier in tiers.tiers:
-                if leverage * tier.initial_rate > 1:
-                    break
-                self._cap = tier.limit
-            else:
-                self._cap = None
-        return self._cap
+
+def _largest_value(tiers: MMTiers, leverage: Decimal) -> Decimal | None:
+    """Return up to which value in USDT every tier allows a leverage; None for any value."""
+    cap = ZERO
+    for tier in tiers.tiers:
+        if leverage * tier.initial_rate > 1:
+            return cap
+        cap = tier.limit
+    return None
 
 
 def check_link_id(ended_ms: int | None, now_ms: int, *, is_open: bool) -> None:

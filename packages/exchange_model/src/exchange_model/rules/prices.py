@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Protocol
 
-from exchange_model.rules.codes import RefusalError, RetCode
 from exchange_model.rules.contract import ContractLimits
 from gridcore import SideType
 from gridcore.sides import BUY
@@ -50,42 +49,6 @@ def price_limits(
     highest = min(mark * (1 + y), max(index, mark * (1 + x) + max(ZERO, premium)))
     lowest = max(mark * (1 - y), min(index, mark * (1 - x) + min(ZERO, premium)))
     return int(highest // tick), max(1, -int(-lowest // tick))
-
-
-def allowed_price(
-    market: MarketView,
-    limits: ContractLimits,
-    tick: Decimal,
-    side: SideType,
-    price: Decimal | None,
-    *,
-    moves: bool,
-) -> Decimal:
-    """Return the price in USDT that an order gets: moved to the price limit when it is beyond it.
-
-    An account that does not let prices be moved has the order refused. `price` None is a market
-    order, whose price is the limit itself. Raises RefusalError.
-    """
-    mark = market.mark
-    if mark is None or market.index is None:
-        raise RefusalError(RetCode.NO_MARKET_PRICE, "there is no market price yet")
-    is_buy = side is BUY
-    # the limit of a Buy is never below the mark price, that of a Sell never above it
-    if price is not None and (price <= mark if is_buy else price >= mark) and price % tick == 0:
-        return price
-    found = price_limits(market, limits, tick)
-    if found is None:
-        return price if price is not None else market.opposite(side) or mark
-    limit = tick * found[0 if is_buy else 1]
-    if price is None:
-        return limit
-    if not (price > limit if is_buy else price < limit):
-        return price
-    if not moves:
-        raise RefusalError(
-            RetCode.PRICE_OUT_OF_RANGE, f"order price {price} exceeds the limit {limit}"
-        )
-    return limit
 
 
 def takes(side: SideType, limit_ticks: int, opposite_ticks: int) -> bool:
