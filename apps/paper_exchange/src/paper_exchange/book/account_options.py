@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from exchange_model.rules.codes import RefusalError, RetCode, parameter_error
+from exchange_model.rules.placing import tier_allows
 from paper_exchange.book.account import LEGS, MarginMode, PaperAccount
 from paper_exchange.book.listeners import Outbox
 from paper_exchange.market.market import Market
@@ -39,7 +40,7 @@ class AccountOptions:
             raise RefusalError(RetCode.LEVERAGE_NOT_MODIFIED, "leverage not modified")
         mark = market.mark or ZERO
         value = (pair.long.size + pair.short.size) * mark
-        if leverage * listing.tiers.for_value(value).initial_rate > 1:
+        if not tier_allows(listing.tiers, leverage, value):
             raise RefusalError(
                 RetCode.CANNOT_SET_LEVERAGE,
                 f"cannot set leverage {leverage} with a position of {value:.0f} USDT",

@@ -194,11 +194,16 @@ class OrderRules:
         if not is_above and cap is not None and reserve is not None and value + reserve <= cap:
             return
         value += book.opening_value()
-        if is_above or leverage * pair.tiers.for_value(value).initial_rate > 1:
+        if is_above or not tier_allows(pair.tiers, leverage, value):
             raise RefusalError(
                 RetCode.LEVERAGE_ABOVE_TIER,
                 f"leverage {leverage} is above what a value of {value:.0f} USDT allows",
             )
+
+
+def tier_allows(tiers: MMTiers, leverage: Decimal, value: Decimal) -> bool:
+    """Tell whether a leverage is allowed at a value (USDT) of legs and orders together."""
+    return leverage * tiers.for_value(value).initial_rate <= 1
 
 
 def _largest_value(tiers: MMTiers, leverage: Decimal) -> Decimal | None:
