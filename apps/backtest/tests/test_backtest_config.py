@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from backtest.settings.config import BacktestConfig, FillModelName
+from backtest.settings.config import BacktestConfig
+from exchange_model.fills.chance import ChanceFillSimulator
 from exchange_model.fills.fill_simulator import QueueFillSimulator
+from exchange_model.fills.registry import FillModelName
 from grid_config.yaml_config import ConfigFileError, load_yaml_config
 from testkit.backtests import contract, ticks
 
@@ -49,6 +51,10 @@ def test_the_example_runs_as_it_is() -> None:
             r"b.yaml:2: strategies\[0\].amount: the amount is '5%'; it is one of",
         ),
         ("strategies:\n  - {}\nfill_model: magic", "b.yaml:3: fill_model: .*'strict_cross'"),
+        (
+            "strategies:\n  - {}\nfill_chance: 1.5",
+            "b.yaml:3: fill_chance: .*less than or equal to 1",
+        ),
         (
             "strategies:\n  - {}\nstart: 2025-02-01\nend: 2025-01-01",
             "b.yaml:1: start 2025-02-01 00:00:00 is not before end",
@@ -116,3 +122,12 @@ def test_the_queue_is_as_long_as_told() -> None:
     model = config.new_fill_model(contract(ticks([1])).instrument)
     assert isinstance(model, QueueFillSimulator)
     assert model.ahead_usdt == 123
+
+
+def test_the_chance_is_as_told() -> None:
+    config = BacktestConfig.model_validate(
+        {"strategies": [{}], "fill_model": "chance", "fill_chance": "0.25", "fill_seed": 9}
+    )
+    model = config.new_fill_model(contract(ticks([1])).instrument)
+    assert isinstance(model, ChanceFillSimulator)
+    assert (model.chance, model.seed) == (Decimal("0.25"), 9)

@@ -14,6 +14,7 @@ from backtest.result.session import BacktestSession
 from backtest.run.engine import BacktestEngine, run_columns
 from backtest.run.sweep import run_many
 from backtest.settings.config import BacktestConfig, BacktestStrategyConfig
+from exchange_model.fills.registry import FILL_MODELS
 from exchange_model.trades import TradeKind
 from gridcore import DirectionType, SideType
 from market_data.columns.ticks import TickColumns
@@ -77,7 +78,7 @@ def assert_equity_adds_up(session: BacktestSession, columns: TickColumns) -> Non
 @settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
-    model=st.sampled_from(["strict_cross", "touch", "queue"]),
+    model=st.sampled_from(list(FILL_MODELS)),
     wind_down=st.sampled_from(["leave_open", "close_all"]),
     count=st.integers(1, 3),
 )

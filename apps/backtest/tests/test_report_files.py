@@ -15,8 +15,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from backtest.report.charts import MOST_FILLS, daily_pnl
-from backtest.report.export import TRADE_COLUMNS, export_session, metric_values, read_trades
-from backtest.report.figures import UNKNOWN, duration, figure_groups, money, percent
+from backtest.report.export import (
+    TRADE_COLUMNS,
+    export_session,
+    metric_values,
+    read_trades,
+    run_facts,
+)
+from backtest.report.figures import UNKNOWN, data_lines, duration, figure_groups, money, percent
 from backtest.report.html_report import html_page
 from backtest.report.reporter import BacktestReporter
 from backtest.result.session import BacktestSession
@@ -201,6 +207,18 @@ def test_several_symbols_end_with_a_summary(session: BacktestSession) -> None:
 @pytest.mark.parametrize("width", [80, 120])
 def test_nothing_is_wider_than_the_terminal(session: BacktestSession, width: int) -> None:
     assert max(len(line) for line in printed(session, width=width).splitlines()) <= width
+
+
+def test_a_report_says_how_orders_filled_and_what_of_the_exchange_was_not_known() -> None:
+    config = BacktestConfig.model_validate(
+        {"strategies": [{}], "fill_model": "chance", "fill_chance": "0.25", "fill_seed": 9}
+    )
+    columns = COLUMNS.between(COLUMNS.first_ts_us, int(COLUMNS.ts_us[50]))
+    drawn = run_columns(config, columns, contract(columns))
+    lines = dict(data_lines(drawn))
+    assert "a chance of 0.25, seed 9; latency 0 ms" in lines["Fill model"]
+    assert "price limit, largest leverage" in lines["Not known"]
+    assert "price limit" in run_facts(drawn)["unchecked"]
 
 
 def test_what_does_not_exist_is_a_dash_and_never_zero() -> None:

@@ -16,6 +16,7 @@ from backtest.run.simulation import Simulation
 from backtest.run.sources import provider_of
 from backtest.settings.config import DataSettings
 from exchange_model.account.simulated_account import SimulatedAccount
+from exchange_model.fills.registry import FILL_MODELS, FillModelName, FillModelSettings
 from exchange_model.funding import FundingSimulator
 from exchange_model.gateway.runner import BacktestRunner
 from gridcore import (
@@ -33,7 +34,7 @@ from testkit.backtests import TIERS, fill_model, instrument, simulate, strategy_
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "real"
 pytestmark = pytest.mark.untraced
-MODELS = ("strict_cross", "touch", "queue")
+MODELS = tuple(FILL_MODELS)
 
 
 def assert_same(columns: TickColumns, configs: list[StrategyConfig], **world: object) -> Simulation:
@@ -80,6 +81,34 @@ def test_random_walks(seed: int, model: str) -> None:
     config = strategy_config(columns, safety_caps=caps)
     deposit = (130, 10_000)[seed % 2]
     assert trade_count(assert_same(columns, [config], model=model, deposit=deposit))
+
+
+def by_chance(chance: str, seed: int = 1) -> FillModelSettings:
+    return FillModelSettings(
+        fill_model=FillModelName.CHANCE, fill_chance=Decimal(chance), fill_seed=seed
+    )
+
+
+@pytest.mark.parametrize(("chance", "same_as"), [("0", "strict_cross"), ("1", "touch")])
+def test_a_chance_of_nothing_and_of_certainty(chance: str, same_as: str) -> None:
+    columns = RandomWalk(trades_per_s=0.5, volatility=1.0).generate(6_000, 11)
+    config = strategy_config(columns)
+    drawn = simulate(columns, [config], exact=False, model=by_chance(chance))
+    certain = simulate(columns, [config], exact=False, model=same_as)
+    assert trade_count(certain) > 10
+    assert drawn.runners[0].trades == certain.runners[0].trades
+    assert drawn.account.wallet == certain.account.wallet
+
+
+def test_a_seed_decides_what_fills_at_the_limit() -> None:
+    columns = RandomWalk(trades_per_s=0.5, volatility=1.0).generate(6_000, 11)
+    config = strategy_config(columns)
+    runs = [
+        assert_same(columns, [config], model=by_chance("0.3", seed)).runners[0].trades
+        for seed in (1, 1, 2)
+    ]
+    assert runs[0] == runs[1]
+    assert runs[0] != runs[2]
 
 
 @pytest.mark.slow

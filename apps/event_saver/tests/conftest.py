@@ -26,6 +26,7 @@ from event_saver.settings.accounts import AccountContext
 from event_saver.settings.config import EventSaverConfig
 from event_saver.spool.spool import Spool
 from exchange_model.account.simulated_account import FeeRates
+from exchange_model.rules.codes import RefusalError
 from grid_db import (
     DatabaseFactory,
     MarketGapRepository,
@@ -39,7 +40,6 @@ from grid_db import Environment as StoredEnvironment
 from grid_db.testing import settings_for
 from gridcore import SideType
 from market_data.rules.instrument_info import default_rules
-from paper_exchange.basics.ret_codes import RefusalError
 from paper_exchange.book.account import ApiKey, PaperAccount
 from paper_exchange.book.order_request import parse_order
 from paper_exchange.exchange.driver import wall_ms

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from bybit_adapter import BybitRestClient, Environment, OrderKey, PlaceRequest
+from exchange_model.rules.codes import RefusalError
 from gridcore import DirectionType, SideType
-from paper_exchange.basics.ret_codes import RefusalError
 from paper_exchange.host.control import ACTION
 from testkit.bot_host import RunningBot, Witness, bot_settings, executions_of, strategy
 from testkit.paper import KEY, SECRET, PaperHost

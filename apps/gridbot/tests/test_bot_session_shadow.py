@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bybit_adapter.async_client import BybitAsyncClient
 
+from exchange_model.account.simulated_account import FeeRates
 from grid_service.redaction import Redactor
+from gridbot.shadow import ShadowTerms, shadow_terms
 from gridbot.words.bot_logs import bot_logs
 from testkit.bot_host import RunningBot, Witness, bot_settings, executions_of, strategy
-from testkit.paper import KEY, SECRET, PaperHost
+from testkit.paper import KEY, SECRET, PaperHost, paper_account, paper_listing
+from testkit.rest import connect
 from testkit.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.exchange(accounts=2, priced=True)]
@@ -133,3 +138,31 @@ def test_a_shadow_beside_a_live_strategy_sends_nothing(host: PaperHost, tmp_path
     two = host.exchange.accounts["two"]
     assert not two.open_orders
     assert not two.closed_orders
+
+
+async def test_a_shadow_trades_under_the_terms_that_the_exchange_tells() -> None:
+    fees = FeeRates(Decimal("0.0001"), Decimal("0.0003"))
+    listing = paper_listing()
+    with (
+        PaperHost(accounts=[paper_account(deposit="1234", fees=fees)]) as host,
+        connect(host.server.port, api_key=KEY, api_secret=SECRET) as blocking,
+    ):
+        rest = BybitAsyncClient(blocking)
+        terms = await shadow_terms(rest, await rest.get_instrument("BTCUSDT"))
+        rest.close()
+    assert terms == ShadowTerms(
+        Decimal(1234), listing.tiers, fees, replace(listing.limits, max_open_orders=500)
+    )
+    assert terms.limits.not_known() == ()
+
+
+async def test_what_a_shadow_cannot_be_told_is_assumed() -> None:
+    with (
+        PaperHost() as host,
+        connect(host.server.port, api_key="nobody", api_secret=SECRET) as blocking,
+    ):
+        rest = BybitAsyncClient(blocking)
+        terms = await shadow_terms(rest, await rest.get_instrument("BTCUSDT"))
+        rest.close()
+    assert (terms.wallet, terms.fees) == (Decimal(10_000), None)
+    assert terms.tiers == paper_listing().tiers  # public data

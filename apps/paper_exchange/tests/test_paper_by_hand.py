@@ -15,8 +15,8 @@ from pybit.exceptions import InvalidRequestError
 from pybit.unified_trading import HTTP
 from pydantic import ValidationError
 
+from exchange_model.rules.codes import RefusalError
 from gridcore import SideType
-from paper_exchange.basics.ret_codes import RefusalError
 from paper_exchange.book.account import MntWallet
 from paper_exchange.builder import build
 from paper_exchange.config import PaperConfig

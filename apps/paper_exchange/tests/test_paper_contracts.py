@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from exchange_model.fills.registry import FillModelName, FillModelSettings
+from exchange_model.rules.codes import RefusalError
 from gridcore import SideType
-from paper_exchange.basics.ret_codes import RefusalError
-from paper_exchange.basics.settings import FillModelName, MatchingSettings
+from paper_exchange.basics.settings import MatchingSettings
 from paper_exchange.builder import build
 from paper_exchange.config import PaperConfig
 from paper_exchange.host.actions import Scenario
@@ -474,7 +475,7 @@ def test_leverage_above_the_new_limit_opens_nothing(world: PaperWorld) -> None:
 @pytest.mark.parametrize("model", list(FillModelName))
 def test_orders_between_two_ticks_rest_fill_and_go(model: FillModelName) -> None:
     """A limit off the new ticks fills when the market trades beyond it, whatever the model."""
-    world = PaperWorld(settings=MatchingSettings(fill_model=model))
+    world = PaperWorld(settings=MatchingSettings(fills=FillModelSettings(fill_model=model)))
     world.trade("60000.0", SideType.BUY)
     buy = world.place(price="59000.3", qty="0.013")
     gone = world.place(price="58000.7")
@@ -531,7 +532,9 @@ def test_an_order_that_arrives_after_the_change_takes_and_rests(world: PaperWorl
 
 
 def test_a_queue_goes_on_where_it_was() -> None:
-    world = PaperWorld(settings=MatchingSettings(fill_model=FillModelName.QUEUE))
+    world = PaperWorld(
+        settings=MatchingSettings(fills=FillModelSettings(fill_model=FillModelName.QUEUE))
+    )
     world.trade("60000.0", SideType.BUY)
     order_id = world.place(price="59999.0", qty="0.01")
     resting = world.account.open_orders[order_id].resting

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange_model.account.simulated_account import FeeRates
+from exchange_model.fills.registry import FillModelName, FillModelSettings
 from gridcore import SideType, calc_pair_margins
-from paper_exchange.basics.settings import FillModelName, MatchingSettings, TakerModel
+from paper_exchange.basics.settings import MatchingSettings, TakerModel
 from paper_exchange.book.account import PaperAccount
 from paper_exchange.book.orders import ExecType
 from paper_exchange.market.depth import Depth
@@ -89,7 +90,7 @@ def check(world: PaperWorld) -> None:
                 ZERO,
             )
             assert book.pair.order_margin == open_margin + waiting
-            assert book.orders.opening_value == sum(
+            assert book.orders.opening_value() == sum(
                 (one.leaves_qty * one.price for one in book.orders.orders.values()
                  if not one.reduce_only), ZERO,
             )  # fmt: skip
@@ -157,7 +158,7 @@ def test_random_flow_adds_up_after_every_step(
     world = PaperWorld(
         [paper_market(), paper_market("ETHUSDT", funding_rate="-0.0003")],
         [paper_account(deposit=str(chance.choice([300, 3_000, 30_000])))],
-        settings=MatchingSettings(fill_model=model, taker_model=taker),
+        settings=MatchingSettings(fills=FillModelSettings(fill_model=model), taker_model=taker),
     )
     prices = {symbol: Decimal(price) for symbol, (price, _) in SYMBOLS.items()}
     for symbol, price in prices.items():

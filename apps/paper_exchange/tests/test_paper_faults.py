@@ -14,8 +14,8 @@ import requests
 from pydantic import ValidationError
 from websocket import WebSocket, WebSocketConnectionClosedException, create_connection
 
+from exchange_model.rules.codes import RefusalError
 from gridcore import SideType
-from paper_exchange.basics.ret_codes import RefusalError
 from paper_exchange.host.control import ACTION, Scenario, read_scenario
 from paper_exchange.host.faults import FaultKind, FaultRule
 from paper_exchange.market.market import FeedTrade

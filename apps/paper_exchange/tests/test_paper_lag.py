@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from exchange_model.fills.registry import FillModelName, FillModelSettings
 from gridcore import SideType
-from paper_exchange.basics.settings import FillModelName, MatchingSettings, TakerModel
+from paper_exchange.basics.settings import MatchingSettings, TakerModel
 from paper_exchange.exchange.rule_change import RuleChange
 from paper_exchange.host.control import ACTION
 from paper_exchange.host.faults import FaultKind, FaultRule
@@ -175,7 +176,9 @@ def lived(seed: int, lag_ms: int) -> tuple[PaperWorld, list[tuple[int, bytes]]]:
     world = PaperWorld(
         [paper_market(), paper_market("ETHUSDT", funding_rate="-0.0003")],
         [paper_account(deposit=str(chance.choice([300, 3_000, 30_000])))],
-        settings=MatchingSettings(fill_model=FillModelName.TOUCH, taker_model=TakerModel.BOOK),
+        settings=MatchingSettings(
+            fills=FillModelSettings(fill_model=FillModelName.TOUCH), taker_model=TakerModel.BOOK
+        ),
         start_ms=START_MS // FUNDING_MS * FUNDING_MS - 20_000,
     )
     prices = {"BTCUSDT": Decimal(60_000), "ETHUSDT": Decimal(3_000)}

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from exchange_model.fills.registry import FillModelName, FillModelSettings
 from gridcore import SideType
-from paper_exchange.basics.settings import FillModelName, MatchingSettings, TakerModel
+from paper_exchange.basics.settings import MatchingSettings, TakerModel
 from paper_exchange.book.orders import Status
+from paper_exchange.builder import build
+from paper_exchange.config import PaperConfig
 from paper_exchange.rest.rate_limits import RateLimits
 from paper_exchange.stream.streams import Channel
-from testkit.paper import PaperWorld, order_params, paper_account, paper_market
+from testkit.paper import START_MS, PaperWorld, order_params, paper_account, paper_market
 
 CREATE, AMEND, CANCEL = "/v5/order/create", "/v5/order/amend", "/v5/order/cancel"
 
@@ -236,15 +239,52 @@ def test_strict_fills_beyond_the_limit_and_not_at_it(world: PaperWorld) -> None:
 
 
 def test_touch_fills_at_the_limit() -> None:
-    world = PaperWorld(settings=MatchingSettings(fill_model=FillModelName.TOUCH))
+    world = PaperWorld(
+        settings=MatchingSettings(fills=FillModelSettings(fill_model=FillModelName.TOUCH))
+    )
     world.trade("60000.0")
     sell = world.place(side="Sell", leg=2, price="61000")
     world.trade("61000.0")
     assert world.order(sell)["orderStatus"] == "Filled"
 
 
+@pytest.mark.parametrize(("chance", "status"), [("0", "New"), ("1", "Filled")])
+def test_chance_fills_at_the_limit_as_configured(chance: str, status: str) -> None:
+    config = PaperConfig.model_validate(
+        {"matching": {"fill_model": "chance", "fill_chance": chance, "fill_seed": 7}}
+    )
+    parts, _ = build(config, lambda _: pytest.fail("no database"), start_ms=START_MS)
+    assert (parts.exchange.settings.fills.fill_seed) == 7
+    world = PaperWorld(settings=parts.exchange.settings)
+    world.trade("60000.0")
+    at, beyond = (world.place(side="Sell", leg=2, price=price) for price in ("61000", "60999.9"))
+    world.trade("61000.0", SideType.BUY)
+    assert world.order(at)["orderStatus"] == status
+    assert world.order(beyond)["orderStatus"] == "Filled"
+
+
+def test_another_trade_is_another_draw() -> None:
+    fills = FillModelSettings(fill_model=FillModelName.CHANCE, fill_chance=Decimal("0.2"))
+
+    def trades_until_filled(seed: int) -> int:
+        world = PaperWorld(settings=MatchingSettings(fills=fills), seed=seed)
+        world.trade("60000.0")
+        order = world.place(side="Sell", leg=2, price="61000")
+        count = 0
+        while world.order(order)["orderStatus"] == "New":
+            world.trade("61000.0", SideType.BUY)
+            count += 1
+        return count
+
+    counts = [trades_until_filled(seed) for seed in range(12)]
+    assert counts == [trades_until_filled(seed) for seed in range(12)]
+    assert len(set(counts)) > 3
+
+
 def test_queue_waits_for_the_visible_size_then_fills_in_parts() -> None:
-    world = PaperWorld(settings=MatchingSettings(fill_model=FillModelName.QUEUE))
+    world = PaperWorld(
+        settings=MatchingSettings(fills=FillModelSettings(fill_model=FillModelName.QUEUE))
+    )
     world.trade("60000.0")
     buy = world.place(price="59990", qty="0.01")
     market = world.exchange.market("BTCUSDT")
@@ -361,7 +401,9 @@ def test_amend_moves_an_order_and_its_margin(world: PaperWorld) -> None:
 
 
 def test_an_amended_quantity_stays_above_what_is_filled() -> None:
-    world = PaperWorld(settings=MatchingSettings(fill_model=FillModelName.QUEUE))
+    world = PaperWorld(
+        settings=MatchingSettings(fills=FillModelSettings(fill_model=FillModelName.QUEUE))
+    )
     world.trade("60000.0")
     order_id = world.place(price="59990", qty="0.02")
     ahead = world.exchange.market("BTCUSDT").visible_at(SideType.BUY, 599_900)

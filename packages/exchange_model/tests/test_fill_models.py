@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange_model.account.simulated_account import SimulatedAccount
+from exchange_model.fills.chance import ChanceFillSimulator
 from exchange_model.fills.fill_simulator import (
     FillModel,
     MarketTrade,
@@ -52,10 +53,11 @@ class Book:
         return order
 
     def trade(
-        self, ticks: int, side: int = TAKER_SELL, qty: str = "1"
+        self, ticks: int, side: int = TAKER_SELL, qty: str = "1", number: int = 0
     ) -> list[tuple[str, Decimal]]:
         filled = []
-        for order, size in self.model.fills(self.orders, MarketTrade(ticks, side, Decimal(qty))):
+        trade = MarketTrade(ticks, side, Decimal(qty), number)
+        for order, size in self.model.fills(self.orders, trade):
             self.orders.reduce(order, size)
             filled.append((order.order_id, size))
         return filled
@@ -162,3 +164,46 @@ def test_the_next_order_to_fill_is_always_at_hand(steps: list[tuple[bool, int, b
         assert book.orders.lowest_sell == min(sells, default=1 << 62)
         margin = sum((o.margin for o in resting if not o.reduce_only), ZERO)
         assert book.orders.pair.order_margin == margin
+
+
+def by_chance(chance: str, seed: int = 1) -> Book:
+    return Book(ChanceFillSimulator(Decimal(chance), seed))
+
+
+def test_a_chance_is_met_in_the_long_run() -> None:
+    filled = 0
+    for number in range(4_000):
+        book = by_chance("0.25")
+        book.rest(SideType.BUY, 1000)
+        filled += len(book.trade(1000, number=number))
+    assert 900 < filled < 1_100
+
+
+def test_a_draw_is_of_one_order_and_one_trade() -> None:
+    def outcome(numbers: list[int]) -> list[int]:
+        book = by_chance("0.3")
+        for name in ("a", "b"):
+            book.rest(SideType.SELL, 1000, order_id=name)
+        return [number for number in numbers for _ in book.trade(1000, number=number)]
+
+    every, few = outcome(list(range(40))), outcome([n for n in range(40) if n % 3])
+    # what was not looked at changes nothing of what is drawn afterwards
+    assert [n for n in every if n % 3][:1] == few[:1]
+    assert len(every) == 2
+    seeds = [by_chance("0.5", seed) for seed in range(30)]
+    for book in seeds:
+        book.rest(SideType.BUY, 1000)
+    assert 5 < sum(len(book.trade(1000)) for book in seeds) < 25
+
+
+def test_beyond_the_limit_no_chance_is_asked() -> None:
+    book = by_chance("0")
+    book.rest(SideType.BUY, 1000)
+    assert book.trade(1000) == []
+    assert book.trade(999) == [("o1", Decimal(1))]
+
+
+@pytest.mark.parametrize("chance", ["-0.1", "1.01"])
+def test_a_chance_lies_within_0_and_1(chance: str) -> None:
+    with pytest.raises(ValueError, match="within 0 and 1"):
+        ChanceFillSimulator(Decimal(chance), 1)

@@ -33,7 +33,7 @@ from gridbot.session.reconciler import NotConfirmedError
 from gridbot.settings.account_config import AccountConfig
 from gridbot.settings.config import GridbotConfig, StrategySettings
 from gridbot.settings.session_settings import SessionSettings
-from gridbot.shadow import ShadowExecutor
+from gridbot.shadow import ShadowExecutor, shadow_terms
 from gridbot.views.life import Life
 from gridbot.views.metrics import BotMetrics
 from gridbot.views.metrics_server import MetricsServer
@@ -49,7 +49,6 @@ log = logging.getLogger(__name__)
 
 SETTLE_S = 8.0
 TRY_AGAIN_S = 60.0  # what could not be started
-SHADOW_WALLET = Decimal(10_000)  # USDT, where the account's own cannot be read
 
 
 class StartError(Exception):
@@ -268,7 +267,8 @@ class Orchestrator:
         restored = runner.restore()
         log.info("%s: %s", one.strat_id, "grid restored" if restored else "begins afresh")
         if one.shadow_mode:
-            runner.use(ShadowExecutor(runner, await _wallet_of(session.rest)))
+            terms = await shadow_terms(session.rest, instrument)
+            runner.use(ShadowExecutor(runner, terms.wallet, terms.tiers, terms.fees, terms.limits))
             account.shadows.append(runner)
             return runner
         runner.use(
@@ -543,15 +543,3 @@ class Orchestrator:
             await asyncio.to_thread(recorder.close, failures)
         await asyncio.to_thread(self.notifier.close)
         await asyncio.to_thread(self._database.dispose)
-
-
-async def _wallet_of(rest: Rest) -> Decimal:
-    """Return what an account holds, USDT; a round sum where it cannot be read."""
-    try:
-        wallet = await rest.get_wallet_balance()
-    except BybitError as error:
-        log.warning("the wallet cannot be read (%s); the shadow has %s USDT", error, SHADOW_WALLET)
-        return SHADOW_WALLET
-    usdt = wallet.coin()
-    balance = None if usdt is None else usdt.wallet_balance
-    return balance if balance is not None and balance > 0 else SHADOW_WALLET

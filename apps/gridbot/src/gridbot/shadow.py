@@ -6,20 +6,79 @@ prices is the backtest of them.
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
+from bybit_adapter import BybitError, Instrument, to_mm_tiers
 from exchange_model.account.simulated_account import FeeRates, SimulatedAccount
 from exchange_model.fills.fill_simulator import MarketTrade, TradeThroughFillSimulator
 from exchange_model.gateway.executor import BacktestExecutor
 from exchange_model.gateway.runner import BacktestRunner
+from exchange_model.rules.contract import ContractLimits
 from exchange_model.trades import BacktestTrade
 from gridbot.actor.runner import StrategyRunner
+from gridbot.ports import Rest
 from gridcore import Intent, MMTiers, PublicTradeEvent, SideType, TickerEvent
+from gridcore.errors import TierError
 from gridcore.instrument import floor_ceil_ticks
 from gridcore.moments import to_us
 from gridcore.sides import TAKER_BUY, TAKER_SELL
 from market_data.rules.built_in import default_tiers
+from market_data.rules.market_rules import parse_limits
+
+log = logging.getLogger(__name__)
+SHADOW_WALLET = Decimal(10_000)  # USDT, where the account's own cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowTerms:
+    """What a shadow trades under: wallet in USDT, risk tiers, fees, limits of the contract.
+
+    None is not known: then the usual tiers and fees hold.
+    """
+
+    wallet: Decimal
+    tiers: MMTiers | None
+    fees: FeeRates | None
+    limits: ContractLimits
+
+
+async def shadow_terms(rest: Rest, instrument: Instrument) -> ShadowTerms:
+    """Return what the exchange says that an account would trade under.
+
+    What cannot be read is told in the log, and is assumed.
+    """
+    symbol = instrument.symbol
+    tiers: MMTiers | None = None
+    fees: FeeRates | None = None
+    try:
+        tiers = to_mm_tiers(await rest.get_risk_limit(symbol))
+    except (BybitError, TierError) as error:
+        log.warning(
+            "%s: risk tiers cannot be read (%s); the shadow has built-in ones", symbol, error
+        )
+    try:
+        rates = await rest.get_fee_rates(symbol)
+        fees = FeeRates(rates.maker, rates.taker)
+    except BybitError as error:
+        log.warning("%s: fees cannot be read (%s); the shadow pays the usual ones", symbol, error)
+    limits = ContractLimits.of(parse_limits(json.loads(instrument.raw_json)))
+    return ShadowTerms(await _wallet_of(rest), tiers, fees, limits)
+
+
+async def _wallet_of(rest: Rest) -> Decimal:
+    """Return what an account holds, USDT; a round sum where it cannot be read."""
+    try:
+        wallet = await rest.get_wallet_balance()
+    except BybitError as error:
+        log.warning("the wallet cannot be read (%s); the shadow has %s USDT", error, SHADOW_WALLET)
+        return SHADOW_WALLET
+    usdt = wallet.coin()
+    balance = None if usdt is None else usdt.wallet_balance
+    return balance if balance is not None and balance > 0 else SHADOW_WALLET
 
 
 class ShadowExecutor:
@@ -31,8 +90,12 @@ class ShadowExecutor:
         wallet: Decimal,
         tiers: MMTiers | None = None,
         fees: FeeRates | None = None,
+        limits: ContractLimits | None = None,
     ) -> None:
-        """`wallet` is what the account holds at the start, USDT; both legs begin empty."""
+        """`wallet` is what the account holds at the start, USDT; both legs begin empty.
+
+        Without tiers and fees they are the usual ones; limits that are not known refuse nothing.
+        """
         config = runner.strategy.config
         account = SimulatedAccount(wallet, fees)
         pair = account.add_pair(
@@ -40,9 +103,11 @@ class ShadowExecutor:
         )
         self.account = account
         self._runner = runner
-        self._book = BacktestRunner(config, account, pair, TradeThroughFillSimulator())
-        self._book.strategy = runner.strategy
-        self._book.executor = _ShadowOrders(self._book)
+        self.book = BacktestRunner(
+            config, account, pair, TradeThroughFillSimulator(), limits=limits
+        )
+        self.book.strategy = runner.strategy
+        self.book.executor = _ShadowOrders(self.book, limits)
         self._pair = pair
         self._price_ticks: int | None = None
         self._now_us = 0
@@ -55,7 +120,7 @@ class ShadowExecutor:
         """Let orders rest, or take them off; the answers follow at once."""
         if self._is_closed or self._price_ticks is None:
             return
-        for answer in self._book.executor.submit(intents, self._now_us, self._price_ticks):
+        for answer in self.book.executor.submit(intents, self._now_us, self._price_ticks):
             self._runner.tell(answer)
 
     def sweep(self, cancels: Sequence[Intent]) -> None:
@@ -80,7 +145,7 @@ class ShadowExecutor:
         begins = self._price_ticks is None
         self._see(ticker)
         if begins:
-            self._book.start(self._now_us)
+            self.book.start(self._now_us)
 
     def on_trade(self, trade: PublicTradeEvent) -> None:
         """Fill what a trade of the market fills."""
@@ -91,19 +156,19 @@ class ShadowExecutor:
         low, high = floor_ceil_ticks(trade.price, tick)
         ticks = low if trade.side is SideType.SELL else high
         side = TAKER_BUY if trade.side is SideType.BUY else TAKER_SELL
-        before = len(self._book.trades)
-        if self._book.fill(self._now_us, MarketTrade(ticks, side, trade.size)):
+        before = len(self.book.trades)
+        if self.book.fill(self._now_us, MarketTrade(ticks, side, trade.size)):
             self._count(before)
-            self._book.report_account(self._now_us)
+            self.book.report_account(self._now_us)
 
     @property
     def trades(self) -> list[BacktestTrade]:
         """What would have been traded, in order."""
-        return self._book.trades
+        return self.book.trades
 
     def _count(self, before: int) -> None:
         tally = self._runner.tally
-        for trade in self._book.trades[before:]:
+        for trade in self.book.trades[before:]:
             self.fills += 1
             tally.fills += 1
             tally.fees += trade.fee
@@ -119,8 +184,8 @@ class ShadowExecutor:
 class _ShadowOrders(BacktestExecutor):
     """Names orders after the identity that they would carry on the wire."""
 
-    def __init__(self, book: BacktestRunner) -> None:
-        super().__init__(book.config, book.account, book.orders, book.fill_model)
+    def __init__(self, book: BacktestRunner, limits: ContractLimits | None) -> None:
+        super().__init__(book.config, book.account, book.orders, book.fill_model, limits=limits)
         self._times: dict[str, int] = {}
 
     def order_id_for(self, client_order_id: str) -> str:

@@ -24,9 +24,10 @@ keep_former_paths(
     __name__,
     {
         "control": "paper_exchange.host.control",
-        "order_desk": "paper_exchange.book.order_desk",
+        "basics.ret_codes": "exchange_model.rules.codes",
+        "order_desk": "paper_exchange.book.order_entry",
         "rest_market": "paper_exchange.rest.rest_market",
-        "ret_codes": "paper_exchange.basics.ret_codes",
+        "ret_codes": "exchange_model.rules.codes",
         "rows": "paper_exchange.rest.rows",
         "streams": "paper_exchange.stream.streams",
     },

@@ -182,7 +182,7 @@ def build(
         accounts(config),
         start_ms=start_ms,
         settings=MatchingSettings(
-            fill_model=matching.fill_model,
+            fills=matching,
             taker_model=matching.taker_model,
             match_delay_ms=matching.match_delay_ms,
             max_open_orders=matching.max_open_orders,

@@ -15,9 +15,10 @@ from pydantic import (
     model_validator,
 )
 
+from exchange_model.fills.registry import FillModelSettings
 from grid_config.base import SYMBOL, Positive, Settings
 from paper_exchange.basics.loopback import is_loopback
-from paper_exchange.basics.settings import FillModelName, TakerModel
+from paper_exchange.basics.settings import TakerModel
 from paper_exchange.feeds import SyntheticSettings
 
 Fee = Annotated[Decimal, Field(ge=Decimal("-0.01"), le=Decimal("0.01"))]
@@ -142,10 +143,9 @@ class AccountSettings(Settings):
         return self.keys or (default,)
 
 
-class MatchingConfig(Settings):
+class MatchingConfig(FillModelSettings):
     """When orders fill."""
 
-    fill_model: FillModelName = FillModelName.STRICT_CROSS
     taker_model: TakerModel = Field(
         default=TakerModel.QUOTE,
         description="quote: all at the opposite quote; book: what the visible levels hold",

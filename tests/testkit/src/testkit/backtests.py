@@ -13,12 +13,8 @@ from backtest.result.timeline import Timeline
 from backtest.run.contract import Contract
 from backtest.run.simulation import Simulation
 from exchange_model.account.simulated_account import FeeRates, SimulatedAccount
-from exchange_model.fills.fill_simulator import (
-    FillModel,
-    QueueFillSimulator,
-    TouchFillSimulator,
-    TradeThroughFillSimulator,
-)
+from exchange_model.fills.fill_simulator import FillModel
+from exchange_model.fills.registry import FillModelName, FillModelSettings, FillPlace
 from exchange_model.funding import FundingSimulator
 from exchange_model.gateway.runner import BacktestRunner
 from gridcore import (
@@ -61,14 +57,12 @@ def strategy_config(
     return StrategyConfig(strat_id=strat_id, **(settings | parts))  # type: ignore[arg-type]
 
 
-def fill_model(name: str) -> FillModel:
-    """Return a fill model by its name."""
-    models: dict[str, FillModel] = {
-        "strict_cross": TradeThroughFillSimulator(),
-        "touch": TouchFillSimulator(),
-        "queue": QueueFillSimulator(Decimal(20_000), QTY_STEP),
-    }
-    return models[name]
+def fill_model(chosen: str | FillModelSettings) -> FillModel:
+    """Return a fill model, with a queue that short runs get through."""
+    settings = (
+        FillModelSettings(fill_model=FillModelName(chosen)) if isinstance(chosen, str) else chosen
+    )
+    return settings.fill_model_at(FillPlace(qty_step=QTY_STEP, queue_ahead_usdt=Decimal(20_000)))
 
 
 def simulate(
@@ -76,7 +70,7 @@ def simulate(
     configs: Sequence[StrategyConfig],
     *,
     exact: bool,
-    model: str = "strict_cross",
+    model: str | FillModelSettings = "strict_cross",
     deposit: int = 10_000,
     latency_us: int = 0,
     fees: FeeRates | None = None,

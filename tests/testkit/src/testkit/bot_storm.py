@@ -9,11 +9,11 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from exchange_model.rules.codes import RefusalError
 from gridbot.actor.runner import StrategyRunner
 from gridbot.session.reconciler import NotConfirmedError
 from gridbot.settings.session_settings import SessionSettings
 from gridcore import SafetyCaps
-from paper_exchange.basics.ret_codes import RefusalError
 from paper_exchange.feeds import SyntheticFeed, SyntheticSettings, merged
 from paper_exchange.host.control import ACTION
 from paper_exchange.host.faults import FaultKind, FaultRule

@@ -92,6 +92,7 @@ def run_facts(session: BacktestSession) -> dict[str, Any]:
         "mode": session.mode,
         "settings": dict(session.settings),
         "rules": session.rules,
+        "unchecked": list(session.unchecked),
         "funding": session.funding,
         "warnings": list(session.warnings),
         "liquidation": (

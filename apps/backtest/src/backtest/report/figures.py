@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from backtest.result.metrics import BacktestMetrics
 from backtest.result.session import BacktestSession
+from exchange_model.fills.registry import fill_model_sentence
 from gridcore.moments import moment
 from market_data.basics.quality import utc_text
 
@@ -149,6 +150,7 @@ def data_lines(session: BacktestSession) -> list[tuple[str, str]]:
         *(("Gap", str(gap)) for gap in data.quality.gaps[:20]),
         ("Fingerprint", data.fingerprint),
         ("Contract", session.rules),
+        *_unchecked(session),
         ("Funding", session.funding),
         ("Fill model", _fill_model(session)),
         ("Mode", f"{session.mode}: {speed} ({session.ticks_per_s:,.0f} ticks/s)"),
@@ -156,14 +158,14 @@ def data_lines(session: BacktestSession) -> list[tuple[str, str]]:
     ]
 
 
+def _unchecked(session: BacktestSession) -> list[tuple[str, str]]:
+    names = ", ".join(session.unchecked)
+    return [("Not known", f"{names}; orders were not checked against it")] if names else []
+
+
 def _fill_model(session: BacktestSession) -> str:
     name = str(session.settings["fill_model"])
-    meaning = {
-        "strict_cross": "fills when the market trades beyond the limit; understates fills",
-        "touch": "fills when the market trades at the limit; overstates fills",
-        "queue": "fills by volume through an assumed queue of"
-        f" {session.settings['queue_ahead_usdt']} USDT",
-    }[name]
+    meaning = fill_model_sentence(name, session.settings)
     latency = session.settings["latency_ms"]
     return f"{name}: {meaning}; latency {latency} ms"
 

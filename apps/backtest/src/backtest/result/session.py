@@ -91,6 +91,7 @@ class BacktestSession:
     liquidation: Liquidation | None
     data: DataUsed
     rules: str  # where the contract's rules come from
+    unchecked: tuple[str, ...]  # limits of the exchange that nobody knew
     funding: str  # which funding rates were used
     warnings: tuple[str, ...]
     settings: Mapping[str, Any]  # the configuration, for JSON

@@ -46,7 +46,7 @@ class Timeline:
             if row < 0:
                 return None
         size = columns.size.item(row) * columns.size_step
-        return MarketTrade(columns.price_ticks.item(row), columns.side.item(row), size)
+        return MarketTrade(columns.price_ticks.item(row), columns.side.item(row), size, row)
 
     def is_trade(self, row: int) -> bool:
         """Tell whether orders may fill at a row."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Protocol
 
 from backtest.settings.config import BacktestStrategyConfig
+from exchange_model.rules.contract import ContractLimits
 from gridcore import InstrumentInfo, MMTiers
 from market_data.basics.data_errors import PriceOffTickError
 from market_data.columns.ticks import TickColumns
@@ -17,7 +18,8 @@ from market_data.columns.ticks import TickColumns
 class Contract:
     """Trading rules, margin tiers and funding interval of one symbol.
 
-    `source` says in words where they come from; `warnings` are sentences for the report.
+    `source` says in words where they come from; `warnings` are sentences for the report; what of
+    `limits` nobody knows is not checked.
     """
 
     instrument: InstrumentInfo
@@ -25,6 +27,7 @@ class Contract:
     funding_interval_min: int
     source: str
     warnings: tuple[str, ...] = ()
+    limits: ContractLimits = field(default_factory=ContractLimits)
 
 
 class ContractSource(Protocol):

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from backtest.run.contract import Contract
+from exchange_model.rules.contract import ContractLimits
 from gridcore import InstrumentInfo, MMTiers
 from market_data.columns.ticks import TickColumns
 from market_data.rules.instrument_info import (
@@ -69,6 +70,7 @@ class KnownContracts:
             rules.funding_interval_min,
             f"rules: {source}; risk tiers: {tiers_source}",
             tuple(warnings),
+            ContractLimits.of(rules.limits),
         )
 
     def _saved_rules(self, symbol: str) -> tuple[MarketRules, str] | None:
@@ -89,7 +91,8 @@ class KnownContracts:
 def _rules_of(found: FoundRules | None) -> tuple[MarketRules | None, str]:
     if found is None:
         return None, ""
-    return MarketRules(found.instrument, found.funding_interval_min), found.describe()
+    rules = MarketRules(found.instrument, found.funding_interval_min, found.limits)
+    return rules, found.describe()
 
 
 def _tiers_of(symbol: str, found: FoundRules | None) -> tuple[MMTiers, str]:

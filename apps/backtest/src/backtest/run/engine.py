@@ -266,7 +266,8 @@ def run_columns(
         strategy = one.to_strategy(contract.instrument)
         pair = account.add_pair(one.strat_id, symbol, one.leverage, contract.tiers)
         model = config.new_fill_model(contract.instrument)
-        runners.append(BacktestRunner(strategy, account, pair, model, config.latency_ms * 1000))
+        latency_us = config.latency_ms * 1000
+        runners.append(BacktestRunner(strategy, account, pair, model, latency_us, contract.limits))
     funding = _funding(config, columns, contract)
     simulation = Simulation(account, runners, Timeline(columns), funding, progress)
     with _rare_collections():
@@ -358,6 +359,7 @@ def _session(
             fingerprint=fingerprint,
         ),
         rules=contract.source,
+        unchecked=contract.limits.not_known(),
         funding=funding.describe(),
         warnings=(
             *_warnings(contract, simulation, columns),

@@ -10,12 +10,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from exchange_model.account.simulated_account import FeeRates
-from exchange_model.fills.fill_simulator import (
-    FillModel,
-    QueueFillSimulator,
-    TouchFillSimulator,
-    TradeThroughFillSimulator,
-)
+from exchange_model.fills.fill_simulator import FillModel
+from exchange_model.fills.registry import FillModelSettings, FillPlace
 from grid_config.base import Positive, Settings
 from grid_config.strategy import GridStrategySettings
 from gridcore import InstrumentInfo
@@ -29,14 +25,6 @@ class WindDownMode(StrEnum):
 
     LEAVE_OPEN = "leave_open"
     CLOSE_ALL = "close_all"
-
-
-class FillModelName(StrEnum):
-    """When a resting order fills; see docs/backtest.md for what each over- and understates."""
-
-    STRICT_CROSS = "strict_cross"
-    TOUCH = "touch"
-    QUEUE = "queue"
 
 
 class BacktestStrategyConfig(GridStrategySettings):
@@ -118,7 +106,7 @@ class ReportSettings(Settings):
     export: Path | None = Field(default=None, description="folder for CSV and Parquet")
 
 
-class BacktestConfig(Settings):
+class BacktestConfig(FillModelSettings):
     """A whole backtest. Money is USDT."""
 
     strategies: tuple[BacktestStrategyConfig, ...]
@@ -131,9 +119,6 @@ class BacktestConfig(Settings):
     )
     taker_fee: Decimal = Field(
         default=Decimal("0.00055"), description="share of the notional, 0 to 0.01"
-    )
-    fill_model: FillModelName = Field(
-        default=FillModelName.STRICT_CROSS, description="see docs/backtest.md"
     )
     queue_ahead_usdt: Annotated[Decimal, Field(ge=0)] = Field(
         default=Decimal(50_000), description="what rests before an order at its price (queue only)"
@@ -194,13 +179,8 @@ class BacktestConfig(Settings):
 
     def new_fill_model(self, instrument: InstrumentInfo) -> FillModel:
         """Return the fill model of one strategy's orders."""
-        match self.fill_model:
-            case FillModelName.STRICT_CROSS:
-                return TradeThroughFillSimulator()
-            case FillModelName.TOUCH:
-                return TouchFillSimulator()
-            case FillModelName.QUEUE:
-                return QueueFillSimulator(self.queue_ahead_usdt, instrument.qty_step)
+        place = FillPlace(qty_step=instrument.qty_step, queue_ahead_usdt=self.queue_ahead_usdt)
+        return self.fill_model_at(place)
 
     def for_report(self) -> dict[str, Any]:
         """Return the settings as plain values for JSON, without the database's address."""

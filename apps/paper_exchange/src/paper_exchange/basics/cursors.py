@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 from urllib.parse import quote, unquote
 
-from paper_exchange.basics.ret_codes import parameter_error
+from exchange_model.rules.codes import parameter_error
 
 Item = TypeVar("Item")
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
-
-class FillModelName(StrEnum):
-    """When a resting order fills; the same models as in the backtest."""
-
-    STRICT_CROSS = "strict_cross"
-    TOUCH = "touch"
-    QUEUE = "queue"
+from exchange_model.fills.registry import FillModelSettings
 
 
 class TakerModel(StrEnum):
@@ -26,7 +20,7 @@ class TakerModel(StrEnum):
 class MatchingSettings:
     """`match_delay_ms` lies between the acknowledgement of a command and its effect."""
 
-    fill_model: FillModelName = FillModelName.STRICT_CROSS
+    fills: FillModelSettings = field(default_factory=FillModelSettings)
     taker_model: TakerModel = TakerModel.QUOTE
     match_delay_ms: int = 2
     book_levels: int = 50  # how deep a taker may go

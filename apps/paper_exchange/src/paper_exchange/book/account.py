@@ -12,7 +12,7 @@ from decimal import ROUND_UP, Decimal
 from enum import StrEnum
 
 from exchange_model.account.simulated_account import FeeRates, SimulatedAccount, SimulatedPair
-from exchange_model.orders.order_manager import BacktestOrderManager, SimulatedOrder
+from exchange_model.orders.order_manager import BacktestOrderManager
 from gridcore import DirectionType
 from paper_exchange.book.orders import ClosedPnl, Execution, LedgerEntry, PaperOrder
 from paper_exchange.market.listing import Listing
@@ -20,7 +20,6 @@ from paper_exchange.market.listing import Listing
 ZERO = Decimal(0)
 MNT_STEP = Decimal("1E-8")
 KEPT_RECORDS = 100_000
-LINK_RESERVED_MS = 2 * 3_600_000
 LEGS = (DirectionType.LONG, DirectionType.SHORT)
 
 
@@ -93,37 +92,12 @@ class LegRecord:
     status: str = "Normal"
 
 
-class RestingOrders(BacktestOrderManager):
-    """Resting orders, and what those that open are worth: it decides the risk tier."""
-
-    def __init__(self, pair: SimulatedPair) -> None:
-        super().__init__(pair)
-        self.opening_value = ZERO  # USDT, at the limits
-
-    def add(self, order: SimulatedOrder) -> None:
-        super().add(order)
-        if not order.reduce_only:
-            self.opening_value += order.leaves_qty * order.price
-
-    def remove(self, order_id: str) -> SimulatedOrder | None:
-        order = super().remove(order_id)
-        if order is not None and not order.reduce_only:
-            self.opening_value -= order.leaves_qty * order.price
-        return order
-
-    def reduce(self, order: SimulatedOrder, qty: Decimal) -> None:
-        # at nothing left the order is removed, with all of its value
-        if not order.reduce_only and qty < order.leaves_qty:
-            self.opening_value -= qty * order.price
-        super().reduce(order, qty)
-
-
 class SymbolBook:
     """Legs, resting orders and settings of one account in one symbol."""
 
     def __init__(self, pair: SimulatedPair, hedge_mode: bool) -> None:
         self.pair = pair
-        self.orders = RestingOrders(pair)
+        self.orders = BacktestOrderManager(pair)
         self.hedge_mode = hedge_mode
         self.legs = {direction: LegRecord() for direction in LEGS}
         # accepted, not yet on the book: they use up the same margin and the same leg
@@ -133,9 +107,15 @@ class SymbolBook:
 
     def closing_budget(self, direction: DirectionType) -> Decimal:
         """Return what of a leg no closing order covers yet, in base coin."""
-        held = self.pair.leg(direction).size
-        covered = self.orders.closing_qty[direction] + self.arriving_closing[direction]
-        return held - covered
+        return self.orders.closing_budget(direction) - self.arriving_closing[direction]
+
+    def opening_value(self) -> Decimal:
+        """Return what orders that open are worth at their limits, USDT."""
+        return self.orders.opening_value() + self.arriving_value
+
+    def order_count(self) -> int:
+        """Return how many orders are open."""
+        return len(self.orders) + self.arriving
 
 
 class PaperAccount:
@@ -195,13 +175,6 @@ class PaperAccount:
     def orders_of(self, symbol: str) -> Iterator[PaperOrder]:
         """Yield the open orders of a symbol, oldest first."""
         return (order for order in tuple(self.open_orders.values()) if order.symbol == symbol)
-
-    def link_is_taken(self, link_id: str, now_ms: int) -> bool:
-        """Tell whether an order link id is in use, or was until recently."""
-        known = self.by_link.get(link_id)
-        if known is None:
-            return False
-        return known.status.is_open or now_ms - known.updated_ms < LINK_RESERVED_MS
 
     def add_order(self, order: PaperOrder) -> None:
         """Take an accepted order into the account's lists."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
-from paper_exchange.basics.ret_codes import RefusalError, RetCode, parameter_error
+from exchange_model.rules.codes import RefusalError, RetCode, parameter_error
+from exchange_model.rules.placing import tier_allows
 from paper_exchange.book.account import LEGS, MarginMode, PaperAccount
 from paper_exchange.book.listeners import Outbox
 from paper_exchange.market.market import Market
@@ -39,7 +40,7 @@ class AccountOptions:
             raise RefusalError(RetCode.LEVERAGE_NOT_MODIFIED, "leverage not modified")
         mark = market.mark or ZERO
         value = (pair.long.size + pair.short.size) * mark
-        if leverage * listing.tiers.for_value(value).initial_rate > 1:
+        if not tier_allows(listing.tiers, leverage, value):
             raise RefusalError(
                 RetCode.CANNOT_SET_LEVERAGE,
                 f"cannot set leverage {leverage} with a position of {value:.0f} USDT",
@@ -66,7 +67,7 @@ class AccountOptions:
         account.money.version += 1
         for order in book.orders.orders.values():
             if not order.reduce_only:
-                held = book.orders.margin_of(order.direction, order.leaves_qty, order.price)
+                held = book.pair.order_margin_of(order.direction, order.leaves_qty, order.price)
                 book.pair.order_margin += held - order.margin
                 order.margin = held
 
@@ -82,7 +83,7 @@ class AccountOptions:
                 raise RefusalError(
                     RetCode.POSITION_EXISTS, "You have an existing position, cannot switch"
                 )
-            if len(book.orders) or book.arriving:
+            if book.order_count():
                 raise RefusalError(
                     RetCode.ORDERS_EXIST, "You have existing open orders, cannot switch"
                 )

@@ -1,4 +1,4 @@
-"""What a client asks for, checked against the contract before an account is looked at."""
+"""What a client asks for: parameters as they come over the wire, read and checked."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from exchange_model.rules.codes import parameter_error
+from exchange_model.rules.contract import check_price, check_qty
 from gridcore import DirectionType, SideType
-from paper_exchange.basics.ret_codes import RefusalError, RetCode, parameter_error
 from paper_exchange.book.orders import OrderType, TimeInForce
 from paper_exchange.market.listing import Listing
 
@@ -63,14 +64,15 @@ def parse_order(params: Mapping[str, Any], listing: Listing, *, hedge_mode: bool
     if qty is None:
         raise parameter_error("qty is missing")
     if qty or not (reduce_only and close):
-        check_qty(qty, listing, is_market=order_type is OrderType.MARKET, splits=reduce_only)
+        is_market = order_type is OrderType.MARKET
+        check_qty(qty, listing.instrument, listing.limits, is_market=is_market, splits=reduce_only)
     price: Decimal | None = None
     time_in_force = TimeInForce.IOC
     if order_type is OrderType.LIMIT:
         price = parse_number(params, "price")
         if price is None:
             raise parameter_error("price is missing; a Limit order has one")
-        check_price(price, listing)
+        check_price(price, listing.instrument, listing.limits)
         time_in_force = TimeInForce.GTC
         if _text(params, "timeInForce"):
             time_in_force = _member(params, "timeInForce", TimeInForce)
@@ -95,9 +97,9 @@ def parse_amend(params: Mapping[str, Any], listing: Listing) -> AmendRequest:
             raise parameter_error(f"{name} is not supported by this exchange")
     price, qty = parse_number(params, "price"), parse_number(params, "qty")
     if price is not None:
-        check_price(price, listing)
+        check_price(price, listing.instrument, listing.limits)
     if qty is not None:
-        check_qty(qty, listing, is_market=False, splits=False)
+        check_qty(qty, listing.instrument, listing.limits, is_market=False, splits=False)
     if price is None and qty is None:
         raise parameter_error("order not modified; give a price or a qty")
     return AmendRequest(price=price, qty=qty)
@@ -154,34 +156,6 @@ def parse_number(params: Mapping[str, Any], name: str) -> Decimal | None:
     if number < 0:
         raise parameter_error(f"{name} {text} is below zero")
     return number
-
-
-def check_price(price: Decimal, listing: Listing) -> None:
-    """Raise RefusalError for a price outside the contract's range or between two ticks."""
-    tick = listing.instrument.tick_size
-    if not listing.min_price <= price <= listing.max_price:
-        raise RefusalError(
-            RetCode.PRICE_OUT_OF_RANGE,
-            f"price {price} is outside {listing.min_price} to {listing.max_price}",
-        )
-    if price % tick:
-        raise parameter_error(f"price {price} is no multiple of the tick size {tick}")
-
-
-def check_qty(qty: Decimal, listing: Listing, *, is_market: bool, splits: bool) -> None:
-    """Raise RefusalError for a quantity off the step or outside the contract's limits."""
-    one = listing.instrument
-    most = listing.max_market_qty if is_market else one.max_qty
-    if qty < one.min_qty:
-        raise parameter_error(
-            f"the number of contracts exceeds minimum limit allowed: qty {qty}, min {one.min_qty}"
-        )
-    if qty > most and not splits:
-        raise parameter_error(
-            f"the number of contracts exceeds maximum limit allowed: qty {qty}, max {most}"
-        )
-    if qty % one.qty_step:
-        raise parameter_error(f"qty {qty} is no multiple of the qty step {one.qty_step}")
 
 
 def _text(params: Mapping[str, Any], name: str) -> str:

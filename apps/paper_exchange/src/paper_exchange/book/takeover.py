@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from exchange_model.rules.codes import parameter_error
 from gridcore import DirectionType, SideType
 from paper_exchange.basics.ids import Ids
-from paper_exchange.basics.ret_codes import parameter_error
 from paper_exchange.book.account import LEGS, PaperAccount
 from paper_exchange.book.booking import Booking
 from paper_exchange.book.listeners import Outbox
-from paper_exchange.book.order_desk import OrderDesk
+from paper_exchange.book.order_entry import OrderEntry
 from paper_exchange.book.orders import ExecType, OrderType, PaperOrder, Status, TimeInForce
 from paper_exchange.market.market import Market
 
@@ -41,7 +41,7 @@ class TakeOver:
     def __init__(
         self,
         markets: dict[str, Market],
-        desk: OrderDesk,
+        desk: OrderEntry,
         clock: Callable[[], int],
         ids: Ids,
         booking: Booking,

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 
-from paper_exchange.basics.ret_codes import RetCode, parameter_error
+from exchange_model.rules.codes import RetCode, parameter_error
 from paper_exchange.basics.schedule import Schedule
 from paper_exchange.book.account import LEGS, PaperAccount
 from paper_exchange.book.listeners import Outbox
-from paper_exchange.book.order_desk import OrderDesk
+from paper_exchange.book.order_entry import OrderEntry
 from paper_exchange.book.orders import ExecType
 from paper_exchange.book.takeover import ForcedClose, TakeOver
 from paper_exchange.market.listing import ContractStatus
@@ -40,7 +40,7 @@ class ContractLife:
         self,
         markets: Mapping[str, Market],
         accounts: Mapping[str, PaperAccount],
-        desk: OrderDesk,
+        desk: OrderEntry,
         take_over: TakeOver,
         schedule: Schedule,
         clock: Callable[[], int],

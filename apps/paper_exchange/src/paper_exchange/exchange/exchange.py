@@ -10,21 +10,21 @@ from copy import copy
 from decimal import Decimal
 from functools import partial
 
-from exchange_model.fills.fill_simulator import MarketTrade
+from exchange_model.fills.fill_simulator import FillModel, MarketTrade
+from exchange_model.fills.registry import FillPlace
+from exchange_model.rules.codes import RefusalError, RetCode, parameter_error
 from gridcore import DirectionType, SideType
 from gridcore.sides import TAKER_BUY, TAKER_SELL
 from paper_exchange.basics.ids import Ids
-from paper_exchange.basics.ret_codes import RefusalError, RetCode, parameter_error
 from paper_exchange.basics.schedule import Action, Schedule
 from paper_exchange.basics.settings import MatchingSettings
 from paper_exchange.basics.wire import plain
 from paper_exchange.book.account import LEGS, ApiKey, PaperAccount
 from paper_exchange.book.account_options import AccountOptions
 from paper_exchange.book.booking import Booking
-from paper_exchange.book.fill_models import fill_model_of
 from paper_exchange.book.listeners import Listener, Outbox
 from paper_exchange.book.order_checks import check_trading
-from paper_exchange.book.order_desk import OrderDesk
+from paper_exchange.book.order_entry import OrderEntry
 from paper_exchange.book.order_request import AmendRequest, OrderRequest
 from paper_exchange.book.orders import PaperOrder
 from paper_exchange.book.takeover import TakeOver
@@ -57,12 +57,9 @@ class PaperExchange:
         self.outbox = Outbox()
         self.schedule = Schedule()
         self.booking = Booking(self.ids)
-        self._models = {
-            symbol: fill_model_of(self.settings.fill_model, market)
-            for symbol, market in self.markets.items()
-        }
+        self._models = {symbol: self._fill_model(market) for symbol, market in self.markets.items()}
         self._keys = {key: account for account in self.accounts.values() for key in account.keys}
-        self.desk = OrderDesk(
+        self.desk = OrderEntry(
             self.settings, self._models, self.schedule, self._clock, self.ids, self.booking,
             self.outbox,
         )  # fmt: skip
@@ -192,7 +189,7 @@ class PaperExchange:
             trade = market.apply_trade(event)
             self.outbox.trade(market, trade)
             side = TAKER_BUY if trade.side is SideType.BUY else TAKER_SELL
-            self._fill_resting(market, MarketTrade(trade.ticks, side, trade.qty))
+            self._fill_resting(market, MarketTrade(trade.ticks, side, trade.qty, trade.seq))
         else:
             market.apply_quote(event)
         self._mark(market)
@@ -361,9 +358,15 @@ class PaperExchange:
         self.outbox.market(market)
         self.outbox.flush()
 
+    def _fill_model(self, market: Market) -> FillModel:
+        step = market.listing.instrument.qty_step
+        return self.settings.fills.fill_model_at(
+            FillPlace(qty_step=step, visible=market.visible_at)
+        )
+
     def rules_changed(self, market: Market) -> None:
         """Bring up what is made of the rules of a contract: fill model, tiers of the legs."""
-        self._models[market.symbol] = fill_model_of(self.settings.fill_model, market)
+        self._models[market.symbol] = self._fill_model(market)
         for account in self.accounts.values():
             book = account.books.get(market.symbol)
             if book is not None:

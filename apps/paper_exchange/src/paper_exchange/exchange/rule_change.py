@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any
 
+from exchange_model.rules.codes import parameter_error
 from gridcore.errors import GridcoreError
 from market_data.basics.data_errors import DataError
-from paper_exchange.basics.ret_codes import parameter_error
 from paper_exchange.basics.wire import Row, plain
 from paper_exchange.market.listing import Listing, listing_of_rows, places
 

@@ -15,8 +15,8 @@ import orjson
 from aiohttp import web
 from pydantic import ValidationError
 
+from exchange_model.rules.codes import RefusalError, parameter_error
 from gridcore import SideType
-from paper_exchange.basics.ret_codes import RefusalError, parameter_error
 from paper_exchange.basics.wire import Row, money, plain
 from paper_exchange.exchange.exchange import PaperExchange
 from paper_exchange.host import actions as do

@@ -14,7 +14,7 @@ from typing import Annotated, Self
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from paper_exchange.basics.ret_codes import RefusalError
+from exchange_model.rules.codes import RefusalError
 from paper_exchange.basics.wire import Row
 from paper_exchange.exchange.exchange import PaperExchange
 from paper_exchange.rest.calls import HIDING_PATHS, LAGGING_PATHS

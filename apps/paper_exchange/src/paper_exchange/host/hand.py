@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from exchange_model.rules.codes import parameter_error
 from gridcore import DirectionType, SideType
-from paper_exchange.basics.ret_codes import parameter_error
 from paper_exchange.basics.wire import Row
 from paper_exchange.book.account import MarginMode, PaperAccount
 from paper_exchange.book.order_request import parse_amend, parse_order

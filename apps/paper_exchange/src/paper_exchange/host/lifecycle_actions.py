@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paper_exchange.basics.ret_codes import RetCode
+from exchange_model.rules.codes import RetCode
 from paper_exchange.basics.wire import Row
 from paper_exchange.book.orders import ExecType
 from paper_exchange.exchange.contract_life import DeliveryPlan

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from paper_exchange.basics.ret_codes import RetCode
+from exchange_model.rules.codes import RetCode
 from paper_exchange.book.account import PaperAccount
 from paper_exchange.exchange.driver import Driver
 from paper_exchange.host.faults import FaultDesk, FaultKind

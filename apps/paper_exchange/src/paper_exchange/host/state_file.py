@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
+from exchange_model.rules.codes import RetCode
 from market_data.files.column_folder import write_atomically
-from paper_exchange.basics.ret_codes import RetCode
 from paper_exchange.book.account import KEPT_RECORDS, MarginMode, MntWallet, PaperAccount
 from paper_exchange.book.book_state import BookState, Text, restore_book, saved_book
 from paper_exchange.book.orders import (

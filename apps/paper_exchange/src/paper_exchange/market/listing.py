@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from exchange_model.rules.contract import ContractLimits
 from gridcore import InstrumentInfo, MMTiers, parse_risk_limit_tiers
 from market_data.rules.instrument_info import FoundRules
 from market_data.rules.market_rules import parse_instrument
@@ -17,6 +18,8 @@ from paper_exchange.basics.wire import Row, money, plain, stepped
 
 ONE = Decimal(1)
 QUOTE = "USDT"
+# where a row does not say it
+USUAL_RATIO_X, USUAL_RATIO_Y = Decimal("0.05"), Decimal("0.1")
 
 
 class ContractStatus(StrEnum):
@@ -52,6 +55,11 @@ class Listing:
     def symbol(self) -> str:
         """The contract's name."""
         return self.instrument.symbol
+
+    @property
+    def limits(self) -> ContractLimits:
+        """What orders are checked against beside the instrument."""
+        return ContractLimits.of(self)
 
     def price_text(self, price: Decimal) -> str:
         """Return a price in USDT with the places of the tick size, or of a finer one it had."""
@@ -102,7 +110,6 @@ def places(step: Decimal) -> int:
 def listing_of_rows(row: Mapping[str, Any], risk_rows: Sequence[Mapping[str, Any]]) -> Listing:
     """Return the listing that published rows describe. Raises what parsing them raises."""
     rules = parse_instrument(dict(row))
-    ratios = row.get("riskParameters") or {}
     price, leverage, lot = row["priceFilter"], row["leverageFilter"], row["lotSizeFilter"]
     return Listing(
         instrument=rules.instrument,
@@ -114,13 +121,17 @@ def listing_of_rows(row: Mapping[str, Any], risk_rows: Sequence[Mapping[str, Any
         leverage_step=Decimal(leverage["leverageStep"]),
         funding_interval_min=rules.funding_interval_min,
         funding_cap=Decimal(row.get("upperFundingRate") or "0.00375"),
-        price_ratio_x=Decimal(ratios.get("priceLimitRatioX") or "0.05"),
-        price_ratio_y=Decimal(ratios.get("priceLimitRatioY") or "0.1"),
+        price_ratio_x=_or_usual(rules.limits.price_ratio_x, USUAL_RATIO_X),
+        price_ratio_y=_or_usual(rules.limits.price_ratio_y, USUAL_RATIO_Y),
         row=dict(row),
         risk_rows=tuple(dict(one) for one in risk_rows),
         price_places=places(rules.instrument.tick_size),
         qty_places=places(rules.instrument.qty_step),
     )
+
+
+def _or_usual(value: Decimal | None, usual: Decimal) -> Decimal:
+    return usual if value is None else value
 
 
 def listing_of_rules(rules: FoundRules, number: int = 1) -> Listing:
@@ -186,7 +197,10 @@ def _row(rules: FoundRules, max_leverage: object, number: int) -> Row:
         "lowerFundingRate": "-0.00375",
         "isPreListing": False,
         "preListingInfo": None,
-        "riskParameters": {"priceLimitRatioX": "0.05", "priceLimitRatioY": "0.1"},
+        "riskParameters": {
+            "priceLimitRatioX": str(USUAL_RATIO_X),
+            "priceLimitRatioY": str(USUAL_RATIO_Y),
+        },
         "displayName": "",
         "symbolType": "",
         "forbidUplWithdrawal": False,

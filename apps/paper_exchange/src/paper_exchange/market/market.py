@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
+from exchange_model.rules.codes import RetCode
+from exchange_model.rules.prices import price_limits
 from gridcore import SideType
-from paper_exchange.basics.ret_codes import RetCode
 from paper_exchange.market.candles import CandleSeries
 from paper_exchange.market.depth import Depth
 from paper_exchange.market.listing import ContractStatus, Listing
@@ -262,6 +263,16 @@ class Market:
 
     # quotes
 
+    @property
+    def last(self) -> Decimal | None:
+        """The last price in USDT."""
+        return None if self.last_ticks is None else self.price(self.last_ticks)
+
+    def opposite(self, side: SideType) -> Decimal | None:
+        """Return the quote in USDT at which an order of a side takes."""
+        ticks = self.ask_ticks if side is SideType.BUY else self.bid_ticks
+        return None if ticks is None else self.price(ticks)
+
     def best_size(self, side: SideType) -> Decimal:
         """Return the visible size of the best bid (Buy) or ask (Sell) in base coin."""
         ticks = self.bid_ticks if side is SideType.BUY else self.ask_ticks
@@ -302,22 +313,14 @@ class Market:
         while ts_ms - self._premiums[0][0] > PREMIUM_WINDOW_MS:
             self._premiums.popleft()
 
-    def price_limits(self) -> tuple[int, int] | None:
-        """Return (highest Buy, lowest Sell) in ticks; None without a market.
-
-        max buy = min(mark (1 + Y), max(index, mark (1 + X) + max(0, P))), min sell mirrored; P is
-        the average over 30 s of (bid + ask) / 2 - mark. Source: exchange fact sheet, section 5.
-        """
-        mark, index = self.mark, self.index
-        if mark is None or index is None:
-            return None
-        x, y = self.listing.price_ratio_x, self.listing.price_ratio_y
+    def premium(self) -> Decimal:
+        """Return the average over 30 s of (bid + ask) / 2 - mark, USDT."""
         count = len(self._premiums)
-        premium = sum((p for _, p in self._premiums), ZERO) / count if count else ZERO
-        highest = min(mark * (1 + y), max(index, mark * (1 + x) + max(ZERO, premium)))
-        lowest = max(mark * (1 - y), min(index, mark * (1 - x) + min(ZERO, premium)))
-        tick = self.listing.instrument.tick_size
-        return int(highest // tick), max(1, -int(-lowest // tick))
+        return sum((p for _, p in self._premiums), ZERO) / count if count else ZERO
+
+    def price_limits(self) -> tuple[int, int] | None:
+        """Return (highest Buy, lowest Sell) in ticks; None without a market."""
+        return price_limits(self, self.listing.limits, self.listing.instrument.tick_size)
 
 
 def _guessed_side(ticks: int, before: int | None) -> SideType:

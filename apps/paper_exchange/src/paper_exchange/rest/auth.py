@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 
-from paper_exchange.basics.ret_codes import RefusalError, RetCode
+from exchange_model.rules.codes import RefusalError, RetCode
 from paper_exchange.book.account import ApiKey, PaperAccount
 from paper_exchange.exchange.exchange import PaperExchange
 

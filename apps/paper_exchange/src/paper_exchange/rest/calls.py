@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from exchange_model.rules.codes import RetCode, parameter_error
 from paper_exchange.basics.cursors import page, parse_cursor
-from paper_exchange.basics.ret_codes import RetCode, parameter_error
 from paper_exchange.basics.wire import Row
 from paper_exchange.book.account import ApiKey, PaperAccount
 from paper_exchange.book.order_request import parse_flag, parse_number

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from paper_exchange.basics.ret_codes import RefusalError, RetCode, parameter_error
+from exchange_model.rules.codes import RefusalError, RetCode, parameter_error
 from paper_exchange.basics.wire import Row
 from paper_exchange.book.account import ApiKey, PaperAccount
 from paper_exchange.exchange.exchange import PaperExchange

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paper_exchange.basics.ret_codes import parameter_error
+from exchange_model.rules.codes import parameter_error
 from paper_exchange.basics.wire import Row, plain
 from paper_exchange.book.account import MarginMode
 from paper_exchange.rest.calls import Answer, Call, Route

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from exchange_model.rules.codes import parameter_error
 from gridcore import SideType
 from paper_exchange.basics.cursors import page
-from paper_exchange.basics.ret_codes import parameter_error
 from paper_exchange.basics.wire import Row
 from paper_exchange.market.candles import INTERVALS
 from paper_exchange.market.listing import ContractStatus

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from paper_exchange.basics.ret_codes import RefusalError, RetCode, parameter_error
+from exchange_model.rules.codes import RefusalError, RetCode, parameter_error
 from paper_exchange.basics.wire import Row
 from paper_exchange.book.order_request import parse_amend, parse_link_id, parse_order
 from paper_exchange.book.orders import ExecType, PaperOrder, Status

@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
+from exchange_model.rules.codes import RefusalError, RetCode, parameter_error
 from gridcore import DirectionType
-from paper_exchange.basics.ret_codes import RefusalError, RetCode, parameter_error
 from paper_exchange.basics.wire import Row
 from paper_exchange.book.account import ApiKey, PaperAccount
 from paper_exchange.book.orders import ExecType, Execution, PaperOrder

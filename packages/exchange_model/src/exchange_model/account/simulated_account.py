@@ -17,6 +17,7 @@ from gridcore import (
     MMTiers,
     PositionState,
     WalletSnapshot,
+    calc_order_margin,
     calc_pair_fees_to_close,
     calc_pair_initial_line,
     calc_pair_margins,
@@ -85,6 +86,11 @@ class SimulatedPair:
     def leg(self, direction: DirectionType) -> BacktestPositionTracker:
         """Return one leg."""
         return self.long if direction is LONG else self.short
+
+    def order_margin_of(self, direction: DirectionType, qty: Decimal, price: Decimal) -> Decimal:
+        """Return the margin in USDT that an opening order of `qty` (base coin) holds."""
+        leverage = self.leg(direction).leverage
+        return calc_order_margin(direction, qty, price, leverage, self.taker_rate)
 
     def changed(self) -> None:
         """Take note that a leg's size, entry or leverage changed."""

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from itertools import chain
 from typing import NamedTuple, Protocol
 
 from exchange_model.orders.order_manager import BacktestOrderManager, SimulatedOrder
 from gridcore import SideType
-from gridcore.sides import BUY, TAKER_BUY, TAKER_SELL
+from gridcore.sides import TAKER_BUY, TAKER_SELL
 
 ZERO = Decimal(0)
+VisibleAt = Callable[[SideType, int], Decimal]  # base coin that others show at a price in ticks
 
 
 class MarketTrade(NamedTuple):
     """One trade of the market: price in ticks, the taker's side (`TAKER_BUY`, `TAKER_SELL` or
-    `TAKER_UNKNOWN` of gridcore.sides), size in base coin."""
+    `TAKER_UNKNOWN` of gridcore.sides), size in base coin.
+
+    `number` tells the trades of a run apart, whichever of them are looked at."""
 
     price_ticks: int
     side: int
     qty: Decimal
+    number: int = 0
 
 
 class Fill(NamedTuple):
@@ -134,6 +138,13 @@ class QueueFillSimulator:
                 yield Fill(order, qty)
 
 
-def is_crossing(side: SideType, order_ticks: int, price_ticks: int) -> bool:
-    """Tell whether an order that arrives now would take from the market at this price."""
-    return order_ticks > price_ticks if side is BUY else order_ticks < price_ticks
+class VisibleQueue(QueueFillSimulator):
+    """The `queue` model, with what a book shows at the order's price as the queue before it."""
+
+    def __init__(self, visible: VisibleAt, qty_step: Decimal) -> None:
+        super().__init__(ZERO, qty_step)
+        self._visible = visible
+
+    def rest(self, order: SimulatedOrder) -> None:
+        """Let an order join behind the visible size."""
+        order.queue_ahead = self._visible(order.side, order.price_ticks)

@@ -1,8 +1,7 @@
 """From intents to the simulated exchange, and its answers back as events.
 
-A command arrives `latency_us` after it was sent. At the exchange it meets the same refusals as on
-the real one: a closing order beyond what is left of the leg, an opening one beyond free margin, a
-post-only one that would take.
+A command arrives `latency_us` after it was sent. What is refused, truncated or cancelled then is in
+`exchange_model.rules`; this carries it out and says so.
 """
 
 from __future__ import annotations
@@ -10,16 +9,22 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
 from typing import Final
 
 from exchange_model.account.simulated_account import SimulatedAccount
-from exchange_model.fills.fill_simulator import FillModel, is_crossing
+from exchange_model.fills.fill_simulator import FillModel
+from exchange_model.gateway.last_price import LastPriceMarket
 from exchange_model.orders.order_manager import BacktestOrderManager, SimulatedOrder
+from exchange_model.rules.codes import RefusalError, reason_of
+from exchange_model.rules.contract import ContractLimits
+from exchange_model.rules.placing import OrderRules
+from exchange_model.rules.prices import takes
+from exchange_model.rules.shrinking import closing_cuts
 from gridcore import (
     CancelIntent,
     CancelOutcome,
     CancelResultEvent,
+    DirectionType,
     Event,
     ExchangeOrderStatus,
     Intent,
@@ -27,12 +32,11 @@ from gridcore import (
     PlaceLimitIntent,
     PlaceOutcome,
     PlaceResultEvent,
-    RejectReason,
     StrategyConfig,
 )
 from gridcore.moments import moment
+from gridcore.sides import BUY
 
-ZERO = Decimal(0)
 ACCEPTED: Final = PlaceOutcome.ACCEPTED
 REJECTED: Final = PlaceOutcome.REJECTED
 
@@ -47,12 +51,16 @@ class BacktestExecutor:
         orders: BacktestOrderManager,
         fill_model: FillModel,
         latency_us: int = 0,
+        limits: ContractLimits | None = None,
     ) -> None:
+        """Without `limits` what only the exchange publishes is not checked."""
         self.config = config
         self.account = account
         self.orders = orders
         self.fill_model = fill_model
         self.latency_us = latency_us
+        self.rules = OrderRules(config.instrument, limits)
+        self._market = LastPriceMarket(orders.pair)
         self._strat_id = config.strat_id
         self.placed = 0
         self.cancelled = 0
@@ -105,14 +113,13 @@ class BacktestExecutor:
         self, intent: PlaceLimitIntent, ts: datetime, price_ticks: int, answers: list[Event]
     ) -> None:
         self.placed += 1
-        margin = (
-            ZERO
-            if intent.reduce_only
-            else self.orders.margin_of(intent.direction, intent.qty, intent.price)
-        )
-        refusal = self._refusal(intent, margin)
         order_id = self.order_id_for(intent.client_order_id)
-        if refusal is not None:
+        try:
+            self.rules.check(intent)
+            qty, price, margin, closing = self.rules.admit(
+                self.account, self.orders, self._market, intent
+            )
+        except RefusalError as refusal:
             self.rejected += 1
             answers.append(
                 PlaceResultEvent(
@@ -121,25 +128,26 @@ class BacktestExecutor:
                     local_ts=ts,
                     client_order_id=intent.client_order_id,
                     outcome=REJECTED,
-                    reject_reason=refusal,
-                    message="refused by the simulated exchange",
+                    reject_reason=reason_of(refusal.code),
+                    message=f"{refusal.message} (code {refusal.code})",
                 )
             )
             return
-        ticks = self.config.instrument.to_ticks(intent.price)
+        ticks = self.config.instrument.to_ticks(price)
+        opposite = price_ticks + 1 if intent.side is BUY else price_ticks - 1
         order = SimulatedOrder(
             order_id=order_id,
             client_order_id=intent.client_order_id,
             direction=intent.direction,
             side=intent.side,
             price_ticks=ticks,
-            price=intent.price,
-            qty=intent.qty,
-            leaves_qty=intent.qty,
-            reduce_only=intent.reduce_only,
+            price=price,
+            qty=qty,
+            leaves_qty=qty,
+            reduce_only=closing,
             margin=margin,
             level=intent.grid_level,
-            takes=is_crossing(intent.side, ticks, price_ticks),
+            takes=takes(intent.side, ticks, opposite),
         )
         answers.append(
             PlaceResultEvent(
@@ -157,15 +165,39 @@ class BacktestExecutor:
             return
         self.fill_model.rest(order)
         self.orders.add(order)
+        if qty is not intent.qty or price is not intent.price:
+            # an order that is what was asked for is known by the answer
+            answers.append(self._update(order, ts, ExchangeOrderStatus.NEW))
 
-    def _refusal(self, intent: PlaceLimitIntent, margin: Decimal) -> RejectReason | None:
-        if intent.reduce_only:
-            held = self.orders.pair.leg(intent.direction).size
-            resting = self.orders.closing_qty[intent.direction]
-            return RejectReason.REDUCE_ONLY if intent.qty > held - resting else None
-        if margin > self.account.available():
-            return RejectReason.INSUFFICIENT_BALANCE
-        return None
+    def leg_shrank(self, direction: DirectionType, ts_us: int) -> list[Event]:
+        """Cut or cancel closing orders that the leg does not cover; return what is told of it."""
+        excess = -self.orders.closing_budget(direction)
+        if excess <= 0:
+            return []
+        ts = moment(ts_us)
+        resting = [
+            order
+            for order in self.orders.orders.values()
+            if order.reduce_only and order.direction is direction
+        ]
+        told: list[Event] = []
+        for order, lost in closing_cuts(resting, direction, excess):
+            if lost == order.leaves_qty:
+                self.orders.remove(order.order_id)
+                self.cancelled += 1
+                told.append(self._update(order, ts, ExchangeOrderStatus.CANCELLED))
+                continue
+            self.orders.reduce(order, lost)
+            order.qty -= lost
+            filled = order.qty > order.leaves_qty
+            told.append(
+                self._update(
+                    order,
+                    ts,
+                    ExchangeOrderStatus.PARTIALLY_FILLED if filled else ExchangeOrderStatus.NEW,
+                )
+            )
+        return told
 
     def _cancel(self, intent: CancelIntent, ts: datetime, answers: list[Event]) -> None:
         order = self.orders.remove(intent.order_id)

@@ -14,6 +14,7 @@ from exchange_model.account.simulated_account import SimulatedAccount, Simulated
 from exchange_model.fills.fill_simulator import Fill, FillModel, MarketTrade
 from exchange_model.gateway.executor import BacktestExecutor
 from exchange_model.orders.order_manager import BacktestOrderManager
+from exchange_model.rules.contract import ContractLimits
 from exchange_model.trades import BacktestTrade, FundingPayment, TradeKind
 from gridcore import (
     AccountEvent,
@@ -40,6 +41,7 @@ class BacktestRunner:
         pair: SimulatedPair,
         fill_model: FillModel,
         latency_us: int = 0,
+        limits: ContractLimits | None = None,
     ) -> None:
         self.config = config
         self.strategy = GridStrategy(config)
@@ -47,7 +49,9 @@ class BacktestRunner:
         self.pair = pair
         self.fill_model = fill_model
         self.orders = BacktestOrderManager(pair)
-        self.executor = BacktestExecutor(config, account, self.orders, fill_model, latency_us)
+        self.executor = BacktestExecutor(
+            config, account, self.orders, fill_model, latency_us, limits
+        )
         self.trades: list[BacktestTrade] = []
         self.funding: list[FundingPayment] = []
         self._symbol, self._strat_id = config.symbol, config.strat_id
@@ -137,6 +141,8 @@ class BacktestRunner:
                 leaves_qty=order.leaves_qty,
             )
         )
+        if closing and self.orders.closing_budget(direction) < 0:
+            self._tell(self.executor.leg_shrank(direction, ts_us))
 
     def settle_funding(self, ts_us: int, mark_price: Decimal, rate: Decimal) -> None:
         """Pay or receive funding on both legs."""

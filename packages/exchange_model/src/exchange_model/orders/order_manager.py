@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from exchange_model.account.simulated_account import SimulatedPair
-from gridcore import DirectionType, SideType, calc_order_margin
+from gridcore import DirectionType, SideType
 from gridcore.grid import UNBOUNDED
 from gridcore.sides import BUY, SELL
 
@@ -52,10 +52,20 @@ class BacktestOrderManager:
     def __len__(self) -> int:
         return len(self.orders)
 
-    def margin_of(self, direction: DirectionType, qty: Decimal, price: Decimal) -> Decimal:
-        """Return the margin in USDT that an opening order holds."""
-        leverage = self.pair.leg(direction).leverage
-        return calc_order_margin(direction, qty, price, leverage, self.pair.taker_rate)
+    def order_count(self) -> int:
+        """Return how many orders rest."""
+        return len(self.orders)
+
+    def closing_budget(self, direction: DirectionType) -> Decimal:
+        """Return what of a leg no closing order covers, in base coin."""
+        return self.pair.leg(direction).size - self.closing_qty[direction]
+
+    def opening_value(self) -> Decimal:
+        """Return what resting orders that open are worth at their limits, USDT."""
+        return sum(
+            (one.leaves_qty * one.price for one in self.orders.values() if not one.reduce_only),
+            ZERO,
+        )
 
     def add(self, order: SimulatedOrder) -> None:
         """Let an order rest."""
@@ -100,7 +110,7 @@ class BacktestOrderManager:
         if order.reduce_only:
             self.closing_qty[order.direction] -= qty
         else:
-            held = self.margin_of(order.direction, order.leaves_qty, order.price)
+            held = self.pair.order_margin_of(order.direction, order.leaves_qty, order.price)
             self.pair.order_margin += held - order.margin
             order.margin = held
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -19,7 +19,7 @@ from gridcore import InstrumentInfo, MMTiers, parse_risk_limit_tiers
 from gridcore.errors import GridcoreError
 from market_data.files.column_folder import write_atomically
 from market_data.rules.built_in import CONTRACTS, FUNDING_INTERVAL_MIN, default_tiers
-from market_data.rules.market_rules import MarketRules, parse_instrument
+from market_data.rules.market_rules import MarketRules, PublishedLimits, parse_instrument
 
 __all__ = [
     "FUNDING_INTERVAL_MIN",
@@ -73,6 +73,7 @@ class FoundRules:
     funding_interval_min: int
     source: RulesSource
     as_of: datetime | None
+    limits: PublishedLimits = field(default_factory=PublishedLimits)
 
     def describe(self) -> str:
         """Return the source in words."""
@@ -112,6 +113,7 @@ class InstrumentInfoProvider:
                 cached.funding_interval_min,
                 RulesSource.STALE_CACHE,
                 cached.as_of,
+                cached.limits,
             )
         return default_rules(symbol)
 
@@ -168,7 +170,9 @@ class InstrumentInfoProvider:
 def _parse(rows: ExchangeRows, source: RulesSource, as_of: datetime) -> FoundRules:
     rules: MarketRules = parse_instrument(dict(rows.instrument))
     tiers = parse_risk_limit_tiers(list(rows.risk_limits))
-    return FoundRules(rules.instrument, tiers, rules.funding_interval_min, source, as_of)
+    return FoundRules(
+        rules.instrument, tiers, rules.funding_interval_min, source, as_of, rules.limits
+    )
 
 
 def default_rules(symbol: str) -> FoundRules | None:

@@ -1,7 +1,8 @@
 """Readers of Bybit's instruments-info and risk-limit answers (JSON, plain or gzip)."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,28 @@ from market_data.basics.data_errors import UnreadableFileError
 from market_data.files.line_blocks import read_whole
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedLimits:
+    """What a row of instruments-info says beyond `InstrumentInfo`; None where it does not.
+
+    Prices in USDT, `max_market_qty` in base coin, the ratios are shares of the mark price.
+    """
+
+    min_price: Decimal | None = None
+    max_price: Decimal | None = None
+    max_market_qty: Decimal | None = None
+    max_leverage: Decimal | None = None
+    price_ratio_x: Decimal | None = None
+    price_ratio_y: Decimal | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class MarketRules:
     """Rules of one contract as the exchange gave them, with the interval of its funding."""
 
     instrument: InstrumentInfo
     funding_interval_min: int
+    limits: PublishedLimits = field(default_factory=PublishedLimits)
 
 
 def read_instruments(path: Path) -> dict[str, MarketRules]:
@@ -47,6 +64,24 @@ def parse_instrument(row: dict[str, Any]) -> MarketRules:
             max_qty=Decimal(lot["maxOrderQty"]),
         ),
         int(row["fundingInterval"]),
+        parse_limits(row),
+    )
+
+
+def parse_limits(row: Mapping[str, Any]) -> PublishedLimits:
+    """Return the limits of a row of instruments-info. Raises InvalidOperation."""
+
+    def number(part: str, name: str) -> Decimal | None:
+        text = (row.get(part) or {}).get(name)
+        return Decimal(text) if text else None
+
+    return PublishedLimits(
+        min_price=number("priceFilter", "minPrice"),
+        max_price=number("priceFilter", "maxPrice"),
+        max_market_qty=number("lotSizeFilter", "maxMktOrderQty"),
+        max_leverage=number("leverageFilter", "maxLeverage"),
+        price_ratio_x=number("riskParameters", "priceLimitRatioX"),
+        price_ratio_y=number("riskParameters", "priceLimitRatioY"),
     )
 
 

@@ -7,29 +7,33 @@ by the order stream, as on Bybit.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 
 from exchange_model.fills.fill_simulator import FillModel
 from exchange_model.orders.order_manager import SimulatedOrder
+from exchange_model.rules.codes import RefusalError, RetCode
+from exchange_model.rules.placing import (
+    OrderRules,
+    check_added_margin,
+    check_link_id,
+    covered_qty,
+)
+from exchange_model.rules.prices import takes
+from exchange_model.rules.shrinking import closing_cuts
 from gridcore import DirectionType, SideType
 from paper_exchange.basics.ids import Ids
-from paper_exchange.basics.ret_codes import RefusalError, RetCode
 from paper_exchange.basics.schedule import Schedule
 from paper_exchange.basics.settings import MatchingSettings, TakerModel
 from paper_exchange.book.account import PaperAccount, SymbolBook
 from paper_exchange.book.booking import Booking
 from paper_exchange.book.fill_models import ENDLESS, resting_place, taking_ticks
 from paper_exchange.book.listeners import Outbox
-from paper_exchange.book.order_checks import (
-    check_trading,
-    closing_qty,
-    limit_price,
-    no_money,
-    opening_margin,
-)
+from paper_exchange.book.order_checks import check_trading
 from paper_exchange.book.order_request import AmendRequest, OrderRequest
 from paper_exchange.book.orders import NO_ERROR, PaperOrder, Status, TimeInForce
+from paper_exchange.market.listing import Listing
 from paper_exchange.market.market import Market
 
 ZERO = Decimal(0)
@@ -38,7 +42,7 @@ Clock = Callable[[], int]
 TIF = TimeInForce
 
 
-class OrderDesk:
+class OrderEntry:
     """Takes the commands of all accounts and carries them out."""
 
     def __init__(
@@ -58,6 +62,7 @@ class OrderDesk:
         self._ids = ids
         self._booking = booking
         self._outbox = outbox
+        self._rules: dict[str, tuple[Listing, OrderRules]] = {}
 
     # commands, acknowledged at once
 
@@ -65,27 +70,13 @@ class OrderDesk:
         """Accept an order, or raise RefusalError; it reaches the book later."""
         now = self._clock()
         check_trading(market)
-        if request.link_id and account.link_is_taken(request.link_id, now):
-            raise RefusalError(RetCode.DUPLICATE_LINK_ID, "OrderLinkedID is duplicate")
+        known = account.by_link.get(request.link_id) if request.link_id else None
+        if known is not None:
+            check_link_id(known.updated_ms, now, is_open=known.status.is_open)
         book = account.book(market.listing)
-        if len(book.orders) + book.arriving >= self._settings.max_open_orders:
-            raise RefusalError(
-                RetCode.TOO_MANY_ORDERS,
-                f"already had {self._settings.max_open_orders} working orders in this symbol",
-            )
-        if not market.is_open:
-            raise RefusalError(RetCode.NO_MARKET_PRICE, "there is no market price yet")
-        closing = request.direction.is_closing(request.side)
-        price = limit_price(account, market, request.side, request.price)
-        qty = closing_qty(book, market, request) if closing else request.qty
-        margin = ZERO
-        if not closing:
-            if request.reduce_only:
-                raise RefusalError(
-                    RetCode.REDUCE_ONLY_ZERO,
-                    "reduce-only order has same side with current position",
-                )
-            margin = opening_margin(account, book, market, request, qty, price)
+        qty, price, margin, closing = self._rules_of(market).admit(
+            account.money, book, market, request, moves_price=account.moves_price
+        )
         last = market.last_ticks
         order = PaperOrder(
             number=self._ids.number(),
@@ -135,17 +126,20 @@ class OrderDesk:
             raise RefusalError(
                 RetCode.QTY_BELOW_FILLED, "the amended qty is not above what is filled already"
             )
-        price = limit_price(account, market, order.side, request.price or order.price)
+        price = self._rules_of(market).allowed_price(
+            market, order.side, request.price or order.price, moves=account.moves_price
+        )
         qty = request.qty or order.qty
         book = account.book(market.listing)
         if order.reduce_only:
-            room = book.closing_budget(order.direction) + order.qty - order.filled_qty
-            qty = min(qty, order.filled_qty + room)
+            open_qty = order.qty - order.filled_qty
+            qty = order.filled_qty + covered_qty(
+                book, order.direction, qty - order.filled_qty, open_qty
+            )
         else:
             held = order.resting.margin if order.resting is not None else order.margin
-            needed = book.orders.margin_of(order.direction, qty - order.filled_qty, price)
-            if needed - held > max(ZERO, account.money.available()):
-                raise no_money(account, needed - held)
+            needed = book.pair.order_margin_of(order.direction, qty - order.filled_qty, price)
+            check_added_margin(account.money, needed, held)
         self._schedule.at(
             self._clock() + self._settings.match_delay_ms,
             partial(self._change, account, market, order, price, qty),
@@ -175,22 +169,25 @@ class OrderDesk:
             for order in account.orders_of(market.symbol)
             if order.reduce_only and order.direction is direction
         ]
-        resting.sort(key=lambda order: order.price, reverse=direction is DirectionType.LONG)
-        for order in resting:
-            if excess <= 0:
-                return
-            if order.leaves_qty <= excess:
-                excess -= order.leaves_qty
+        for order, lost in closing_cuts(resting, direction, excess):
+            if lost == order.leaves_qty:
                 self.cancel_now(account, market, order, "CancelByReduceOnly")
                 continue
-            order.qty -= excess
+            order.qty -= lost
             if order.resting is None:
-                book.arriving_closing[direction] -= excess
+                book.arriving_closing[direction] -= lost
             else:
-                book.orders.reduce(order.resting, excess)
+                book.orders.reduce(order.resting, lost)
             order.updated_ms = self._clock()
             self._outbox.order(account, order)
-            return
+
+    def _rules_of(self, market: Market) -> OrderRules:
+        """Return the rules of a contract; they are made anew when its listing changes."""
+        listing, known = market.listing, self._rules.get(market.symbol)
+        if known is None or known[0] is not listing:
+            limits = replace(listing.limits, max_open_orders=self._settings.max_open_orders)
+            known = self._rules[market.symbol] = listing, OrderRules(listing.instrument, limits)
+        return known[1]
 
     # effects
 
@@ -254,22 +251,19 @@ class OrderDesk:
         best = market.ask_ticks if order.side is SideType.BUY else market.bid_ticks
         if best is None or market.stopped is not None:
             return []
-        is_buy = order.side is SideType.BUY
-        if limit < best if is_buy else limit > best:
+        if not takes(order.side, limit, best):
             return []
         if self._settings.taker_model is TakerModel.QUOTE:
             return [(best, order.leaves_qty)]
         levels = market.levels(other, self._settings.book_levels)
-        return [
-            (ticks, qty) for ticks, qty in levels if (ticks <= limit if is_buy else ticks >= limit)
-        ]
+        return [(ticks, qty) for ticks, qty in levels if takes(order.side, limit, ticks)]
 
     def _rest(self, market: Market, book: SymbolBook, order: PaperOrder) -> None:
         leaves = order.leaves_qty
         margin = (
             ZERO
             if order.reduce_only
-            else book.orders.margin_of(order.direction, leaves, order.price)
+            else book.pair.order_margin_of(order.direction, leaves, order.price)
         )
         model = self._models[market.symbol]
         ticks, ahead = resting_place(model, market.listing.instrument, order.side, order.price)
@@ -351,8 +345,9 @@ class OrderDesk:
         book = account.book(market.listing)
         if order.reduce_only:
             # other closing orders may have come in between
-            room = book.closing_budget(order.direction) + order.leaves_qty
-            qty = min(qty, order.filled_qty + room)
+            qty = order.filled_qty + covered_qty(
+                book, order.direction, qty - order.filled_qty, order.leaves_qty
+            )
         if not order.status.is_open or qty <= order.filled_qty:
             return
         resting = order.resting
@@ -388,3 +383,6 @@ class OrderDesk:
                 ):
                     # who waited goes on waiting at the same place
                     after.queue_ahead = before.queue_ahead
+
+
+OrderDesk = OrderEntry  # the name that scripts know

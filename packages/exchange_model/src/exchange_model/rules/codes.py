@@ -1,4 +1,4 @@
-"""The exchange's answers to what it does not do: a code, a sentence.
+"""The exchange's answers to what it does not do: a code, a sentence, what a strategy hears of it.
 
 Source: exchange fact sheet, section 6. Wire texts vary on the real exchange; clients match on the
 code.
@@ -6,11 +6,15 @@ code.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
+from types import MappingProxyType
+
+from gridcore import RejectReason
 
 
 class RetCode(IntEnum):
-    """`retCode` of Bybit V5, as far as this exchange answers with it."""
+    """`retCode` of Bybit V5, as far as a simulated exchange answers with it."""
 
     OK = 0
     SERVER_TIMEOUT = 10000
@@ -51,7 +55,7 @@ class RetCode(IntEnum):
 
 
 class RefusalError(Exception):
-    """The exchange says no. Becomes the envelope of the answer, never a traceback."""
+    """The exchange says no: the envelope of an answer, or an event of a strategy."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -62,3 +66,17 @@ class RefusalError(Exception):
 def parameter_error(message: str) -> RefusalError:
     """Return the refusal of a parameter, in the exchange's manner."""
     return RefusalError(RetCode.PARAMETER_ERROR, f"params error: {message}")
+
+
+# what `bybit_adapter.errors` makes of the same codes, in the words of a strategy
+REASONS: Mapping[int, RejectReason] = MappingProxyType(
+    {
+        RetCode.REDUCE_ONLY_ZERO: RejectReason.REDUCE_ONLY,
+        RetCode.INSUFFICIENT_BALANCE: RejectReason.INSUFFICIENT_BALANCE,
+    }
+)
+
+
+def reason_of(code: int) -> RejectReason:
+    """Return what a strategy hears when an order is refused with a code."""
+    return REASONS.get(code, RejectReason.OTHER)

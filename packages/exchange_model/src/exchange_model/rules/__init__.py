@@ -1,0 +1,1 @@
+"""What the exchange refuses, truncates and cancels: one set for every simulated exchange."""
