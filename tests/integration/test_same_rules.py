@@ -12,9 +12,9 @@ from decimal import Decimal
 from random import Random
 
 import pytest
-from bybit_adapter.errors import KIND_OF_CODE, OrderRejected, TradingPaused
 
 from bybit_adapter import InsufficientBalance, ReduceOnlyRejected
+from bybit_adapter.basics.errors import KIND_OF_CODE, OrderRejected, TradingPaused
 from exchange_model.rules.codes import RetCode, reason_of
 from gridcore import (
     AmountSpec,

@@ -23,6 +23,8 @@ from gridcore import (
     CancelOutcome,
     CancelReason,
     CancelResultEvent,
+    Command,
+    Decision,
     DirectionType,
     Event,
     ExecutionEvent,
@@ -89,9 +91,13 @@ class Hearing(GridStrategy):
         super().__init__(config)
         self.heard: list[Event] = []
 
+    def handle(self, message: Event | Command) -> Decision:
+        if isinstance(message, Event):
+            self.heard.append(message)
+        return Decision()
+
     def on_event(self, event: Event) -> list[Intent]:
-        self.heard.append(event)
-        return []
+        return list(self.handle(event).intents)
 
     def take(self) -> list[Event]:
         """Return what was heard since the last time, without reports of the account."""
