@@ -22,6 +22,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"python -m ([a-z_]+(?:\.[a-z_]+)*)((?:\\\n|[^\n`|#])*)")
 # blocks that go on from something a page describes in words: what they import has to be there
+TESTS = "contributing.md"
 IN_WORDS = {"comparator.md", "event_saver.md"}
 
 
@@ -51,7 +52,18 @@ def archive(path: Path) -> None:
             )  # fmt: skip
 
 
-@pytest.mark.parametrize("page", sorted({page for page, _, _ in blocks()}))
+def test_the_test_of_the_page_on_tests_passes(tmp_path: Path) -> None:
+    (code,) = (text for name, _, text in blocks() if name == TESTS)
+    (tmp_path / "test_page.py").write_text(code, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "testkit.plugin", "test_page.py"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+@pytest.mark.parametrize("page", sorted({page for page, _, _ in blocks()} - {TESTS}))
 def test_the_python_of_a_page_runs(page: str, tmp_path: Path) -> None:
     code = "\n".join(text for name, _, text in blocks() if name == page)
     if page in IN_WORDS:
