@@ -101,6 +101,7 @@ class BacktestRunner:
         self.orders.reduce(order, qty)
         direction, price, closing = order.direction, order.price, order.reduce_only
         pnl, fee = account.fill(self.pair, direction, qty, price, closing=closing, fee_rate=rate)
+        held = self.pair.leg(direction).size
         exec_id = f"{self._strat_id}-x{len(self.trades) + 1}"
         self.trades.append(
             BacktestTrade(
@@ -117,7 +118,7 @@ class BacktestRunner:
                 fee,
                 pnl,
                 order.leaves_qty,
-                self.pair.leg(direction).size,
+                held,
                 closing,
                 not order.takes,
                 GRID,
@@ -141,7 +142,7 @@ class BacktestRunner:
                 leaves_qty=order.leaves_qty,
             )
         )
-        if closing and self.orders.closing_budget(direction) < 0:
+        if closing and self.orders.closing_qty[direction] > held:
             self._tell(self.executor.leg_shrank(direction, ts_us))
 
     def settle_funding(self, ts_us: int, mark_price: Decimal, rate: Decimal) -> None:

@@ -94,7 +94,7 @@ def check_qty(
             f"the number of contracts exceeds minimum limit allowed: qty {qty}, min {one.min_qty}"
         )
     if not splits:
-        most = largest_qty(one, limits, is_market=is_market)
+        most = largest_qty(one, limits, is_market=True) if is_market else one.max_qty
         if qty > most:
             raise parameter_error(
                 f"the number of contracts exceeds maximum limit allowed: qty {qty}, max {most}"
