@@ -241,7 +241,7 @@ CASES: list[tuple[Callable[[Scene], None], str]] = [
     (small_share, "one_btcusdt: amount asks for 1.00 USDT an order, the contract's minimum"),
     (small_base, "one_btcusdt: amount asks for 5.98 to 6.02 USDT an order"),
     (small_long_koef, "one_btcusdt: amount asks for 6.00 to 60.00 USDT an order"),
-    (metrics_port, "metrics cannot be served at 127.0.0.1:"),
+    (metrics_port, "cannot listen on 127.0.0.1:"),
     (exchange_port, "port"),
     (database_down, "database: "),
     (database_folder, "database: "),
