@@ -137,6 +137,7 @@ def test_every_stream_of_pybit(http: HTTP, host: PaperHost) -> None:
         eventually(lambda: len(of("execution")) == 2)  # execution and execution.fast
         for topic in ("tickers", "publicTrade", "orderbook", "kline", "position", "wallet"):
             eventually(lambda topic=topic: of(topic))
+        eventually(lambda: len(of("order")) == 2)
         states = [frame["data"][0]["orderStatus"] for frame in of("order")]
         assert states == ["New", "Filled"]
         assert public.is_connected()
