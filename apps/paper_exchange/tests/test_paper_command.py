@@ -308,3 +308,14 @@ def test_the_script_of_the_documentation_works(config: Path, readme_script: str)
     stop(process)
     assert ran.returncode == 0, ran.stderr
     assert "Filled" in ran.stdout
+
+
+async def test_a_start_without_the_state_of_the_last_one_repeats_no_id() -> None:
+    """Who remembers orders of the last exchange would take those of this one for ended."""
+    config = PaperConfig.model_validate({"port": 0, "symbols": [{"symbol": "BTCUSDT"}]})
+    seen: list[str] = []
+    for _ in range(2):
+        async with PaperRuntime(config) as runtime:
+            seen += [runtime.exchange.ids.uuid() for _ in range(3)]
+        await asyncio.sleep(1)
+    assert len(set(seen)) == 6

@@ -35,6 +35,7 @@ from paper_exchange.rest.rate_limits import RateLimits
 
 FIRST_UID = 1_001
 USUAL_RATE = Decimal("0.0001")  # until a feed says another one
+STARTS = 1_000  # of one state, that are told apart within a second
 OpenDatabase = Callable[[str], DatabaseFactory]
 
 
@@ -190,7 +191,9 @@ def build(
         ),
         limits=RateLimits(config.limits.factor, config.limits.per_ip),
         seed=config.seed,
-        epoch=0 if state is None else state.epoch + 1,
+        # whoever remembers an earlier exchange must not take the ids of this one for its, whether
+        # that left its state or not
+        epoch=start_ms * STARTS + (0 if state is None else (state.epoch + 1) % STARTS),
         ack_delay_ms=config.ack_delay_ms,
     )
     if state is not None:
