@@ -681,3 +681,68 @@ def test_the_long_leg_wants_what_the_short_leg_s_look_takes_off_the_grid() -> No
     wanted = [one for one in intents if isinstance(one, PlaceLimitIntent)]
     assert Decimal("60120") in [one.price for one in wanted if one.direction == "long"]
     assert Decimal("60120") not in [one.price for one in wanted if one.direction == "short"]
+
+
+# an order that the exchange cuts to what the leg covers
+
+
+def cut_order() -> tuple[GridStrategy, PlaceLimitIntent, str]:
+    """Return a strategy with a closing order of 0.002 on its long leg, and the order's id."""
+    strategy = known()
+    strategy.on_event(account(1, long=leg("0.004", "60000")))
+    intents = strategy.on_event(ticker("60000", 2))
+    for number, intent in enumerate(intents):
+        assert isinstance(intent, PlaceLimitIntent)
+        strategy.on_event(place_result(intent, f"o{number}", ms=3))
+    (number,) = [n for n, one in enumerate(intents) if one.reduce_only]  # type: ignore[union-attr]
+    closing = intents[number]
+    assert isinstance(closing, PlaceLimitIntent)
+    return strategy, closing, f"o{number}"
+
+
+def told(closing: PlaceLimitIntent, order_id: str, status: str, leaves: str, ms: float) -> object:
+    return order_update(
+        status, order_id=order_id, link=f"{closing.client_order_id}-1", side=closing.side,
+        price=closing.price, qty="0.001", leaves=leaves, reduce_only=True, ms=ms,
+    )  # fmt: skip
+
+
+def test_what_the_exchange_cuts_off_a_closing_order_is_no_fill_that_is_waited_for() -> None:
+    strategy, closing, order_id = cut_order()
+    strategy.on_event(told(closing, order_id, "New", "0.001", 5))  # type: ignore[arg-type]
+    order = strategy.book.get(order_id)
+    assert order is not None
+    assert (order.qty, order.leaves_qty, order.is_partially_filled) == (
+        Decimal("0.001"), Decimal("0.001"), False,
+    )  # fmt: skip
+    assert strategy.book.closing_qty[DirectionType.LONG] == Decimal("0.001")
+    fill = execution(
+        order_id=order_id, link=f"{closing.client_order_id}-1", side=closing.side,
+        price=closing.price, qty="0.001", closed="0.001", ms=6,
+    )  # fmt: skip
+    strategy.on_event(fill)
+    assert strategy.account.legs[DirectionType.LONG].unsettled_closing_qty == 0
+    assert strategy.book.closing_qty[DirectionType.LONG] == 0
+
+
+@pytest.mark.parametrize(("status", "leaves"), [("Filled", "0"), ("Cancelled", "0.001")])
+def test_a_cut_that_is_told_with_the_end_counts_as_one_too(status: str, leaves: str) -> None:
+    """What filled of it is the smaller quantity, all of it or nothing."""
+    strategy, closing, order_id = cut_order()
+    strategy.on_event(told(closing, order_id, status, leaves, 5))  # type: ignore[arg-type]
+    awaited = strategy.account.legs[DirectionType.LONG].unsettled_closing_qty
+    assert awaited == (Decimal("0.001") if status == "Filled" else 0)
+
+
+def test_a_cut_that_the_list_shows_is_no_fill_either() -> None:
+    strategy, closing, order_id = cut_order()
+    listed = LimitOrder(
+        order_id=order_id, order_link_id=f"{closing.client_order_id}-1", side=closing.side,
+        direction=closing.direction, price_ticks=int(closing.price / Decimal("0.1")),
+        qty=Decimal("0.001"), leaves_qty=Decimal("0.001"), age_rank=1,
+    )  # fmt: skip
+    strategy.adopt_orders([listed], at(10_000))
+    order = strategy.book.get(order_id)
+    assert order is not None
+    assert (order.qty, order.leaves_qty) == (Decimal("0.001"), Decimal("0.001"))
+    assert strategy.account.legs[DirectionType.LONG].unsettled_closing_qty == 0

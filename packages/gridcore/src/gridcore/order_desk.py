@@ -160,7 +160,10 @@ class OrderDesk:
         order = self.book.find(event.order_id, event.order_link_id, event.exchange_ts)
         if order is None:
             self._on_unknown_order(event)
-        elif event.status.is_live:
+            return
+        # it truncates a closing order to what the leg covers, and cuts it when the leg shrinks
+        self.book.cut(order, event.qty)
+        if event.status.is_live:
             order.is_seen = True
             self.admission.retry.clear((order.direction, order.price_ticks))
             self._check_price(order, event)
@@ -342,6 +345,7 @@ class OrderDesk:
                 settled = order.order_id in absent
             if found is not None:
                 order.is_seen = True
+                self.book.cut(order, found.qty)
                 self.await_fills(order, order.leaves_qty - found.leaves_qty, ts)
                 self.book.reduce(order, found.leaves_qty)
                 accepted = order.cancel_accepted_ts

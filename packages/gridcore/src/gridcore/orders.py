@@ -40,7 +40,8 @@ class OrderBook:
     """All live and in-flight orders of one strategy, with the sums that its guards need.
 
     A terminal state frees the identity for reuse. Ended order ids are remembered (in `past`), so a
-    late message about an ended order is never taken for news of its successor.
+    late message about an ended order is never taken for news of its successor. Its methods are one
+    more than twenty: each way in which an order changes keeps indexes and sums, here and nowhere else.
     """
 
     def __init__(self) -> None:
@@ -166,6 +167,19 @@ class OrderBook:
         self._subtract_sums(order, order.leaves_qty - leaves_qty)
         order.leaves_qty = leaves_qty
         order.status = OrderStatus.PARTIALLY_FILLED
+        self.sides[order.direction].touch(order)
+
+    def cut(self, order: TrackedOrder, qty: Decimal) -> None:
+        """Note that the exchange keeps an order of `qty` in all (base coin), less than was sent.
+
+        What it took off is no fill.
+        """
+        taken_off = min(order.qty - qty, order.leaves_qty)
+        if qty <= 0 or taken_off <= 0:
+            return
+        self._subtract_sums(order, taken_off)
+        order.qty -= taken_off
+        order.leaves_qty -= taken_off
         self.sides[order.direction].touch(order)
 
     def reprice(self, order: TrackedOrder, price_ticks: int, price: Decimal) -> None:
