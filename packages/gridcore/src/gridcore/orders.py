@@ -41,7 +41,7 @@ class OrderBook:
 
     A terminal state frees the identity for reuse. Ended order ids are remembered (in `past`), so a
     late message about an ended order is never taken for news of its successor. Its methods are one
-    more than twenty: each way in which an order changes keeps indexes and sums, here and nowhere else.
+    more than twenty: every change of an order keeps indexes and sums, here and nowhere else.
     """
 
     def __init__(self) -> None:
