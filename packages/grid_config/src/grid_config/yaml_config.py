@@ -131,8 +131,13 @@ def _replace(
 
 def _faults(error: ValidationError, lines: _Lines) -> list[str]:
     found = []
-    for fault in error.errors(include_url=False, include_input=False):
+    faults = error.errors(include_url=False, include_input=False)
+    for fault in faults:
         path = fault["loc"]
+        if fault["type"] == "too_short" and any(
+            len(other["loc"]) > len(path) and other["loc"][: len(path)] == path for other in faults
+        ):
+            continue  # the list is not short: what stands in it is wrong, and said so
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
             message = "is no setting; look for a typing error"
