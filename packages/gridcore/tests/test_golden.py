@@ -13,7 +13,7 @@ from testkit.builders import strategy_config
 from testkit.world import UNKIND, World
 
 EVENTS = 10_000
-GOLDEN = (648, "92c9996e5c40013ce45f8e31a8a1618a6847c210d00e82a5379f2d03dd572c56")
+GOLDEN = (648, "cc058f25180e0174ebec91497fb64b6da278289008594b8f66afbb14632a2dc6")
 
 
 def test_ten_thousand_events() -> None:

@@ -1,5 +1,6 @@
 """A leg counts every fill once, whichever of its two streams comes first."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from itertools import permutations
@@ -223,3 +224,83 @@ def test_what_no_execution_explains_is_taken_over_after_a_while() -> None:
     held.report(leg("4", "80"), at(130_000))
     gone = replace(close_fill(1, "4", 140_000), price=Decimal(90), closed_pnl=None)
     assert held.fill(gone) == 40
+
+
+# a list that lags
+
+
+def listed(size: str, seq: int | None, changed_ms: float) -> LegSnapshot:
+    return replace(leg(size, "100"), updated_ts=at(changed_ms), seq=seq)
+
+
+def knows_two_closes() -> Leg:
+    held = Leg(LONG, Decimal(10))
+    held.report(listed("22", 272, 1_000), at(1_000))
+    held.fill(replace(close_fill(1, "2", 14_000), seq=276))
+    held.fill(replace(close_fill(2, "2", 14_000), seq=278))
+    held.report(listed("18", 278, 14_000), at(14_000))
+    return held
+
+
+def after_a_lost_connection(held: Leg) -> Leg:
+    held.forget()
+    return held
+
+
+def after_a_restart(held: Leg) -> Leg:
+    again = Leg(LONG, Decimal(10))
+    again.restore(held.snapshot())
+    return again
+
+
+Break = Callable[[Leg], Leg]
+BREAKS: list[Break] = [after_a_lost_connection, after_a_restart]
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+def test_a_list_that_lags_confirms_nothing_and_gives_nothing_back(broken: Break) -> None:
+    held = broken(knows_two_closes())
+    old = listed("22", 272, 1_000)
+    assert held.view(None).is_newer_than(old, at(23_000))
+    assert not held.report(old, at(23_000))
+    assert held.size == 18
+    assert not held.is_known
+    held.report(listed("18", 278, 14_000), at(24_000))
+    assert held.is_known
+    assert held.size == 18
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+def test_fills_that_no_report_contained_yet_are_known_after_a_break_too(broken: Break) -> None:
+    held = knows_two_closes()
+    held.fill(replace(close_fill(3, "4", 15_000), seq=280))
+    held = broken(held)
+    held.report(listed("18", 278, 14_000), at(24_000))
+    assert held.size == 14
+    held.report(listed("14", 280, 15_000), at(25_000))
+    assert (held.size, held.is_known) == (14, True)
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+def test_fills_since_the_break_count_on_top_of_a_list_that_lags_behind_them(broken: Break) -> None:
+    held = broken(knows_two_closes())
+    held.fill(replace(close_fill(3, "4", 15_000), seq=280))
+    held.report(listed("18", 278, 14_000), at(24_000))
+    assert (held.size, held.is_known) == (14, True)
+
+
+def test_no_list_lags_for_ten_minutes() -> None:
+    """Another account, or an exchange that began anew: what it says again and again is so."""
+    held = after_a_restart(knows_two_closes())
+    assert not held.report(listed("1", 3, 0), at(14_000 + 599_000))
+    assert held.report(listed("1", 3, 0), at(14_000 + 600_000))
+    assert (held.size, held.is_known) == (1, True)
+
+
+def test_a_leg_without_numbers_goes_by_time() -> None:
+    held = Leg(LONG, Decimal(10))
+    held.report(listed("22", None, 1_000), at(1_000))
+    held.fill(close_fill(1, "2", 14_000))
+    again = after_a_restart(held)
+    assert not again.report(listed("22", None, 1_000), at(23_000))
+    assert again.report(listed("20", None, 14_000), at(23_000))

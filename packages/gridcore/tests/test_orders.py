@@ -1,5 +1,6 @@
 """Orders as the exchange reports them, and the book of tracked ones."""
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -146,3 +147,32 @@ def test_a_placement_ends_before_it_has_an_id() -> None:
     assert order.status is OrderStatus.FAILED
     assert book.unacknowledged(order.client_order_id) is None
     assert not book.is_occupied(DirectionType.LONG, 100)
+
+
+def test_a_book_outlives_its_process_whole() -> None:
+    book = OrderBook()
+    for number, closing in ((1, True), (2, False), (3, True)):
+        order = book.add_pending(
+            client_order_id=f"{number:016x}",
+            direction=DirectionType.LONG,
+            side=SideType.SELL if closing else SideType.BUY,
+            price_ticks=600_000 + number,
+            price=Decimal(60_000) + number * TICK,
+            qty=Decimal("0.010"),
+            reduce_only=closing,
+            created_ts=at(number),
+        )
+        if number < 3:
+            book.acknowledge(order, f"o{number}", at(10 + number))
+    filled = book.get("o1")
+    assert filled is not None
+    book.reduce(filled, Decimal("0.004"))
+    again = OrderBook()
+    again.restore(json.loads(json.dumps(book.snapshot())), TICK)
+    assert again.snapshot() == book.snapshot()
+    assert (again.closing_qty, again.opening_notional) == (book.closing_qty, book.opening_notional)
+    assert all(one.is_orphan for one in again)
+    found = again.get("o1")
+    assert found is not None
+    assert (found.is_partially_filled, found.price_ticks) == (True, 600_001)
+    assert found.started_ts == at(11)

@@ -105,7 +105,8 @@ def lasting(view: StrategyView) -> StrategyView:
 
     The last price, what depends on it or on time, and how often something was told again.
     """
-    view = replace(view, long=replace(view.long, newest=()), short=replace(view.short, newest=()))
+    times = {"newest": None, "contained": None}
+    view = replace(view, long=replace(view.long, **times), short=replace(view.short, **times))
     return replace(view, last_price=None, trips={}, limits={}, refused={}, duplicate_executions=0)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gridcore import (
+    AdoptOrders,
     CancelIntent,
     GridConfig,
     GridStrategy,
@@ -16,12 +17,23 @@ from gridcore import (
     LimitOrder,
     LossReset,
     PlaceLimitIntent,
+    PlaceOutcome,
+    PlaceResultEvent,
     Release,
     ResetLossBreaker,
     SafetyCaps,
     SnapshotError,
 )
-from testkit.builders import at, btcusdt, execution, full_account, leg, strategy_config, ticker
+from testkit.builders import (
+    at,
+    btcusdt,
+    execution,
+    full_account,
+    leg,
+    order_update,
+    strategy_config,
+    ticker,
+)
 
 CONFIG = strategy_config(
     grid=GridConfig(4, 0.2),
@@ -55,6 +67,18 @@ def places(intents: list[Intent]) -> list[PlaceLimitIntent]:
     return [one for one in intents if isinstance(one, PlaceLimitIntent)]
 
 
+def accepted(intent: PlaceLimitIntent, ms: float) -> PlaceResultEvent:
+    return PlaceResultEvent(
+        symbol="BTCUSDT",
+        exchange_ts=at(ms),
+        local_ts=at(ms),
+        client_order_id=intent.client_order_id,
+        outcome=PlaceOutcome.ACCEPTED,
+        order_id=f"o-{intent.price}",
+        order_link_id=f"{intent.client_order_id}-1",
+    )
+
+
 def as_listed(intent: PlaceLimitIntent, ms: float) -> LimitOrder:
     return LimitOrder(
         order_id=f"o-{intent.price}",
@@ -84,10 +108,56 @@ def test_what_was_on_its_way_when_the_process_ended_is_not_placed_again() -> Non
     )  # fmt: skip
     again.on_event(fill)
     assert {one.order_id for one in again.book} == {f"o-{sent[0].price}", None}
-    again.adopt_orders([as_listed(sent[0], 100)], at(30_000))
+    again.adopt_orders([as_listed(sent[0], 100)], at(60_000))
+    assert len(again.book) == 3
+    again.adopt_orders([as_listed(sent[0], 100)], at(61_000))
     assert [one.order_id for one in again.book] == [f"o-{sent[0].price}"]
-    wanted = {one.price for one in places(again.on_event(ticker("60000", 70_000)))}
+    wanted = {one.price for one in places(again.on_event(ticker("60000", 130_000)))}
     assert {sent[2].price, sent[3].price} <= wanted
+
+
+def test_a_list_that_lags_after_a_restart_makes_no_order_twice() -> None:
+    first = known(GridStrategy(CONFIG))
+    sent = places(first.on_event(ticker("60000")))
+    for intent in sent:
+        first.on_event(accepted(intent, 100))
+    before = {(one.order_id, one.leaves_qty, one.price_ticks) for one in first.book}
+    assert len(before) == 4
+    # at 20 s the list is still that of 0 s; looking for each of them found nothing either
+    again = restarted(first)
+    again.on_event(full_account(20_000))
+    again.handle(AdoptOrders(orders=(), as_of=at(20_000), absent=frozenset()))
+    assert again.on_event(ticker("60000", 20_100)) == []
+    assert {(one.order_id, one.leaves_qty, one.price_ticks) for one in again.book} == before
+    assert all(one.is_orphan for one in again.view.orders)
+    # two turn up, one has ended, one is nowhere
+    gone = f"o-{sent[3].price}"
+    again.on_event(
+        order_update(
+            "Cancelled", order_id=f"o-{sent[2].price}", side=sent[2].side, price=sent[2].price,
+            qty=sent[2].qty, leaves="0", ms=30_000,
+        )
+    )  # fmt: skip
+    listed = (as_listed(sent[0], 100), as_listed(sent[1], 100))
+    again.handle(AdoptOrders(orders=listed, as_of=at(61_000), absent=frozenset({gone})))
+    assert not any(one.is_orphan for one in again.view.orders)
+    assert {one.order_id for one in again.book} == {one.order_id for one in listed}
+
+
+def test_an_order_of_a_former_version_is_found_again_on_the_exchange() -> None:
+    first = known(GridStrategy(CONFIG))
+    sent = places(first.on_event(ticker("60000")))
+    for intent in sent:
+        first.on_event(accepted(intent, 100))
+    state = kept(first)
+    resting = state["guards"]["orders"]["resting"]
+    for order_id, one in resting.items():
+        resting[order_id] = one["started_us"]
+    again = GridStrategy(CONFIG)
+    again.restore(state)
+    assert len(again.book) == 0
+    known(again).adopt_orders([as_listed(one, 100) for one in sent], at(10_000))
+    assert len(again.book) == 4
 
 
 def test_what_is_on_its_way_counts_against_the_guards_of_the_next_process() -> None:

@@ -10,6 +10,7 @@ from gridcore.events import ExecutionEvent
 from gridcore.sides import DirectionType
 
 ZERO = Decimal(0)
+LONGEST_LAG = timedelta(minutes=10)  # of a list
 EXPLAINED_AFTER = timedelta(minutes=2)  # executions that were missed are fetched by then
 
 
@@ -38,6 +39,22 @@ class Moment(NamedTuple):
         Of two that only have the same time nobody knows which was first.
         """
         return self.seq is not None and other.seq is not None
+
+    def is_lagging(self, ts: datetime, known: Moment) -> bool:
+        """Tell whether a row of this moment, listed at `ts`, is older than what is known.
+
+        A list does not lag for long; a row that is older by more says what is so.
+        """
+        return self.is_before(known) and ts - known.ts < LONGEST_LAG
+
+
+def latest(*moments: Moment | None) -> Moment | None:
+    """Return the last one of those that are known."""
+    found: Moment | None = None
+    for one in moments:
+        if one is not None and (found is None or found.is_before(one)):
+            found = one
+    return found
 
 
 class LegCost:

@@ -32,7 +32,8 @@ class LegView:
     margin_ratio: float | None
     unexplained: Decimal
     unsettled_closing_qty: Decimal
-    newest: tuple[Moment, ...]  # of what is known: the last report, the last fill
+    contained: Moment | None  # the last report, also of an earlier process
+    newest: Moment | None  # of all that is known: the last report, the last fill
 
     def unrealised_pnl(self, price: Decimal) -> Decimal:
         """Return the profit in USDT at `price`, 0 for an empty leg."""
@@ -45,6 +46,14 @@ class LegView:
 
         A list may lag; what it showed before the last fill or report is no contradiction.
         """
-        now = Moment(ts if snapshot.updated_ts is None else snapshot.updated_ts, snapshot.seq)
-        is_old = any(now.is_before(known) for known in self.newest)
+        now = _moment(snapshot, ts)
+        is_old = self.newest is not None and now.is_before(self.newest)
         return not is_old and snapshot.size != self.size
+
+    def is_newer_than(self, snapshot: LegSnapshot, ts: datetime) -> bool:
+        """Tell whether a report as of `ts` lags behind an earlier one, and so confirms nothing."""
+        return self.contained is not None and _moment(snapshot, ts).is_lagging(ts, self.contained)
+
+
+def _moment(snapshot: LegSnapshot, ts: datetime) -> Moment:
+    return Moment(ts if snapshot.updated_ts is None else snapshot.updated_ts, snapshot.seq)

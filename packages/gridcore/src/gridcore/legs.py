@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from gridcore.awaited_fills import AwaitedFill, AwaitedFills
 from gridcore.events import ExecutionEvent, LegSnapshot
-from gridcore.leg_cost import LegCost, Moment
+from gridcore.leg_cost import LegCost, Moment, latest
 from gridcore.leg_view import LegView
 from gridcore.pnl import calc_margin_ratio, calc_position_value, calc_unrealised_pnl
 from gridcore.position import PositionState
@@ -50,6 +50,7 @@ class Leg:
         self.reported: Moment | None = None  # what the last report contains
         self._fills: list[_Fill] = []  # counted, and not older than the report
         self._newest_fill: Moment | None = None
+        self._contained: Moment | None = None  # in the size, whoever knew it: no fill is kept of it
         self._base: Moment | None = None  # of the first report: what it contains is not told
         self._presumed = ZERO  # closed in the moment of the report, and taken to be in it
         self.awaited = AwaitedFills()
@@ -81,6 +82,9 @@ class Leg:
         before = self.reported
         if before is not None and now.is_before(before):
             return False
+        if self._contained is not None and now.is_lagging(ts, self._contained):
+            # known from before a lost connection, or from an earlier process
+            return False
         newest = self._newest_fill
         is_stale = newest is not None and now.is_before(newest)
         surplus = self._surplus(snapshot.size, now, ts)
@@ -91,7 +95,7 @@ class Leg:
         self.size += surplus
         if before is None or not now.is_with(before):
             self._presumed = ZERO
-        self.reported = now
+        self.reported = self._contained = now
         if snapshot.leverage is not None:
             self.leverage = snapshot.leverage
         if not is_stale or before is None:
@@ -192,13 +196,17 @@ class Leg:
         self.reported = None
 
     def snapshot(self) -> dict[str, str | None]:
-        """Return size and entry price, ready for JSON."""
+        """Return size, entry price and what they contain, ready for JSON."""
         entry = self.entry_price
         kept = {"size": str(self.size), "entry_price": None if entry is None else str(entry)}
         if self._cost.size != self.size:
             cost = self._cost.entry_price
             kept["cost_size"] = str(self._cost.size)
             kept["cost_price"] = None if cost is None else str(cost)
+        newest = latest(self._contained, self._newest_fill)
+        if newest is not None:
+            kept["newest_ts"] = newest.ts.isoformat()
+            kept["newest_seq"] = None if newest.seq is None else str(newest.seq)
         return kept
 
     def restore(self, state: Mapping[str, str | None]) -> None:
@@ -214,6 +222,12 @@ class Leg:
             cost = state.get("cost_price")
             cost_price = None if cost is None else Decimal(cost)
             self._cost.take(Decimal(str(state["cost_size"])), cost_price)
+        newest = state.get("newest_ts")
+        if newest is not None:
+            seq = state.get("newest_seq")
+            self._contained = Moment(
+                datetime.fromisoformat(newest), None if seq is None else int(seq)
+            )
 
     def accept_unexplained(self) -> None:
         """Stop waiting for executions that would explain the last reported size."""
@@ -262,7 +276,8 @@ class Leg:
             margin_ratio=margin_ratio,
             unexplained=self.unexplained,
             unsettled_closing_qty=self.unsettled_closing_qty,
-            newest=tuple(one for one in (self.reported, self._newest_fill) if one is not None),
+            contained=self._contained,
+            newest=latest(self.reported, self._contained, self._newest_fill),
         )
 
     def state(self, price: Decimal, wallet_balance: Decimal) -> PositionState:

@@ -50,7 +50,7 @@ _ACCEPTED: Final = PlaceOutcome.ACCEPTED
 # lists may lag behind the matching engine
 LIST_LAG = timedelta(seconds=5)
 # a request of a process that is gone is void 5 s after it was signed; the rest is for late lists
-ORPHAN_LAG = timedelta(seconds=15)
+ORPHAN_LAG = timedelta(seconds=60)
 # an order that the exchange ends by itself this soon was as good as refused
 BARELY_LIVED = timedelta(seconds=10)
 
@@ -141,7 +141,7 @@ class OrderDesk:
             self.admission.same_order.add(event.direction, filled)
         if order is None:
             return True
-        order.is_seen = True
+        order.is_seen, order.is_orphan = True, False
         self.admission.retry.clear((order.direction, order.price_ticks))
         if order.confirmed_ts is None or order.confirmed_ts < ts:
             order.confirmed_ts = ts
@@ -164,7 +164,7 @@ class OrderDesk:
         # it truncates a closing order to what the leg covers, and cuts it when the leg shrinks
         self.book.cut(order, event.qty)
         if event.status.is_live:
-            order.is_seen = True
+            order.is_seen, order.is_orphan = True, False
             self.admission.retry.clear((order.direction, order.price_ticks))
             self._check_price(order, event)
         else:
@@ -344,7 +344,7 @@ class OrderDesk:
             if absent is not None:
                 settled = order.order_id in absent
             if found is not None:
-                order.is_seen = True
+                order.is_seen, order.is_orphan = True, False
                 self.book.cut(order, found.qty)
                 self.await_fills(order, order.leaves_qty - found.leaves_qty, ts)
                 self.book.reduce(order, found.leaves_qty)

@@ -152,7 +152,7 @@ class TrackedOrder:
     confirmed_ts: datetime | None = None  # the newest word of the exchange that it lives
     started_ts: datetime | None = None  # from when on it could fill, as far as is known
     is_seen: bool = False  # on the exchange's book, which an answer to its placement does not show
-    is_orphan: bool = False  # sent by an earlier process, whose answer nobody gets
+    is_orphan: bool = False  # known from an earlier process, and not seen since
     orphan_since: datetime | None = None  # of the first list that could show it
     cancel_in_flight: bool = False
     cancel_accepted_ts: datetime | None = None

@@ -155,6 +155,7 @@ class OrderBook:
             del self._unacknowledged[order.client_order_id]
         self._by_order_id[order_id] = order
         order.order_id, order.confirmed_ts = order_id, ts
+        order.is_orphan = False
         if order.started_ts is None:
             order.started_ts = ts
         if order.status is _PENDING:
@@ -212,46 +213,43 @@ class OrderBook:
     def snapshot(self) -> dict[str, Any]:
         """Return what a later process has to know of the live orders, ready for JSON.
 
-        What rests is found on the exchange again. What is on its way may not be listed there yet,
-        so it is kept whole.
+        All of them whole: a list of the exchange may lag behind what was known here.
         """
         return {
             "resting": {
-                order_id: None if order.started_ts is None else to_us(order.started_ts)
-                for order_id, order in self._by_order_id.items()
+                order_id: kept_order(order) for order_id, order in self._by_order_id.items()
             },
-            "in_flight": [
-                {
-                    "client_order_id": order.client_order_id,
-                    "direction": order.direction.value,
-                    "side": order.side.value,
-                    "price": str(order.price),
-                    "qty": str(order.qty),
-                    "reduce_only": order.reduce_only,
-                    "created_us": to_us(order.created_ts),
-                }
-                for order in self._unacknowledged.values()
-            ],
+            "in_flight": [kept_order(order) for order in self._unacknowledged.values()],
         }
 
     def restore(self, state: Mapping[str, Any], tick_size: Decimal) -> None:
         """Take over the live orders of an earlier process; tick_size in USDT."""
-        for order_id, started in state["resting"].items():
-            self.past.lived_before(str(order_id), None if started is None else of_us(started))
+        for order_id, kept in state["resting"].items():
+            if isinstance(kept, Mapping):
+                order = self._restore_one(kept, tick_size)
+                self.acknowledge(order, str(order_id), of_us(kept["confirmed_us"]))
+                order.started_ts = _of_us(kept["started_us"])
+                order.is_orphan = True
+                self.reduce(order, Decimal(kept["leaves_qty"]))
+            else:
+                # of a version that found again what rests: from when on it could fill
+                self.past.lived_before(str(order_id), _of_us(kept))
         for kept in state["in_flight"]:
-            price = Decimal(kept["price"])
-            ticks, rest = divmod(price, tick_size)
-            order = self.add_pending(
-                client_order_id=str(kept["client_order_id"]),
-                direction=DirectionType(kept["direction"]),
-                side=SideType(kept["side"]),
-                price_ticks=self.off_grid_ticks() if rest else int(ticks),
-                price=price,
-                qty=Decimal(kept["qty"]),
-                reduce_only=bool(kept["reduce_only"]),
-                created_ts=of_us(kept["created_us"]),
-            )
-            order.is_orphan = True
+            self._restore_one(kept, tick_size).is_orphan = True
+
+    def _restore_one(self, kept: Mapping[str, Any], tick_size: Decimal) -> TrackedOrder:
+        price = Decimal(kept["price"])
+        ticks, rest = divmod(price, tick_size)
+        return self.add_pending(
+            client_order_id=str(kept["client_order_id"]),
+            direction=DirectionType(kept["direction"]),
+            side=SideType(kept["side"]),
+            price_ticks=self.off_grid_ticks() if rest else int(ticks),
+            price=price,
+            qty=Decimal(kept["qty"]),
+            reduce_only=bool(kept["reduce_only"]),
+            created_ts=of_us(kept["created_us"]),
+        )
 
     def off_grid_ticks(self) -> int:
         """Return a place of its own for an order whose price no tick of today names.
@@ -273,3 +271,25 @@ class OrderBook:
             self.closing_qty[order.direction] -= qty
         else:
             self.opening_notional -= qty * order.price
+
+
+def kept_order(order: TrackedOrder) -> dict[str, Any]:
+    """Return what a later process has to know of a live order, ready for JSON."""
+    kept: dict[str, Any] = {
+        "client_order_id": order.client_order_id,
+        "direction": order.direction.value,
+        "side": order.side.value,
+        "price": str(order.price),
+        "qty": str(order.qty),
+        "reduce_only": order.reduce_only,
+        "created_us": to_us(order.created_ts),
+    }
+    if order.confirmed_ts is not None:
+        kept["leaves_qty"] = str(order.leaves_qty)
+        kept["confirmed_us"] = to_us(order.confirmed_ts)
+        kept["started_us"] = None if order.started_ts is None else to_us(order.started_ts)
+    return kept
+
+
+def _of_us(stored: int | None) -> datetime | None:
+    return None if stored is None else of_us(stored)

@@ -403,7 +403,8 @@ class GridStrategy:
     def snapshot(self) -> dict[str, Any]:
         """Return what a later process needs to go on as if nothing had happened, for JSON.
 
-        Resting orders, positions and wallet are not in it: they are confirmed from the exchange.
+        Orders and sizes are confirmed from the exchange before anything is decided; what is kept of
+        them shows where a list of it lags.
         """
         return strategy_state.snapshot(self)
 

@@ -105,27 +105,31 @@ class Reconciler:
             orders = runner.strat_id in self._with_orders or not runner.strategy.view.is_known
             self._with_orders.discard(runner.strat_id)
             try:
-                runner.tell(await self.look(runner, orders=orders))
-                runner.doubts.pop(NOT_COMPARED, None)
-                return
+                found = await self.look(runner, orders=orders)
+                runner.tell(found)
+                if not _confirms_nothing(runner, found):
+                    runner.doubts.pop(NOT_COMPARED, None)
+                    return
+                problem = "the list of positions lags behind what is known here"
             except AuthError as error:
                 self._owner.auth_failed(error)
                 return
             except BybitError as error:
-                if orders:
-                    self._with_orders.add(runner.strat_id)
-                self.failures += 1
+                problem = error.message
                 log.warning("%s: cannot be compared yet: %s", runner.strat_id, error)
-                self._tell_not_compared(runner, error, self._clock.monotonic() - begun)
-                delay = START_RETRIES_S[attempt] if attempt < 3 else LAST_RETRY_S
-                await asyncio.sleep(delay)
+            if orders:
+                self._with_orders.add(runner.strat_id)
+            self.failures += 1
+            self._tell_not_compared(runner, problem, self._clock.monotonic() - begun)
+            delay = START_RETRIES_S[attempt] if attempt < 3 else LAST_RETRY_S
+            await asyncio.sleep(delay)
             if runner.stopped_because is not None:
                 return
 
-    def _tell_not_compared(self, runner: StrategyRunner, error: BybitError, seconds: float) -> None:
+    def _tell_not_compared(self, runner: StrategyRunner, problem: str, seconds: float) -> None:
         if seconds < NOT_COMPARED_ALERT_S:
             return
-        text = f"nothing could be compared with the exchange for {seconds:.0f} s: {error.message}"
+        text = f"nothing could be compared with the exchange for {seconds:.0f} s: {problem}"
         is_told = NOT_COMPARED in runner.doubts
         runner.doubts[NOT_COMPARED] = text
         if is_told:
@@ -262,3 +266,12 @@ class Reconciler:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _confirms_nothing(runner: StrategyRunner, found: Confirmation) -> bool:
+    """Tell whether a strategy waits for its legs, and the list shows an older state of one."""
+    view = runner.strategy.view
+    return not view.is_known and any(
+        one.direction is not None and view.leg(one.direction).is_newer_than(one.leg, one.as_of)
+        for one in found.positions
+    )
