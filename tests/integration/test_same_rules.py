@@ -85,7 +85,7 @@ class Trial:
     def trade(self) -> None:
         if self.backtest.book.account.wallet < DEPOSIT - 200:
             self.seen["deposits"] += 1
-            self.paper.world.exchange.deposit(self.paper.world.account, Decimal(200))
+            self.paper.world.exchange.operator.deposit(self.paper.world.account, Decimal(200))
             for simulated in self.simulated:
                 simulated.book.account.deposit(Decimal(200))
         self.ticks += round(self.chance.gauss((START_TICKS - self.ticks) * 0.05, 900))

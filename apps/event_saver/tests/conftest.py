@@ -253,7 +253,7 @@ class Exchange:
     def halt(self) -> None:
         """Stop all trading, so that what was said stays as it is."""
         exchange = self.parts.exchange
-        self.call(lambda: [exchange.halt(symbol, halted=True) for symbol in SYMBOLS])
+        self.call(lambda: [exchange.operator.halt(symbol, halted=True) for symbol in SYMBOLS])
         time.sleep(0.05)
         self.call(self.server.driver.catch_up)
         end = time.monotonic() + 10

@@ -46,10 +46,10 @@ def set_status(exchange: Any, symbol: str, status: str) -> None:
         paper = exchange.parts.exchange
         market = paper.markets[symbol]
         if status != "Trading":
-            paper.halt(symbol, halted=True)
+            paper.operator.halt(symbol, halted=True)
         market.listing = replace(market.listing, row={**market.listing.row, "status": status})
         if status == "Trading":
-            paper.halt(symbol, halted=False)
+            paper.operator.halt(symbol, halted=False)
 
     exchange.call(change)
 

@@ -95,7 +95,7 @@ def read_only_key(scene: Scene) -> None:
 
 def empty_wallet(scene: Scene) -> None:
     exchange = scene.host.exchange
-    scene.host.do(lambda: exchange.deposit(exchange.accounts["one"], Decimal(-10_000)))
+    scene.host.do(lambda: exchange.operator.deposit(exchange.accounts["one"], Decimal(-10_000)))
 
 
 def one_way_mode(scene: Scene) -> None:
@@ -336,7 +336,7 @@ def test_a_wallet_that_shrank_is_refused_at_the_next_start(
     exchange = scene.host.exchange
     try:
         assert main(["--config", path, "--duration", "1"]) == 0
-        scene.host.do(lambda: exchange.deposit(exchange.accounts["one"], Decimal(-6_000)))
+        scene.host.do(lambda: exchange.operator.deposit(exchange.accounts["one"], Decimal(-6_000)))
         assert main(["--config", path, "--duration", "1"]) == 1
     finally:
         logging.shutdown()

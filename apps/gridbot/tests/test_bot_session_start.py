@@ -163,7 +163,7 @@ def test_a_grid_that_does_not_fit_the_tick_is_told_before_anything_is_placed(
 
 def test_a_wallet_without_usdt(refused: Attempt, host: PaperHost) -> None:
     account = host.exchange.accounts["one"]
-    host.do(lambda: host.exchange.deposit(account, Decimal(-10_000)))
+    host.do(lambda: host.exchange.operator.deposit(account, Decimal(-10_000)))
     assert "no USDT" in refused()
 
 

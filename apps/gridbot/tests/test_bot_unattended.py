@@ -125,7 +125,7 @@ def test_an_account_that_cannot_be_started_while_another_trades(
         host.trade("60001")
         eventually(lambda: orders(host)[0] > 3 and orders(host, "two")[0] > 3)
     rich = host.exchange.accounts["two"]
-    host.do(lambda: host.exchange.deposit(rich, Decimal(-10_000)))
+    host.do(lambda: host.exchange.operator.deposit(rich, Decimal(-10_000)))
     with RunningBot(settings):
         host.trade("60000")
         assert orders(host, "two")[0] > 3
@@ -172,7 +172,7 @@ def test_a_start_that_fails_tells_no_lie(
         file.write_text(json.dumps(status_of(tmp_path) | {"state": "running", "unattended": []}))
     before = file.read_text()
     account = host.exchange.accounts["one"]
-    host.do(lambda: host.exchange.deposit(account, Decimal(-10_000)))
+    host.do(lambda: host.exchange.operator.deposit(account, Decimal(-10_000)))
     try:
         assert main(["--config", str(path)]) == 1
     finally:

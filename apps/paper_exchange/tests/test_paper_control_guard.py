@@ -89,7 +89,7 @@ def test_it_cannot_read_either(host: PaperHost, path: str) -> None:
     ],
 )
 def test_a_program_of_this_machine_can(host: PaperHost, headers: dict[str, str]) -> None:
-    host.do(lambda: host.exchange.deposit(host.exchange.accounts["one"], Decimal(5_000)))
+    host.do(lambda: host.exchange.operator.deposit(host.exchange.accounts["one"], Decimal(5_000)))
     before = wallet(host)
     answered, text = send(host, **({"Content_Type": "application/json"} | headers))
     assert answered == 200, text

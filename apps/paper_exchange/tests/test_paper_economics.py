@@ -139,7 +139,7 @@ def random_step(world: PaperWorld, chance: Random, prices: dict[str, Decimal]) -
             qty = str(Decimal(chance.randrange(1, 300)) / 100)
             world.reply("POST", "/v5/order/amend", {**ids, "qty": qty})
     elif kind < 0.98:
-        world.exchange.deleverage(
+        world.exchange.operator.deleverage(
             world.account, symbol, chance.choice(["long", "short"]), Decimal("0.05")
         )
     else:
@@ -312,13 +312,13 @@ def test_adl_closes_at_the_mark_price_without_a_fee() -> None:
     world = ruined(deposit="10000", qty="0.1")
     fees = world.account.money.fees_paid
     world.quote(mark_price="60500.00")
-    closed = world.exchange.deleverage(world.account, "BTCUSDT", "long", Decimal("0.04"))
+    closed = world.exchange.operator.deleverage(world.account, "BTCUSDT", "long", Decimal("0.04"))
     assert closed == Decimal("0.04")
     row = world.get("/v5/execution/list", execType="AdlTrade")["list"][0]
     assert (row["execPrice"], row["execFee"], row["closedSize"]) == ("60500", "0", "0.040")
     assert world.account.money.fees_paid == fees
     assert world.position(1)["size"] == "0.060"
-    assert world.exchange.deleverage(world.account, "BTCUSDT", "short", Decimal(1)) == 0
+    assert world.exchange.operator.deleverage(world.account, "BTCUSDT", "short", Decimal(1)) == 0
 
 
 def test_a_rebate_is_income() -> None:

@@ -221,14 +221,14 @@ def step(world: PaperWorld, chance: Random, prices: dict[str, Decimal]) -> None:
         world.reply("POST", "/v5/account/set-margin-mode", {"setMarginMode": mode})
     elif kind < 0.93:
         change = RuleChange(min_notional=Decimal(chance.randrange(5, 50)))
-        world.exchange.change_rules(symbol, change)
+        world.exchange.operator.change_rules(symbol, change)
     elif kind < 0.94:
-        world.exchange.deposit(world.account, Decimal(5), "MNT")
-        world.exchange.pay_fees_in(world.account, chance.choice(["MNT", "USDT"]), None)
+        world.exchange.operator.deposit(world.account, Decimal(5), "MNT")
+        world.exchange.operator.pay_fees_in(world.account, chance.choice(["MNT", "USDT"]), None)
     elif kind < 0.95:
-        world.exchange.deposit(world.account, Decimal(chance.randrange(-50, 50)))
+        world.exchange.operator.deposit(world.account, Decimal(chance.randrange(-50, 50)))
     elif kind < 0.98:
-        world.exchange.deleverage(world.account, symbol, "long", Decimal("0.02"))
+        world.exchange.operator.deleverage(world.account, symbol, "long", Decimal("0.02"))
     else:
         world.advance(10_000)
 
@@ -256,7 +256,7 @@ def test_every_old_answer_is_the_one_that_was_given_then(seed: int) -> None:
 def test_the_market_lists_its_rules_of_then(world: PaperWorld) -> None:
     lag(world, "instruments-info", 5_000)
     world.advance(6_000)
-    world.exchange.change_tick_size("BTCUSDT", Decimal("0.5"))
+    world.exchange.operator.change_tick_size("BTCUSDT", Decimal("0.5"))
 
     def tick() -> str:
         row = world.get("/v5/market/instruments-info", symbol="BTCUSDT")["list"][0]

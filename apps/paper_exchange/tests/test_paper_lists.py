@@ -138,7 +138,7 @@ def test_closed_pnl_of_an_order_with_its_share_of_the_opening_fee(world: PaperWo
 
 
 def test_the_transaction_log_adds_up_to_the_wallet(world: PaperWorld) -> None:
-    world.exchange.deposit(world.account, Decimal(500))
+    world.exchange.operator.deposit(world.account, Decimal(500))
     world.place(price=None, qty="0.03")
     world.trade("61000.0")
     world.place(side="Sell", price=None, qty="0.01")

@@ -154,7 +154,7 @@ def test_before_the_first_price_there_is_nothing_to_trade_at() -> None:
 
 def test_a_halted_symbol_takes_no_orders_but_cancels(world: PaperWorld) -> None:
     order_id = world.place(price="59000")
-    world.exchange.halt("BTCUSDT", halted=True)
+    world.exchange.operator.halt("BTCUSDT", halted=True)
     assert refused(world)[0] == 110066
     world.trade("50000")
     assert world.order(order_id)["orderStatus"] == "New"
@@ -208,7 +208,7 @@ def test_when_the_leg_shrinks_the_furthest_closing_order_goes_first(world: Paper
     near = world.place(side="Sell", price="61000", qty="0.02")
     middle = world.place(side="Sell", price="62000", qty="0.02")
     far = world.place(side="Sell", price="63000", qty="0.02")
-    world.exchange.deleverage(world.account, "BTCUSDT", "long", Decimal("0.03"))
+    world.exchange.operator.deleverage(world.account, "BTCUSDT", "long", Decimal("0.03"))
     assert world.order(far)["cancelType"] == "CancelByReduceOnly"
     assert (world.order(middle)["orderStatus"], world.order(middle)["qty"]) == ("New", "0.010")
     assert world.order(near)["qty"] == "0.020"
@@ -220,7 +220,7 @@ def test_a_short_leg_loses_its_lowest_closing_order_first(world: PaperWorld) -> 
     world.place(side="Sell", leg=2, price=None, qty="0.04")
     near = world.place(side="Buy", leg=2, price="59000", qty="0.02")
     far = world.place(side="Buy", leg=2, price="58000", qty="0.02")
-    world.exchange.deleverage(world.account, "BTCUSDT", "short", Decimal("0.02"))
+    world.exchange.operator.deleverage(world.account, "BTCUSDT", "short", Decimal("0.02"))
     assert world.order(far)["orderStatus"] == "Cancelled"
     assert world.order(near)["orderStatus"] == "New"
 
@@ -288,7 +288,7 @@ def test_queue_waits_for_the_visible_size_then_fills_in_parts() -> None:
     world.trade("60000.0")
     buy = world.place(price="59990", qty="0.01")
     market = world.exchange.market("BTCUSDT")
-    ahead = market.visible_at(SideType.BUY, 599_900)
+    ahead = market.quotes.visible_at(SideType.BUY, 599_900)
     assert ahead > 0
     world.trade("59990.0", qty=str(ahead))
     assert world.order(buy)["orderStatus"] == "New"
@@ -301,7 +301,7 @@ def test_queue_waits_for_the_visible_size_then_fills_in_parts() -> None:
 
 def test_a_market_order_takes_at_the_opposite_quote(world: PaperWorld) -> None:
     market = world.exchange.market("BTCUSDT")
-    assert (market.bid_ticks, market.ask_ticks) == (599_999, 600_000)
+    assert (market.quotes.bid_ticks, market.quotes.ask_ticks) == (599_999, 600_000)
     buy = world.place(price=None)
     sell = world.place(side="Sell", leg=2, price=None)
     assert world.order(buy)["avgPrice"] == "60000"
@@ -317,7 +317,7 @@ def test_a_taker_of_the_visible_book_walks_its_levels_and_loses_the_rest() -> No
         settings=MatchingSettings(taker_model=TakerModel.BOOK, book_levels=3),
     )
     world.trade("60000.0", SideType.BUY)
-    levels = world.exchange.market("BTCUSDT").levels(SideType.SELL, 3)
+    levels = world.exchange.market("BTCUSDT").quotes.levels(SideType.SELL, 3)
     order_id = world.place(price=None, qty="20")
     row = world.order(order_id)
     shown = sum(qty for _, qty in levels)
@@ -406,7 +406,7 @@ def test_an_amended_quantity_stays_above_what_is_filled() -> None:
     )
     world.trade("60000.0")
     order_id = world.place(price="59990", qty="0.02")
-    ahead = world.exchange.market("BTCUSDT").visible_at(SideType.BUY, 599_900)
+    ahead = world.exchange.market("BTCUSDT").quotes.visible_at(SideType.BUY, 599_900)
     world.trade("59990", qty=str(ahead + Decimal("0.01")))
     ids = {"category": "linear", "symbol": "BTCUSDT", "orderId": order_id}
     assert world.code("POST", AMEND, {**ids, "qty": "0.01"}) == 110064

@@ -212,7 +212,7 @@ async def _trade(config: GridbotConfig, fills: int) -> Traded:
         await _watch(bot, runtime, fills)
         # the market stands still; what is on its way arrives
         for symbol in SYMBOLS:
-            runtime.exchange.halt(symbol, halted=True)
+            runtime.exchange.operator.halt(symbol, halted=True)
         await asyncio.sleep(SETTLE_S)
         runs = {one.symbol: bot.run_id_of(one.strat_id) for one in config.strategies}
         total = sum(runner.tally.fills for runner in bot.runners)

@@ -187,7 +187,7 @@ class Paper:
         return code
 
     def shrink(self, direction: DirectionType, qty: Decimal) -> None:
-        self.world.exchange.deleverage(self.world.account, "BTCUSDT", direction.value, qty)
+        self.world.exchange.operator.deleverage(self.world.account, "BTCUSDT", direction.value, qty)
 
     def state(self) -> State:
         account = self.world.account

@@ -22,7 +22,7 @@ from exchange_model.rules.placing import (
 )
 from exchange_model.rules.prices import takes
 from exchange_model.rules.shrinking import closing_cuts
-from gridcore import DirectionType, SideType
+from gridcore import DirectionType
 from paper_exchange.basics.ids import Ids
 from paper_exchange.basics.schedule import Schedule
 from paper_exchange.basics.settings import MatchingSettings, TakerModel
@@ -248,14 +248,14 @@ class OrderEntry:
         """Return (ticks, qty) that the order may take now, the best first."""
         limit = taking_ticks(market.listing.instrument, order.side, order.price)
         other = order.side.opposite
-        best = market.ask_ticks if order.side is SideType.BUY else market.bid_ticks
+        best = market.quotes.best(other)
         if best is None or market.stopped is not None:
             return []
         if not takes(order.side, limit, best):
             return []
         if self._settings.taker_model is TakerModel.QUOTE:
             return [(best, order.leaves_qty)]
-        levels = market.levels(other, self._settings.book_levels)
+        levels = market.quotes.levels(other, self._settings.book_levels)
         return [(ticks, qty) for ticks, qty in levels if takes(order.side, limit, ticks)]
 
     def _rest(self, market: Market, book: SymbolBook, order: PaperOrder) -> None:

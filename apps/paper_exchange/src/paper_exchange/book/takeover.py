@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from exchange_model.rules.codes import parameter_error
-from gridcore import DirectionType, SideType
+from gridcore import DirectionType
 from paper_exchange.basics.ids import Ids
 from paper_exchange.book.account import LEGS, PaperAccount
 from paper_exchange.book.booking import Booking
@@ -135,7 +135,7 @@ class TakeOver:
     def quote(market: Market, direction: DirectionType) -> Decimal:
         """Return the price in USDT at which a leg is closed now. Raises RefusalError for none."""
         closes = direction.opening_side.opposite
-        ticks = market.bid_ticks if closes is SideType.SELL else market.ask_ticks
+        ticks = market.quotes.best(closes.opposite)
         if ticks is None:
             raise parameter_error(f"{market.symbol} has no price yet")
         return market.price(ticks)

@@ -17,6 +17,7 @@ from exchange_model.account.simulated_account import SimulatedAccount
 from gridcore import DirectionType
 from paper_exchange.book.account import PaperAccount
 from paper_exchange.book.book_state import BookState, restore_book, saved_book
+from paper_exchange.book.listeners import Outbox
 from paper_exchange.book.orders import ClosedPnl, Execution, PaperOrder
 from paper_exchange.market.listing import Listing
 from paper_exchange.market.market import Market, PublicTrade
@@ -56,7 +57,7 @@ class _MarketThen:
 
 
 class Past:
-    """Keeps `keep_ms` of history from the moment at which it begins. A listener of the exchange."""
+    """Keeps history from the moment at which it is asked to. A listener of the exchange then."""
 
     def __init__(
         self,
@@ -64,9 +65,11 @@ class Past:
         accounts: Mapping[str, PaperAccount],
         clock: Callable[[], int],
         last_number: Callable[[], int],
-        keep_ms: int,
+        outbox: Outbox,
     ) -> None:
-        self.keep_ms = keep_ms
+        self.is_kept = False
+        self._keep_ms = 0
+        self._outbox = outbox
         self._markets = markets
         self._accounts = accounts
         self._clock = clock
@@ -74,16 +77,33 @@ class Past:
         self._touched: dict[str, PaperAccount] = {}
         self._accounts_then: dict[str, deque[_AccountThen]] = {}
         self._markets_then: dict[str, deque[_MarketThen]] = {}
-        for market in markets.values():
+
+    def remember(self, keep_ms: int) -> None:
+        """Keep how everything was, at least `keep_ms` back, from now on."""
+        self._keep_ms = max(self._keep_ms, keep_ms)
+        if self.is_kept:
+            return
+        self.is_kept = True
+        self._outbox.listeners.append(self)
+        for market in self._markets.values():
             self.on_market(market)
-        for account in accounts.values():
+        for account in self._accounts.values():
             self._take(account)
+
+    def forget(self) -> None:
+        """Keep nothing any more."""
+        # a new list: this may happen while the old one is gone through
+        self._outbox.listeners = [one for one in self._outbox.listeners if one is not self]
+        self.is_kept, self._keep_ms = False, 0
+        for kept in (self._touched, self._accounts_then, self._markets_then):
+            kept.clear()
 
     # what changes
 
     def touch(self, account: PaperAccount) -> None:
-        """Take note that an account changes in this millisecond."""
-        self._touched[account.name] = account
+        """Take note that an account changes in this millisecond, also where no listener is told."""
+        if self.is_kept:
+            self._touched[account.name] = account
 
     def time_passes(self) -> None:
         """Keep how everything is at the end of this millisecond."""
@@ -148,7 +168,7 @@ class Past:
         if states and states[-1].ts_ms == state.ts_ms:
             states.pop()
         states.append(state)
-        oldest = state.ts_ms - self.keep_ms
+        oldest = state.ts_ms - self._keep_ms
         while len(states) > 1 and states[1].ts_ms <= oldest:
             states.popleft()
 

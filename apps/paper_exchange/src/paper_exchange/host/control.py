@@ -99,17 +99,19 @@ class Control:
         account = exchange.account(action.account)
         match action:
             case do.Liquidate(by="takeover"):
-                exchange.liquidate(account)
+                exchange.operator.liquidate(account)
             case do.Liquidate(ratio=ratio, symbol=symbol, direction=direction):
                 share = ratio or Decimal("0.5")
-                closed = exchange.reduce_by_liquidation(account, share, symbol, direction)
+                closed = exchange.operator.reduce_by_liquidation(account, share, symbol, direction)
                 return {"closed": plain(closed)}
             case do.Adl(symbol=symbol, direction=direction, qty=qty):
-                return {"closed": plain(exchange.deleverage(account, symbol, direction, qty))}
+                return {
+                    "closed": plain(exchange.operator.deleverage(account, symbol, direction, qty))
+                }
             case do.Deposit(amount=amount, coin=coin):
-                exchange.deposit(account, amount, coin)
+                exchange.operator.deposit(account, amount, coin)
             case do.FeeCoin(coin=coin, price=price):
-                exchange.pay_fees_in(account, coin, price)
+                exchange.operator.pay_fees_in(account, coin, price)
         return {}
 
     def _jump(self, symbol: str, percent: Decimal) -> Row:

@@ -156,7 +156,7 @@ class FaultDesk:
         self._numbers += 1
         self._active[self._numbers] = _Active(self._numbers, rule, self._exchange.now_ms)
         if rule.kind is FaultKind.LAG:
-            self._exchange.remember(rule.delay_ms)
+            self._exchange.past.remember(rule.delay_ms)
         return self._numbers
 
     def remove(self, number: int | None = None) -> int:
@@ -171,7 +171,7 @@ class FaultDesk:
         if ended.rule.kind is FaultKind.LAG and not any(
             one.rule.kind is FaultKind.LAG for one in self._active.values()
         ):
-            self._exchange.forget()
+            self._exchange.past.forget()
         return True
 
     def rules(self) -> list[tuple[int, FaultRule, int]]:

@@ -57,7 +57,7 @@ class Hand:
                 return {"cancelled": len(orders)}
             case do.ClosePosition(symbol=symbol, direction=direction, qty=qty):
                 leg = DirectionType(direction)
-                order = exchange.close_by_hand(account, symbol, leg, qty)
+                order = exchange.operator.close_by_hand(account, symbol, leg, qty)
                 return {"order_id": order.order_id}
         return {}
 

@@ -40,9 +40,9 @@ def run_lifecycle(exchange: PaperExchange, action: LifecycleAction) -> Row:
             life.deliver(market, price, _plan(action))
         case do.ChangeRules(symbol=symbol):
             changes = action.model_dump(exclude={"do", "symbol"})
-            exchange.change_rules(symbol, RuleChange(**changes))
+            exchange.operator.change_rules(symbol, RuleChange(**changes))
         case do.TickSize(symbol=symbol, tick_size=tick_size):
-            exchange.change_tick_size(symbol, tick_size)
+            exchange.operator.change_tick_size(symbol, tick_size)
     return {}
 
 

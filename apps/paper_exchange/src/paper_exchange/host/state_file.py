@@ -229,7 +229,7 @@ def _restore_market(exchange: PaperExchange, market: Market, saved: MarketState)
     if saved.row is not None:
         listing = listing_of_rows(saved.row, saved.risk_rows or [])
         market.use(listing.with_places(saved.price_places, saved.qty_places))
-        exchange.rules_changed(market)
+        exchange.price_moves.use_rules(market)
     if saved.pause_code is not None:
         market.pause = Pause(RetCode(saved.pause_code), saved.pause_why, saved.prices_move)
     market.mark, market.closes_ms = saved.mark, saved.closes_ms
@@ -275,4 +275,4 @@ def _restore_account(exchange: PaperExchange, account: PaperAccount, saved: Acco
             # what had only been accepted arrives now
             order.status = Status.PARTIALLY_FILLED if order.filled_qty else Status.NEW
             account.add_order(order)
-            exchange.desk.put_back(account, market, order)
+            exchange.order_entry.put_back(account, market, order)

@@ -13,12 +13,9 @@ from gridcore import SideType
 from paper_exchange.market.candles import CandleSeries
 from paper_exchange.market.depth import Depth
 from paper_exchange.market.listing import ContractStatus, Listing
+from paper_exchange.market.quotes import PremiumAverage, Quotes
 
-ZERO = Decimal(0)
 KEPT_TRADES = 1_000
-PREMIUM_WINDOW_MS = 30_000
-PREMIUM_SAMPLE_MS = 500
-MIN_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +80,8 @@ class Market:
         self, listing: Listing, depth: Depth, funding_rate: Decimal, spread_ticks: int = 1
     ) -> None:
         self.listing = listing
-        self.depth = depth
-        self.spread_ticks = spread_ticks
+        self.quotes = Quotes(depth, spread_ticks, listing.instrument)
         self.last_ticks: int | None = None
-        self.bid_ticks: int | None = None
-        self.ask_ticks: int | None = None
-        self.bid_size: Decimal | None = None
-        self.ask_size: Decimal | None = None
         self.mark: Decimal | None = None  # USDT
         self.index: Decimal | None = None  # USDT
         self.funding_rate = funding_rate
@@ -106,7 +98,7 @@ class Market:
         self.candles = CandleSeries()
         self.tick_direction = "ZeroPlusTick"
         self._mark_is_fed = self._index_is_fed = False
-        self._premiums: deque[tuple[int, Decimal]] = deque()
+        self._premium = PremiumAverage()
 
     @property
     def symbol(self) -> str:
@@ -146,7 +138,7 @@ class Market:
     @property
     def is_open(self) -> bool:
         """Whether there is a price to trade at."""
-        return self.bid_ticks is not None and self.ask_ticks is not None
+        return self.quotes.bid_ticks is not None
 
     def next_seq(self) -> int:
         """Return the next cross sequence of the symbol."""
@@ -156,11 +148,6 @@ class Market:
     def price(self, ticks: int) -> Decimal:
         """Return ticks in USDT."""
         return self.listing.instrument.to_price(ticks)
-
-    def set_next_funding(self, now_ms: int) -> None:
-        """Let funding fall due at the next whole interval after a moment, counted from midnight."""
-        interval = self.listing.funding_interval_min * MIN_MS
-        self.next_funding_ms = now_ms - now_ms % interval + interval
 
     def apply_trade(self, trade: FeedTrade) -> PublicTrade:
         """Take in a trade; quotes follow it unless a feed gives them."""
@@ -173,7 +160,7 @@ class Market:
         elif self.tick_direction in ("PlusTick", "MinusTick"):
             self.tick_direction = f"Zero{self.tick_direction}"
         self.last_ticks, self.ts_ms = ticks, trade.ts_ms
-        self._quote_around(ticks, side)
+        self.quotes.follow(ticks, side)
         price, step = self.price(ticks), self.listing.instrument.qty_step
         qty = max(step, trade.qty // step * step)
         if not self._mark_is_fed:
@@ -188,28 +175,19 @@ class Market:
         self._sample_premium(trade.ts_ms)
         return public
 
-    def _quote_around(self, ticks: int, side: SideType) -> None:
-        if side is SideType.BUY:
-            self.ask_ticks = ticks
-            self.bid_ticks = max(1, ticks - self.spread_ticks)
-        else:
-            self.bid_ticks = ticks
-            self.ask_ticks = ticks + self.spread_ticks
-        self.bid_size = self.ask_size = None
-
     def apply_quote(self, quote: FeedQuote) -> None:
         """Take in what a feed says beside trades. A bid at or above the ask is not believed."""
         self.ts_ms = quote.ts_ms
         if quote.last_price is not None:
             self.last_ticks = self._ticks(quote.last_price)
-            if quote.bid1_price is None and quote.ask1_price is None and self.bid_ticks is None:
-                self._quote_around(self.last_ticks, SideType.BUY)
-        bid = self.bid_ticks if quote.bid1_price is None else self._ticks(quote.bid1_price)
-        ask = self.ask_ticks if quote.ask1_price is None else self._ticks(quote.ask1_price)
-        if bid is not None and ask is not None and bid < ask:
-            self.bid_ticks, self.ask_ticks = bid, ask
-            self.bid_size = quote.bid1_size or self.bid_size
-            self.ask_size = quote.ask1_size or self.ask_size
+            if quote.bid1_price is None and quote.ask1_price is None and not self.is_open:
+                self.quotes.follow(self.last_ticks, SideType.BUY)
+        self.quotes.show(
+            None if quote.bid1_price is None else self._ticks(quote.bid1_price),
+            None if quote.ask1_price is None else self._ticks(quote.ask1_price),
+            quote.bid1_size,
+            quote.ask1_size,
+        )
         if quote.mark_price is not None:
             self.mark, self._mark_is_fed = self._shifted(quote.mark_price), True
         elif not self._mark_is_fed and self.last_ticks is not None:
@@ -244,17 +222,15 @@ class Market:
         self.listing = listing
         self.is_changed = True
         if one.tick_size == old.tick_size:
+            self.quotes.instrument = one
             return
 
         def converted(ticks: int) -> int:
             return max(1, one.to_ticks(one.round_price(old.to_price(ticks))))
 
-        for name in ("last_ticks", "bid_ticks", "ask_ticks"):
-            ticks = getattr(self, name)
-            if ticks is not None:
-                setattr(self, name, converted(ticks))
-        if self.bid_ticks is not None and self.ask_ticks is not None:
-            self.ask_ticks = max(self.ask_ticks, self.bid_ticks + 1)
+        if self.last_ticks is not None:
+            self.last_ticks = converted(self.last_ticks)
+        self.quotes.use(one, converted)
         self.candles.convert(converted)
         self.trades = deque(
             (trade._replace(ticks=converted(trade.ticks)) for trade in self.trades),
@@ -270,53 +246,21 @@ class Market:
 
     def opposite(self, side: SideType) -> Decimal | None:
         """Return the quote in USDT at which an order of a side takes."""
-        ticks = self.ask_ticks if side is SideType.BUY else self.bid_ticks
+        ticks = self.quotes.best(side.opposite)
         return None if ticks is None else self.price(ticks)
-
-    def best_size(self, side: SideType) -> Decimal:
-        """Return the visible size of the best bid (Buy) or ask (Sell) in base coin."""
-        ticks = self.bid_ticks if side is SideType.BUY else self.ask_ticks
-        known = self.bid_size if side is SideType.BUY else self.ask_size
-        if known is not None:
-            return known
-        if ticks is None:
-            return ZERO
-        return self.depth.size_at(self.listing.instrument, side, ticks)
-
-    def levels(self, side: SideType, count: int) -> list[tuple[int, Decimal]]:
-        """Return (ticks, size) of the visible book, the best first."""
-        best = self.bid_ticks if side is SideType.BUY else self.ask_ticks
-        if best is None:
-            return []
-        levels = self.depth.levels(self.listing.instrument, side, best, count)
-        levels[0] = best, self.best_size(side)
-        return levels
-
-    def visible_at(self, side: SideType, ticks: int) -> Decimal:
-        """Return the size that others show at a price, nothing between the quotes."""
-        best = self.bid_ticks if side is SideType.BUY else self.ask_ticks
-        if best is None or (ticks > best if side is SideType.BUY else ticks < best):
-            return ZERO
-        if ticks == best:
-            return self.best_size(side)
-        return self.depth.size_at(self.listing.instrument, side, ticks)
 
     # price limits
 
     def _sample_premium(self, ts_ms: int) -> None:
-        if self.mark is None or self.bid_ticks is None or self.ask_ticks is None:
+        bid, ask = self.quotes.bid_ticks, self.quotes.ask_ticks
+        if self.mark is None or bid is None or ask is None:
             return
-        if self._premiums and ts_ms - self._premiums[-1][0] < PREMIUM_SAMPLE_MS:
-            return
-        middle = (self.price(self.bid_ticks) + self.price(self.ask_ticks)) / 2
-        self._premiums.append((ts_ms, middle - self.mark))
-        while ts_ms - self._premiums[0][0] > PREMIUM_WINDOW_MS:
-            self._premiums.popleft()
+        if self._premium.is_due(ts_ms):
+            self._premium.sample(ts_ms, self.price(bid), self.price(ask), self.mark)
 
     def premium(self) -> Decimal:
         """Return the average over 30 s of (bid + ask) / 2 - mark, USDT."""
-        count = len(self._premiums)
-        return sum((p for _, p in self._premiums), ZERO) / count if count else ZERO
+        return self._premium.usdt
 
     def price_limits(self) -> tuple[int, int] | None:
         """Return (highest Buy, lowest Sell) in ticks; None without a market."""

@@ -26,7 +26,7 @@ def ticker_row(market: Market, now_ms: int) -> Row:
     if day is not None and last is not None and day.open:
         change = (Decimal(last - day.open) / day.open).quantize(RATIO)
     hours = market.listing.funding_interval_min / 60
-    bid, ask = market.bid_ticks, market.ask_ticks
+    bid, ask = market.quotes.bid_ticks, market.quotes.ask_ticks
     qty = market.listing.qty_text
     return {
         "symbol": market.symbol,
@@ -50,9 +50,9 @@ def ticker_row(market: Market, now_ms: int) -> Row:
         "nextFundingTime": str(market.next_funding_ms or 0),
         "fundingRate": plain(market.funding_rate),
         "bid1Price": "" if bid is None else price(market.price(bid)),
-        "bid1Size": "" if bid is None else qty(market.best_size(SideType.BUY)),
+        "bid1Size": "" if bid is None else qty(market.quotes.best_size(SideType.BUY)),
         "ask1Price": "" if ask is None else price(market.price(ask)),
-        "ask1Size": "" if ask is None else qty(market.best_size(SideType.SELL)),
+        "ask1Size": "" if ask is None else qty(market.quotes.best_size(SideType.SELL)),
         "preOpenPrice": "",
         "preQty": "",
         "curPreListingPhase": "",

@@ -150,7 +150,7 @@ class RestApi:
         """Return the call on what it is to see: the exchange as it is, or as it was."""
         exchange, hides = self.exchange, None
         if route.writes and account is not None:
-            exchange.touch(account)
+            exchange.past.touch(account)
         if self.meddler is not None and route.method == "GET":
             if route.path in LAGGING_PATHS:
                 ago_ms = self.meddler.lag_ms(route.path)

@@ -108,8 +108,8 @@ def orderbook(call: Call) -> Answer:
     return Answer(
         {
             "s": market.symbol,
-            "b": level_rows(market, market.levels(SideType.BUY, limit)),
-            "a": level_rows(market, market.levels(SideType.SELL, limit)),
+            "b": level_rows(market, market.quotes.levels(SideType.BUY, limit)),
+            "a": level_rows(market, market.quotes.levels(SideType.SELL, limit)),
             "ts": call.now_ms,
             "u": market.updates,
             "seq": market.seq,

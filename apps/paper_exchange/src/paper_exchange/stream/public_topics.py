@@ -189,7 +189,9 @@ class BookTopic(_Throttled):
         return [self._frame("snapshot", shown)]
 
     def _look(self) -> None:
-        self._shown = {side: dict(self.market.levels(side, self._depth)) for side in SideType}
+        self._shown = {
+            side: dict(self.market.quotes.levels(side, self._depth)) for side in SideType
+        }
         self.market.updates += 1
         self._update, self._seq = self.market.updates, self.market.seq
         self._cts = self.market.ts_ms
@@ -211,7 +213,7 @@ class BookTopic(_Throttled):
         before = self._shown
         if before is None:
             return
-        now = {side: dict(self.market.levels(side, self._depth)) for side in SideType}
+        now = {side: dict(self.market.quotes.levels(side, self._depth)) for side in SideType}
         is_other_grid = self._tick_size != self.market.listing.instrument.tick_size
         if now == before and not is_other_grid:
             return
