@@ -13,7 +13,7 @@ from testkit.builders import strategy_config
 from testkit.world import UNKIND, World
 
 EVENTS = 10_000
-GOLDEN = (648, "cc058f25180e0174ebec91497fb64b6da278289008594b8f66afbb14632a2dc6")
+GOLDEN = (648, "4369ee2652eb8a5c4801870ec95f98750c3372f01a05b36e9c1adf48360d44bc")
 
 
 def test_ten_thousand_events() -> None:

@@ -16,6 +16,7 @@ from gridcore import (
     SideType,
     TrackedOrder,
 )
+from gridcore.moments import to_us
 from gridcore.orders import REMEMBERED_ENDED_ORDERS, EndedOrder
 from testkit.builders import at
 
@@ -176,3 +177,26 @@ def test_a_book_outlives_its_process_whole() -> None:
     assert found is not None
     assert (found.is_partially_filled, found.price_ticks) == (True, 600_001)
     assert found.started_ts == at(11)
+
+
+def test_what_has_rested_for_long_is_kept_by_its_time_alone() -> None:
+    book = OrderBook()
+    for number, created in ((1, 0), (2, 600_000)):
+        order = book.add_pending(
+            client_order_id=f"{number:016x}",
+            direction=DirectionType.LONG,
+            side=SideType.BUY,
+            price_ticks=number,
+            price=number * TICK,
+            qty=Decimal(1),
+            reduce_only=False,
+            created_ts=at(created),
+        )
+        book.acknowledge(order, f"o{number}", at(created + 5))
+    resting = json.loads(json.dumps(book.snapshot()))["resting"]
+    assert resting["o1"] == to_us(at(5))
+    assert resting["o2"]["client_order_id"] == f"{2:016x}"
+    again = OrderBook()
+    again.restore(book.snapshot(), TICK)
+    assert [one.order_id for one in again] == ["o2"]
+    assert again.past.started_ts("o1") == at(5)

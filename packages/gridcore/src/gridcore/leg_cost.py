@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from gridcore.events import ExecutionEvent
+from gridcore.moments import LONGEST_LAG
 from gridcore.sides import DirectionType
 
 ZERO = Decimal(0)
-LONGEST_LAG = timedelta(minutes=10)  # of a list
 EXPLAINED_AFTER = timedelta(minutes=2)  # executions that were missed are fetched by then
 
 

@@ -13,11 +13,11 @@ from decimal import Decimal
 from typing import Any, Final
 
 from gridcore.intents import extract_client_order_prefix
+from gridcore.moments import LONGEST_LAG, moment, to_us
 from gridcore.order_records import LimitOrder, OrderStatus, RestingOrder, TrackedOrder
 from gridcore.past_orders import REMEMBERED_ENDED_ORDERS, EndedOrder, PastOrders
 from gridcore.resting_side import RestingSide
 from gridcore.sides import DirectionType, SideType
-from gridcore.stored_time import of_us, to_us
 
 __all__ = [
     "REMEMBERED_ENDED_ORDERS",
@@ -213,11 +213,17 @@ class OrderBook:
     def snapshot(self) -> dict[str, Any]:
         """Return what a later process has to know of the live orders, ready for JSON.
 
-        All of them whole: a list of the exchange may lag behind what was known here.
+        Whole, where a list of the exchange may lag so far that it does not show them yet; the
+        others are found there again, and are kept by the moment from which on they could fill.
         """
+        created = [order.created_ts for order in self]
+        recent = max(created) - LONGEST_LAG if created else None
         return {
             "resting": {
-                order_id: kept_order(order) for order_id, order in self._by_order_id.items()
+                order_id: kept_order(order)
+                if recent is not None and recent < order.created_ts
+                else _to_us(order.started_ts)
+                for order_id, order in self._by_order_id.items()
             },
             "in_flight": [kept_order(order) for order in self._unacknowledged.values()],
         }
@@ -227,13 +233,12 @@ class OrderBook:
         for order_id, kept in state["resting"].items():
             if isinstance(kept, Mapping):
                 order = self._restore_one(kept, tick_size)
-                self.acknowledge(order, str(order_id), of_us(kept["confirmed_us"]))
-                order.started_ts = _of_us(kept["started_us"])
+                self.acknowledge(order, str(order_id), moment(kept["confirmed_us"]))
+                order.started_ts = _moment_or_none(kept["started_us"])
                 order.is_orphan = True
                 self.reduce(order, Decimal(kept["leaves_qty"]))
             else:
-                # of a version that found again what rests: from when on it could fill
-                self.past.lived_before(str(order_id), _of_us(kept))
+                self.past.lived_before(str(order_id), _moment_or_none(kept))
         for kept in state["in_flight"]:
             self._restore_one(kept, tick_size).is_orphan = True
 
@@ -248,7 +253,7 @@ class OrderBook:
             price=price,
             qty=Decimal(kept["qty"]),
             reduce_only=bool(kept["reduce_only"]),
-            created_ts=of_us(kept["created_us"]),
+            created_ts=moment(kept["created_us"]),
         )
 
     def off_grid_ticks(self) -> int:
@@ -287,9 +292,13 @@ def kept_order(order: TrackedOrder) -> dict[str, Any]:
     if order.confirmed_ts is not None:
         kept["leaves_qty"] = str(order.leaves_qty)
         kept["confirmed_us"] = to_us(order.confirmed_ts)
-        kept["started_us"] = None if order.started_ts is None else to_us(order.started_ts)
+        kept["started_us"] = _to_us(order.started_ts)
     return kept
 
 
-def _of_us(stored: int | None) -> datetime | None:
-    return None if stored is None else of_us(stored)
+def _to_us(ts: datetime | None) -> int | None:
+    return None if ts is None else to_us(ts)
+
+
+def _moment_or_none(stored: int | None) -> datetime | None:
+    return None if stored is None else moment(stored)

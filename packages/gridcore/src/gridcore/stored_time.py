@@ -1,11 +1,8 @@
-"""Moments as they stand in a snapshot: ISO text, or microseconds since 1970 where size matters."""
+"""Moments as they stand in a snapshot: ISO text."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+from datetime import datetime
 
 
 def text_or_none(ts: datetime | None) -> str | None:
@@ -24,13 +21,3 @@ def moment_of(text: str) -> datetime:
     if ts.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone")
     return ts
-
-
-def to_us(ts: datetime) -> int:
-    """Return a moment in microseconds since 1970."""
-    return (ts - _EPOCH) // _MICROSECOND
-
-
-def of_us(value: int) -> datetime:
-    """Return the moment of so many microseconds since 1970."""
-    return _EPOCH + int(value) * _MICROSECOND
