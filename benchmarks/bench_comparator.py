@@ -35,7 +35,7 @@ from grid_db import (
     UserRepository,
     user_id_for,
 )
-from grid_db.enums import Environment
+from grid_db.enums import AccountEnvironment
 from gridcore import DirectionType, SideType, client_order_id_for
 from gridcore.moments import moment
 
@@ -123,7 +123,7 @@ def prepare(folder: Path) -> str:
             user = UserRepository(session).get_or_create("bench")
         with database.get_session() as session:
             scope = TenantScope(session, user.id)
-            account = scope.accounts.get_or_create("main", Environment.PAPER)
+            account = scope.accounts.get_or_create("main", AccountEnvironment.PAPER)
             run = scope.runs.create(RunType.LIVE, START, account_id=account.id)
             last = moment(int(every["ts_us"][-1]))
             scope.runs.finish(run.id, RunStatus.COMPLETED, last)

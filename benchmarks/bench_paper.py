@@ -111,7 +111,7 @@ async def host(profile: cProfile.Profile | None) -> None:
     while (words := (await said.get()).split()) != ["end"]:
         if words[0] == "sweep":
             await trades.sweep(range(int(words[1]), int(words[2])))
-        print(parts.hub.frames, time.process_time(), flush=True)
+        print(parts.hub.subscriptions.frames, time.process_time(), flush=True)
     if profile is not None:
         profile.disable()
     await server.stop()

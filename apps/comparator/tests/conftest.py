@@ -31,7 +31,7 @@ from grid_db import (
     UserRepository,
     WalletSnapshotRecord,
 )
-from grid_db.enums import Environment
+from grid_db.enums import AccountEnvironment
 from gridcore import DirectionType, SideType
 from gridcore.moments import moment
 from market_data.columns.ticks import TickColumns
@@ -106,7 +106,7 @@ class Recording:
             )
         with database.get_session() as session:
             scope = TenantScope(session, self.user_id)
-            account = scope.accounts.get_or_create("main", Environment.PAPER)
+            account = scope.accounts.get_or_create("main", AccountEnvironment.PAPER)
             strategy = scope.strategies.save(account.id, "grid", SYMBOL, {})
             first, last = self.ticks[0].exchange_ts, self.ticks[-1].exchange_ts
             run = scope.runs.create(

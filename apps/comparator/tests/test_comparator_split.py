@@ -13,13 +13,13 @@ from comparator.columns.errors import ComparatorError, SplitError
 from comparator.columns.trades import NormalizedTrade, Source, TradeTable
 from comparator.match.matcher import MatchResult, TradeMatcher
 from comparator.money.funding import FundingPaid
-from comparator.money.split import Circumstances, Marks, PnlSplit, SplitCause, split_pnl
+from comparator.money.split import Circumstances, PnlSplit, SplitCause, SymbolMarks, split_pnl
 from gridcore import DirectionType, SideType
 
 LONG, SHORT = DirectionType.LONG, DirectionType.SHORT
 BUY, SELL = SideType.BUY, SideType.SELL
 HOUR_US = 3_600_000_000
-MARKS = {"X": Marks(Decimal(100), Decimal(110))}
+MARKS = {"X": SymbolMarks(Decimal(100), Decimal(110))}
 
 prices = st.decimals("0.0001", "99999", allow_nan=False, places=4)
 quantities = st.decimals("0.001", "1000", allow_nan=False, places=3)
@@ -84,7 +84,7 @@ def test_the_causes_always_add_up_to_the_difference(
     outside: int,
 ) -> None:
     result = TradeMatcher().match(live, backtest)
-    given_marks = {"X": Marks(*marks[:2]), "Y": Marks(*marks[2:])}
+    given_marks = {"X": SymbolMarks(*marks[:2]), "Y": SymbolMarks(*marks[2:])}
     split = split_pnl(
         result,
         Circumstances(
@@ -109,7 +109,7 @@ def test_the_causes_always_add_up_to_the_difference(
 
 def plain_profit(
     trades: list[NormalizedTrade],
-    marks: dict[str, Marks],
+    marks: dict[str, SymbolMarks],
     start: dict[tuple[str, DirectionType], Decimal],
     funding: list[FundingPaid],
 ) -> Fraction:

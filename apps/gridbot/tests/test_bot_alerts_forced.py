@@ -15,7 +15,7 @@ from gridbot.ports import StreamCallbacks
 from gridbot.session.market_hub import MarketHub
 from gridbot.session.reconciler import NotConfirmedError
 from gridcore import SafetyCaps
-from paper_exchange.stream.streams import Channel
+from paper_exchange.stream.session import Channel
 from testkit.bot_scene import LIVELY, Scene, play
 from testkit.bot_world import InProcessStream
 from testkit.provokes import provokes

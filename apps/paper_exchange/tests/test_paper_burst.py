@@ -74,7 +74,7 @@ def test_fifty_connections_get_every_frame_of_a_burst_once_and_in_order() -> Non
             time.sleep(0.01)
         host.trade("58000")  # through everything at once; nobody has read a frame yet
         every = [frames_of(client, account) for account, client in enumerate(clients)]
-        pushed = host.do(lambda: host.parts.hub.frames)
+        pushed = host.do(lambda: host.parts.hub.subscriptions.frames)
         for client in clients:
             client.shutdown()
     sequences = []

@@ -22,7 +22,7 @@ from paper_exchange.builder import build
 from paper_exchange.config import PaperConfig
 from paper_exchange.host.control import ACTION
 from paper_exchange.host.state_file import StateFileError, read_state, restore, write_state
-from paper_exchange.stream.streams import Channel
+from paper_exchange.stream.session import Channel
 from testkit.paper import (
     KEY,
     SECRET,

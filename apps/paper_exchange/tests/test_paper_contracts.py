@@ -18,7 +18,7 @@ from paper_exchange.config import PaperConfig
 from paper_exchange.host.actions import Scenario
 from paper_exchange.host.control import ACTION
 from paper_exchange.host.state_file import read_state, restore, write_state
-from paper_exchange.stream.streams import Channel
+from paper_exchange.stream.session import Channel
 from testkit.paper import START_MS, PaperWorld, order_params, paper_account, paper_market
 
 CREATE, AMEND, CANCEL = "/v5/order/create", "/v5/order/amend", "/v5/order/cancel"

@@ -19,7 +19,7 @@ from gridcore import SideType
 from paper_exchange.host.control import ACTION, Scenario, read_scenario
 from paper_exchange.host.faults import FaultKind, FaultRule
 from paper_exchange.market.market import FeedTrade
-from paper_exchange.stream.streams import Channel
+from paper_exchange.stream.session import Channel
 from testkit.paper import KEY, PaperHost, PaperStream, PaperWorld, order_params, signed
 
 pytestmark = pytest.mark.exchange(priced=True)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gridcore import SideType
-from paper_exchange.stream.streams import Channel
+from paper_exchange.stream.session import Channel
 from testkit.paper import PaperWorld, paper_market
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "real"

@@ -19,7 +19,7 @@ from paper_exchange.basics.settings import MatchingSettings, TakerModel
 from paper_exchange.exchange.rule_change import RuleChange
 from paper_exchange.host.control import ACTION
 from paper_exchange.host.faults import FaultKind, FaultRule
-from paper_exchange.stream.streams import Channel
+from paper_exchange.stream.session import Channel
 from testkit.paper import (
     START_MS,
     PaperHost,

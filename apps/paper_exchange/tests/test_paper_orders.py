@@ -14,7 +14,7 @@ from paper_exchange.book.orders import Status
 from paper_exchange.builder import build
 from paper_exchange.config import PaperConfig
 from paper_exchange.rest.rate_limits import RateLimits
-from paper_exchange.stream.streams import Channel
+from paper_exchange.stream.session import Channel
 from testkit.paper import START_MS, PaperWorld, order_params, paper_account, paper_market
 
 CREATE, AMEND, CANCEL = "/v5/order/create", "/v5/order/amend", "/v5/order/cancel"

@@ -13,7 +13,7 @@ from websocket import create_connection
 from gridcore import SideType
 from paper_exchange.host.control import ACTION
 from paper_exchange.host.faults import FaultKind, FaultRule
-from paper_exchange.stream.streams import Channel
+from paper_exchange.stream.session import Channel
 from testkit.paper import PaperHost, PaperWorld, order_params, signed
 
 pytestmark = pytest.mark.exchange(priced=True)

@@ -17,7 +17,7 @@ from gridcore import SideType
 from paper_exchange.feeds import SyntheticFeed, SyntheticSettings
 from paper_exchange.host.faults import FaultKind, FaultRule
 from paper_exchange.host.state_file import StateFileError, read_state, restore, write_state
-from paper_exchange.stream.streams import Channel
+from paper_exchange.stream.session import Channel
 from testkit.paper import PaperWorld, order_params, paper_account, paper_listing, paper_market
 
 

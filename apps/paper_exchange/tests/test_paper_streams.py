@@ -9,7 +9,7 @@ import pytest
 
 from gridcore import SideType
 from paper_exchange.rest.auth import signature
-from paper_exchange.stream.streams import Channel
+from paper_exchange.stream.session import Channel
 from testkit.paper import KEY, SECRET, PaperStream, PaperWorld, order_params
 
 PRIVATE = ("order", "execution", "execution.fast", "position", "wallet")

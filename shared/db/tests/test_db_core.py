@@ -19,7 +19,7 @@ from grid_db import (
     UserRepository,
 )
 from grid_db.crypto import CredentialCipher
-from grid_db.enums import Environment, RunStatus
+from grid_db.enums import AccountEnvironment, RunStatus
 from grid_db.errors import ConstraintError, GridDbError, SecretKeyError, TenantError
 from grid_db.models import Base
 from gridcore import SideType
@@ -268,4 +268,4 @@ def test_an_account_of_another_environment_needs_another_name(database: Database
     with database.get_session() as session:
         scope = TenantScope(session, tenant.user_id)
         with pytest.raises(ConstraintError, match="another name"):
-            scope.accounts.get_or_create("main", Environment.MAINNET)
+            scope.accounts.get_or_create("main", AccountEnvironment.MAINNET)

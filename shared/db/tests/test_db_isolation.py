@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from grid_db import DatabaseFactory, TenantScope, logins
 from grid_db.crypto import CredentialCipher, generate_key
-from grid_db.enums import AlertSeverity, Environment, GapStatus, RunStatus, RunType
+from grid_db.enums import AccountEnvironment, AlertSeverity, GapStatus, RunStatus, RunType
 from grid_db.errors import GridDbError
 from grid_db.models import Base
 from grid_db.records import AlertRecord, GridSnapshotRecord
@@ -79,7 +79,7 @@ CIPHER = CredentialCipher([generate_key()])
 Probe = Callable[[TenantScope, Ids], Any]
 PROBES: dict[str, Probe] = {
     "accounts.get_or_create": lambda s, i: (
-        s.accounts.get_or_create("main", Environment.TESTNET).name
+        s.accounts.get_or_create("main", AccountEnvironment.TESTNET).name
     ),
     "accounts.get_by_id": lambda s, i: s.accounts.get_by_id(i.account),
     "accounts.get_by_name": lambda s, i: s.accounts.get_by_name("theirs"),
@@ -173,7 +173,7 @@ class World:
         self.alice.fill(database)
         with database.get_session() as session:
             TenantScope(session, self.alice.user_id).accounts.get_or_create(
-                "theirs", Environment.TESTNET
+                "theirs", AccountEnvironment.TESTNET
             )
         alert, gap = self.alice.alert_id, self.alice.gap_id
         assert alert is not None

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from grid_db import DatabaseFactory, TenantScope, UserRepository
-from grid_db.enums import AlertSeverity, Environment, RunStatus, RunType, SnapshotSource
+from grid_db.enums import AccountEnvironment, AlertSeverity, RunStatus, RunType, SnapshotSource
 from grid_db.errors import ConstraintError, InvalidValueError, TenantError
 from grid_db.records import AlertRecord, GridSnapshotRecord
 from gridcore import DirectionType
@@ -215,10 +215,10 @@ def test_alerts_are_told_once(database: DatabaseFactory, tenant: Tenant) -> None
 def test_accounts_of_one_user(database: DatabaseFactory, tenant: Tenant) -> None:
     with database.get_session() as session:
         accounts = TenantScope(session, tenant.user_id).accounts
-        second = accounts.get_or_create("second", Environment.MAINNET)
+        second = accounts.get_or_create("second", AccountEnvironment.MAINNET)
         assert accounts.get_by_id(second.id) == accounts.get_by_name("second") == second
         assert [one.name for one in accounts.list_all()] == ["main", "second"]
         assert accounts.delete(second.id)
         assert accounts.get_by_name("second") is None
         with pytest.raises(ConstraintError, match="give the other one another name"):
-            accounts.get_or_create("main", Environment.MAINNET)
+            accounts.get_or_create("main", AccountEnvironment.MAINNET)

@@ -19,7 +19,7 @@ from grid_db import (
     UserRepository,
 )
 from grid_db.database import DatabaseFactory
-from grid_db.enums import Environment
+from grid_db.enums import AccountEnvironment
 from grid_db.errors import SchemaError
 from grid_db.migrations import runner
 from grid_db.models import Base
@@ -107,7 +107,7 @@ def test_every_step_down_and_up_keeps_the_data(database: DatabaseFactory) -> Non
         user = UserRepository(session).get_or_create("alice")
     with database.get_session() as session:
         scope = TenantScope(session, user.id)
-        account = scope.accounts.get_or_create("main", Environment.TESTNET)
+        account = scope.accounts.get_or_create("main", AccountEnvironment.TESTNET)
     with database.transaction() as connection:
         connection.execute(
             text(

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import URL
 
 from grid_db import DatabaseFactory, TenantScope, UserRepository, init_db, migrate, tenant_login
-from grid_db.enums import Environment
+from grid_db.enums import AccountEnvironment
 from grid_db.errors import DatabaseConfigError
 from grid_db.testing import EmbeddedPostgres, settings_for
 
@@ -70,7 +70,7 @@ def test_a_login_from_its_making_to_its_end(url: URL, say: Say, login: str, tmp_
         with database.get_session() as session:
             user = UserRepository(session).get_or_create("bob")
         with database.get_session() as session:
-            TenantScope(session, user.id).accounts.get_or_create("main", Environment.TESTNET)
+            TenantScope(session, user.id).accounts.get_or_create("main", AccountEnvironment.TESTNET)
     assert f"dropped the login {login} of user 'bob'" in say("drop", login)
     assert "no tenant has a login" in say("list")
     with DatabaseFactory(settings_for(url)) as database, database.get_session() as session:
@@ -246,7 +246,7 @@ def test_an_owner_who_is_no_superuser_migrates_and_makes_logins(
             assert user.name == "bob"
         with DatabaseFactory(settings_for(own)) as database, database.get_session() as session:
             scope = TenantScope(session, user.id)
-            assert scope.accounts.get_or_create("main", Environment.DEMO).name == "main"
+            assert scope.accounts.get_or_create("main", AccountEnvironment.DEMO).name == "main"
         say("drop", login, of=theirs)
         assert migrate.main([*plain, "downgrade", "0003"]) == 0
     finally:

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import URL
 
 from grid_db import DatabaseFactory, TenantError, TenantScope, UserRepository, tenant_login
-from grid_db.enums import Environment
+from grid_db.enums import AccountEnvironment
 from grid_db.errors import DatabaseConfigError
 from grid_db.identity import NAMESPACE, account_id_for
 from grid_db.models import Base
@@ -378,7 +378,7 @@ def test_the_library_works_with_a_tenants_own_login(world: World) -> None:
                 users.delete(world.bob.user_id)
         with database.get_session() as session:
             scope = TenantScope(session, world.bob.user_id)
-            second = scope.accounts.get_or_create("second", Environment.DEMO)
+            second = scope.accounts.get_or_create("second", AccountEnvironment.DEMO)
             assert [one.name for one in scope.accounts.list_all()] == ["main", "second"]
             many = [
                 world.bob.execution(f"many-{number}", account_id=account)

@@ -16,7 +16,7 @@ from comparator.match.matcher import MatchResult, TradeMatcher
 from comparator.money.equity import EquityComparator, EquityComparison, Point
 from comparator.money.funding import select as select_funding
 from comparator.money.metrics import Breach, Tolerances, ValidationMetrics, calculate_metrics
-from comparator.money.split import Circumstances, Leg, Marks, PnlSplit, split_pnl
+from comparator.money.split import Circumstances, Leg, PnlSplit, SymbolMarks, split_pnl
 from comparator.sides.loader import Side
 from gridcore import DirectionType
 from market_data.basics.quality import utc_text
@@ -32,7 +32,7 @@ class Comparison:
     result: MatchResult
     metrics: ValidationMetrics
     split: PnlSplit
-    marks: Mapping[str, Marks]
+    marks: Mapping[str, SymbolMarks]
     explanations: Explanations
     notes: Mapping[Breach, str]
     equity: EquityComparison | None
@@ -164,7 +164,7 @@ def _evidence(
 
 def _marks(
     symbol: str, result: MatchResult, wanted: TimeRange, reader: EvidenceReader | None
-) -> Marks:
+) -> SymbolMarks:
     """Return the prices at the start and the end: recorded ones, else those of fills."""
     start = end = None
     if reader is not None:
@@ -180,8 +180,8 @@ def _marks(
             if price is not None:
                 fills.append((int(table.ts_us[row]), price))
     if not fills and (start is None or end is None):
-        return Marks(start or end or Decimal(0), end or start or Decimal(0))
-    return Marks(
+        return SymbolMarks(start or end or Decimal(0), end or start or Decimal(0))
+    return SymbolMarks(
         start if start is not None else min(fills)[1], end if end is not None else max(fills)[1]
     )
 

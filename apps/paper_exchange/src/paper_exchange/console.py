@@ -55,7 +55,7 @@ class StatusLine:
         self._counts = self._totals()
 
     def _totals(self) -> tuple[int, int, int]:
-        return self._server.calls, self._server.hub.frames, self._server.driver.events
+        return self._server.calls, self._server.hub.subscriptions.frames, self._server.driver.events
 
     def text(self) -> Text:
         """Return the line."""

@@ -25,7 +25,7 @@ Work = tuple[WantPlace, WantCancel | None]
 
 
 @dataclass(slots=True)
-class Comparison:
+class LevelComparison:
     """How the orders of one direction differ from the levels."""
 
     resting: RestingSide
@@ -44,7 +44,7 @@ class LevelOrders:
 
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
-        self._compared: dict[DirectionType, Comparison] = {}
+        self._compared: dict[DirectionType, LevelComparison] = {}
         self._seen_version = self._seen_before = -1  # versions of the grid
         self._seen_ticks: list[int] = []
         self._seen_sides: list[GridSideType] = []
@@ -52,7 +52,7 @@ class LevelOrders:
         self._levels: dict[int, int] = {}
         self._centre = 0  # level that is visited first
 
-    def compare(self, direction: DirectionType, resting: RestingSide) -> Comparison:
+    def compare(self, direction: DirectionType, resting: RestingSide) -> LevelComparison:
         """Return how the orders differ from the levels, looking again only at what changed."""
         known = self._compared.get(direction)
         if (
@@ -74,7 +74,7 @@ class LevelOrders:
         known.highest_closing = highest
         return known
 
-    def _compare_all(self, direction: DirectionType, resting: RestingSide) -> Comparison:
+    def _compare_all(self, direction: DirectionType, resting: RestingSide) -> LevelComparison:
         cancels: list[WantCancel] = []
         kept = self._keep_one(resting, cancels) if resting.extras else resting.by_ticks
         differing: dict[int, Work] = {}
@@ -87,9 +87,13 @@ class LevelOrders:
                 differing[index] = work
         outside = kept.keys() - self._levels.keys()
         cancels.extend(_outside_grid(kept, outside))
-        return Comparison(resting, self.grid.version, resting.version, differing, outside, cancels)
+        return LevelComparison(
+            resting, self.grid.version, resting.version, differing, outside, cancels
+        )
 
-    def _catch_up(self, direction: DirectionType, known: Comparison, resting: RestingSide) -> bool:
+    def _catch_up(
+        self, direction: DirectionType, known: LevelComparison, resting: RestingSide
+    ) -> bool:
         """Bring a comparison up to date; False when it has to be made anew."""
         if known.resting is not resting or resting.extras:
             return False

@@ -1,9 +1,10 @@
 """Multi-tenant database library: exact values, isolated tenants, SQLite and PostgreSQL."""
 
-from grid_db.columns import DecimalColumn, TickerColumns, TradeColumns
+from grid_db.columns import DecimalColumn, StoredTickers, TradeColumns
 from grid_db.crypto import CredentialCipher, generate_key
 from grid_db.database import JOURNAL_BOUND_BYTES, DatabaseFactory, JournalState
 from grid_db.enums import (
+    AccountEnvironment,
     AlertSeverity,
     CaptureStream,
     Environment,
@@ -60,11 +61,11 @@ from grid_db.repositories import (
     PrivateExecutionRepository,
     PublicTradeRepository,
     RiskLimitTierRepository,
+    RowRange,
     RunRepository,
     StrategyRepository,
     TenantScope,
     TickerSnapshotRepository,
-    TimeRange,
     UserRepository,
     WalletSnapshotRepository,
 )
@@ -75,6 +76,7 @@ from grid_db.urls import redact_db_url
 __all__ = [
     "ALL_SYMBOLS",
     "JOURNAL_BOUND_BYTES",
+    "AccountEnvironment",
     "AlertRecord",
     "AlertRepository",
     "AlertSeverity",
@@ -118,6 +120,7 @@ __all__ = [
     "PublicTradeRepository",
     "RiskLimitTierRecord",
     "RiskLimitTierRepository",
+    "RowRange",
     "RunRecord",
     "RunRepository",
     "RunStatus",
@@ -125,14 +128,13 @@ __all__ = [
     "SchemaError",
     "SecretKeyError",
     "SnapshotSource",
+    "StoredTickers",
     "StrategyRecord",
     "StrategyRepository",
     "TenantError",
     "TenantScope",
-    "TickerColumns",
     "TickerSnapshotRecord",
     "TickerSnapshotRepository",
-    "TimeRange",
     "TradeColumns",
     "UserRecord",
     "UserRepository",

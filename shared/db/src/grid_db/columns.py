@@ -164,7 +164,7 @@ class TradeColumns:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TickerColumns:
+class StoredTickers:
     """Ticker snapshots of one symbol in time order; every column has shape (n,)."""
 
     exchange_ts_us: IntArray
@@ -198,9 +198,9 @@ def join_trades(parts: Sequence[TradeColumns]) -> TradeColumns:
     )
 
 
-def join_tickers(parts: Sequence[TickerColumns]) -> TickerColumns:
+def join_tickers(parts: Sequence[StoredTickers]) -> StoredTickers:
     """Return the parts one after the other."""
-    return TickerColumns(
+    return StoredTickers(
         exchange_ts_us=join_integers([part.exchange_ts_us for part in parts]),
         last_price=join_decimals([part.last_price for part in parts]),
         mark_price=join_decimals([part.mark_price for part in parts]),

@@ -3,13 +3,16 @@
 from enum import StrEnum
 
 
-class Environment(StrEnum):
+class AccountEnvironment(StrEnum):
     """Where an account lives."""
 
     MAINNET = "mainnet"
     TESTNET = "testnet"
     DEMO = "demo"
     PAPER = "paper"
+
+
+Environment = AccountEnvironment  # the name it is also known by
 
 
 class RunType(StrEnum):

@@ -11,9 +11,9 @@ from typing import Any
 from grid_db.crypto import CredentialCipher, generate_key
 from grid_db.database import DatabaseFactory
 from grid_db.enums import (
+    AccountEnvironment,
     AlertSeverity,
     CaptureStream,
-    Environment,
     PriceKind,
     RunType,
     SnapshotSource,
@@ -181,7 +181,7 @@ class Tenant:
             self.user_id = UserRepository(session).get_or_create(name).id
         with database.get_session() as session:
             scope = TenantScope(session, self.user_id)
-            self.account = scope.accounts.get_or_create("main", Environment.TESTNET)
+            self.account = scope.accounts.get_or_create("main", AccountEnvironment.TESTNET)
             config = {"grid_step": "0.2", "api_secret": "hidden"}
             self.strategy = scope.strategies.save(self.account.id, "btc", SYMBOL, config)
             self.run = scope.runs.create(

@@ -59,7 +59,7 @@ from paper_exchange.feeds import Feed
 from paper_exchange.host.faults import FaultKind
 from paper_exchange.market.market import Market
 from paper_exchange.rest.auth import signature
-from paper_exchange.stream.streams import Channel, StreamSession
+from paper_exchange.stream.session import Channel, StreamSession
 from testkit.paper import KEY, SECRET, PaperWorld, signed
 
 log = logging.getLogger(__name__)

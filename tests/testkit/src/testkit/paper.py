@@ -25,7 +25,7 @@ from paper_exchange.market.market import FeedEvent, FeedQuote, FeedTrade, Market
 from paper_exchange.rest.auth import Credentials, signature
 from paper_exchange.rest.rate_limits import RateLimits
 from paper_exchange.rest.rest import RestReply, RestRequest
-from paper_exchange.stream.streams import Channel, StreamSession
+from paper_exchange.stream.session import Channel, StreamSession
 from testkit.loop_thread import LoopThread
 
 Result = TypeVar("Result")

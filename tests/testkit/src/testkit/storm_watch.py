@@ -14,7 +14,7 @@ from gridbot.alerts.alerts import AlertKey
 from gridbot.words.snapshot import Health
 from gridcore import DirectionType
 from paper_exchange.book.account import PaperAccount
-from paper_exchange.book.orders import ExecType, Execution, PaperOrder
+from paper_exchange.book.orders import ExecType, PaperExecution, PaperOrder
 from paper_exchange.market.market import Market, PublicTrade
 from testkit.bot_world import BotWorld
 
@@ -42,7 +42,7 @@ class StormWatch:
         # a leg that somebody else made smaller, until the bot has learned of it
         self._unlearned: dict[tuple[str, DirectionType], float] = {}  # when it was learned
         self._by_others: dict[str, Decimal] = {}  # USDT that others opened, ever, by symbol
-        self._forced: list[Execution] = []
+        self._forced: list[PaperExecution] = []
         self._idle_since: dict[str, float] = {}
         world.exchange.listen(self)
         world.transport.on_request = self._on_request
@@ -60,7 +60,7 @@ class StormWatch:
         for text in self._world.broken_promises():
             self._problem(text)
 
-    def on_execution(self, account: PaperAccount, execution: Execution) -> None:
+    def on_execution(self, account: PaperAccount, execution: PaperExecution) -> None:
         """Note what others did to a leg."""
         self._note("execution", execution.exec_type, execution.qty, execution.price)
         if execution.exec_type is ExecType.FUNDING:

@@ -126,7 +126,7 @@ def calmar_ratio(
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class RunTotals:
     """The account at the end of a run, USDT."""
 
     initial_balance: Decimal
@@ -139,7 +139,7 @@ class Totals:
 
 def calculate_metrics(
     trades: Sequence[BacktestTrade],
-    totals: Totals,
+    totals: RunTotals,
     values: TrackedValues,
     ratio_interval_us: int,
 ) -> BacktestMetrics:

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from backtest.result.metrics import Totals, calculate_metrics
+from backtest.result.metrics import RunTotals, calculate_metrics
 from backtest.result.session import (
     BacktestSession,
     DataUsed,
@@ -327,7 +327,7 @@ def _session(
     times, equity = values.sample(interval_us)
     final_equity = values.states[-1].equity(final_price)
     trades = sorted((t for outcome in outcomes for t in outcome.trades), key=lambda t: t.ts_us)
-    totals = Totals(
+    totals = RunTotals(
         config.initial_balance,
         account.wallet,
         final_equity,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from backtest.settings.config import DataSettings, SyntheticSettings
+from backtest.settings.config import DataSettings, SyntheticDataSettings
 from market_data.basics.data_errors import DataError, NoDataError
 from market_data.columns.ticks import TickColumns
 from market_data.files.file_kind import FileKind, file_kind
@@ -97,7 +97,7 @@ def _database(
     return DatabaseDataProvider(db, strict=strict)
 
 
-def _walk(settings: SyntheticSettings) -> TickColumns:
+def _walk(settings: SyntheticDataSettings) -> TickColumns:
     walk = RandomWalk(
         symbol=settings.symbol,
         start_price=settings.start_price,

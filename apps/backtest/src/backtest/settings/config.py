@@ -51,7 +51,7 @@ class FundingSettings(Settings):
         return value
 
 
-class SyntheticSettings(Settings):
+class SyntheticDataSettings(Settings):
     """Ticks made on the spot, a seeded random walk: a demonstration, not a market."""
 
     symbol: str = "BTCUSDT"
@@ -78,7 +78,7 @@ class DataSettings(Settings):
     database_url: str | None = Field(
         default=None, repr=False, description="of a recording made by event_saver"
     )
-    synthetic: tuple[SyntheticSettings, ...] = Field(
+    synthetic: tuple[SyntheticDataSettings, ...] = Field(
         default=(), description="random walks made on the spot"
     )
 

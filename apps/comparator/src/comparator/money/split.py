@@ -55,7 +55,7 @@ class SplitCause(StrEnum):
     STARTING_POSITION = "starting position"
 
 
-class Marks(NamedTuple):
+class SymbolMarks(NamedTuple):
     """Prices of one symbol at the start and at the end of the range, USDT."""
 
     start: Decimal
@@ -71,7 +71,7 @@ class Circumstances:
     the range.
     """
 
-    marks: Mapping[str, Marks]
+    marks: Mapping[str, SymbolMarks]
     live_funding: Sequence[FundingPaid] = ()
     backtest_funding: Sequence[FundingPaid] = ()
     live_start: Mapping[Leg, Decimal] = field(default_factory=dict)
@@ -140,7 +140,7 @@ def split_pnl(result: MatchResult, given: Circumstances) -> PnlSplit:
     return split
 
 
-def _end_prices(table: TradeTable, marks: Mapping[str, Marks]) -> Exact:
+def _end_prices(table: TradeTable, marks: Mapping[str, SymbolMarks]) -> Exact:
     symbols = table.symbols()
     missing = [symbol for symbol in symbols if symbol not in marks]
     if missing:
@@ -157,14 +157,14 @@ def _end_prices(table: TradeTable, marks: Mapping[str, Marks]) -> Exact:
     return Exact(units, ends.places)
 
 
-def _values(table: TradeTable, marks: Mapping[str, Marks]) -> Exact:
+def _values(table: TradeTable, marks: Mapping[str, SymbolMarks]) -> Exact:
     """Return what each trade earned until the end, after its fee."""
     ends = _end_prices(table, marks)
     gain = (table.exact("qty") * ends - table.exact("notional")).signed(table.is_buy)
     return gain - table.exact("fee").known()
 
 
-def _pairs(result: MatchResult, marks: Mapping[str, Marks]) -> tuple[Decimal, Decimal]:
+def _pairs(result: MatchResult, marks: Mapping[str, SymbolMarks]) -> tuple[Decimal, Decimal]:
     """Return what differences of quantity and of price are worth over all pairs."""
     ends = _end_prices(result.live, marks).take(result.live_rows)
     is_buy = result.live.is_buy.gather(result.live_rows)
@@ -176,7 +176,7 @@ def _pairs(result: MatchResult, marks: Mapping[str, Marks]) -> tuple[Decimal, De
     return quantity.total(), (both - quantity).total()
 
 
-def _start_value(sizes: Mapping[Leg, Decimal], marks: Mapping[str, Marks]) -> Decimal:
+def _start_value(sizes: Mapping[Leg, Decimal], marks: Mapping[str, SymbolMarks]) -> Decimal:
     values = []
     for (symbol, leg), size in sizes.items():
         if not size:

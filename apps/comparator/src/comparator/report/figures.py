@@ -7,7 +7,7 @@ from decimal import Context, Decimal
 from backtest.report.figures import UNKNOWN, Figure, money, percent, price_text
 from comparator.comparison import Comparison
 from comparator.money.metrics import ValidationMetrics
-from comparator.money.split import Marks
+from comparator.money.split import SymbolMarks
 from comparator.money.spread import Shape, Spread
 from gridcore import DirectionType
 from market_data.basics.quality import utc_text
@@ -119,7 +119,7 @@ def fact_rows(comparison: Comparison) -> list[tuple[str, str]]:
     ]
 
 
-def _mark_text(mark: Marks) -> str:
+def _mark_text(mark: SymbolMarks) -> str:
     start, end = price_text(mark.start), price_text(mark.end)
     return f"{start} at the start, {end} at the end; the profit is valued with them"
 

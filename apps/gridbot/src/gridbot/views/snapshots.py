@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from grid_db import Environment, RunType
+from grid_db import AccountEnvironment, RunType
 from gridbot.actor.executor import IntentExecutor
 from gridbot.actor.runner import StrategyRunner
 from gridbot.session.account_session import AccountSession
@@ -23,14 +23,14 @@ from gridcore import LegView
 PAUSED = "paused"
 
 
-def run_type_of(environment: Environment, *, is_shadow: bool) -> RunType:
+def run_type_of(environment: AccountEnvironment, *, is_shadow: bool) -> RunType:
     """Return what kind of run a strategy's is."""
     if is_shadow:
         return RunType.SHADOW
-    return RunType.PAPER if environment is Environment.PAPER else RunType.LIVE
+    return RunType.PAPER if environment is AccountEnvironment.PAPER else RunType.LIVE
 
 
-def strategy_snapshot(runner: StrategyRunner, environment: Environment) -> StrategySnapshot:
+def strategy_snapshot(runner: StrategyRunner, environment: AccountEnvironment) -> StrategySnapshot:
     """Return one strategy as it is now."""
     view, ticker = runner.strategy.view, runner.last_ticker
     price = None if ticker is None else ticker.last_price
@@ -92,7 +92,11 @@ def _leg(leg: LegView, price: Decimal | None) -> LegSnapshot:
 
 
 def account_snapshot(
-    session: AccountSession, environment: Environment, *, market_is_alive: bool, now: datetime
+    session: AccountSession,
+    environment: AccountEnvironment,
+    *,
+    market_is_alive: bool,
+    now: datetime,
 ) -> AccountSnapshot:
     """Return one account as it is now."""
     wallet = session.wallet

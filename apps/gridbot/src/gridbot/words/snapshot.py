@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from grid_db import Environment, RunType
+from grid_db import AccountEnvironment, RunType
 from gridcore import DirectionType, GridSideType, SideType
 
 ZERO = Decimal(0)
@@ -122,7 +122,7 @@ class AccountSnapshot:
     """One account. is_connected covers its private and public streams."""
 
     name: str
-    environment: Environment
+    environment: AccountEnvironment
     is_connected: bool
     wallet_balance: Decimal | None = None
     available_balance: Decimal | None = None

@@ -14,7 +14,7 @@ from enum import StrEnum
 from exchange_model.account.simulated_account import FeeRates, SimulatedAccount, SimulatedPair
 from exchange_model.orders.order_manager import BacktestOrderManager
 from gridcore import DirectionType
-from paper_exchange.book.orders import ClosedPnl, Execution, LedgerEntry, PaperOrder
+from paper_exchange.book.orders import ClosedPnl, LedgerEntry, PaperExecution, PaperOrder
 from paper_exchange.market.listing import Listing
 
 ZERO = Decimal(0)
@@ -144,7 +144,7 @@ class PaperAccount:
         self.by_link: dict[str, PaperOrder] = {}
         self.closed_orders: deque[PaperOrder] = deque(maxlen=KEPT_RECORDS)
         self.closed_by_id: dict[str, PaperOrder] = {}
-        self.executions: deque[Execution] = deque(maxlen=KEPT_RECORDS)
+        self.executions: deque[PaperExecution] = deque(maxlen=KEPT_RECORDS)
         self.ledger: deque[LedgerEntry] = deque(maxlen=KEPT_RECORDS)
         self.closed_pnl: dict[str, ClosedPnl] = {}
         self.insured = ZERO  # USDT of loss that the insurance fund took over

@@ -10,8 +10,8 @@ from paper_exchange.book.account import KEPT_RECORDS, PaperAccount, SymbolBook
 from paper_exchange.book.orders import (
     ClosedPnl,
     ExecType,
-    Execution,
     LedgerEntry,
+    PaperExecution,
     PaperOrder,
     Status,
 )
@@ -28,7 +28,7 @@ LEDGER_KINDS = {
 }
 
 
-class Booking:
+class Bookkeeper:
     """Keeps wallet = deposits + realised profit - fees - funding, with a record of each change.
 
     Fees that are paid in MNT leave it alone: MNT = deposits - fees.
@@ -48,7 +48,7 @@ class Booking:
         *,
         is_maker: bool,
         exec_type: ExecType = ExecType.TRADE,
-    ) -> Execution:
+    ) -> PaperExecution:
         """Book a fill of an order (USDT, base coin); the order's own figures are brought up too.
 
         Forced closings pay no fee: the exchange takes the leg over at its price.
@@ -80,7 +80,7 @@ class Booking:
         open_share = self._leg(book, direction, held_before, qty, fee, pnl, ts_ms, seq, closing)
         if closing:
             order.closed_pnl += pnl - fee - open_share
-        execution = Execution(
+        execution = PaperExecution(
             number=self._ids.number(),
             exec_id=self._ids.uuid(),
             exec_type=exec_type,
@@ -150,7 +150,7 @@ class Booking:
         direction: DirectionType,
         rate: Decimal,
         ts_ms: int,
-    ) -> Execution:
+    ) -> PaperExecution:
         """Settle funding of one leg at the mark price. `rate` positive: a long pays."""
         book = account.book(market.listing)
         leg = book.pair.leg(direction)
@@ -162,7 +162,7 @@ class Booking:
         record.realised -= paid
         record.realised_ever -= paid
         record.updated_ms, record.seq = ts_ms, seq
-        execution = Execution(
+        execution = PaperExecution(
             number=self._ids.number(),
             exec_id=self._ids.uuid(),
             exec_type=ExecType.FUNDING,
@@ -224,7 +224,7 @@ class Booking:
             )
         )
 
-    def _enter_mnt_fee(self, account: PaperAccount, execution: Execution) -> None:
+    def _enter_mnt_fee(self, account: PaperAccount, execution: PaperExecution) -> None:
         """Record a fee paid in MNT: an entry of its own beside that of the trade."""
         account.ledger.append(
             LedgerEntry(
@@ -253,7 +253,7 @@ class Booking:
         self,
         account: PaperAccount,
         book: SymbolBook,
-        execution: Execution,
+        execution: PaperExecution,
         *,
         cash_flow: Decimal,
         funding: Decimal | None,
@@ -286,7 +286,7 @@ class Booking:
         account: PaperAccount,
         book: SymbolBook,
         order: PaperOrder,
-        execution: Execution,
+        execution: PaperExecution,
         open_share: Decimal,
         fee: Decimal,
     ) -> None:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from gridcore import DirectionType
 from paper_exchange.book.account import PaperAccount
-from paper_exchange.book.orders import Execution, PaperOrder
+from paper_exchange.book.orders import PaperExecution, PaperOrder
 from paper_exchange.market.market import Market, PublicTrade
 
 
@@ -16,7 +16,7 @@ class Listener(Protocol):
     def on_order(self, account: PaperAccount, order: PaperOrder) -> None:
         """An order has a new state."""
 
-    def on_execution(self, account: PaperAccount, execution: Execution) -> None:
+    def on_execution(self, account: PaperAccount, execution: PaperExecution) -> None:
         """Something was executed."""
 
     def on_position(
@@ -49,7 +49,7 @@ class Outbox:
         self.position(account, order.symbol, order.direction)
         self.wallet(account)
 
-    def execution(self, account: PaperAccount, execution: Execution) -> None:
+    def execution(self, account: PaperAccount, execution: PaperExecution) -> None:
         """Tell of an execution."""
         for listener in self.listeners:
             listener.on_execution(account, execution)

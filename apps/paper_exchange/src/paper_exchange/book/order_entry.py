@@ -27,7 +27,7 @@ from paper_exchange.basics.ids import Ids
 from paper_exchange.basics.schedule import Schedule
 from paper_exchange.basics.settings import MatchingSettings, TakerModel
 from paper_exchange.book.account import PaperAccount, SymbolBook
-from paper_exchange.book.booking import Booking
+from paper_exchange.book.booking import Bookkeeper
 from paper_exchange.book.fill_models import ENDLESS, resting_place, taking_ticks
 from paper_exchange.book.listeners import Outbox
 from paper_exchange.book.order_checks import check_trading
@@ -52,7 +52,7 @@ class OrderEntry:
         schedule: Schedule,
         clock: Clock,
         ids: Ids,
-        booking: Booking,
+        booking: Bookkeeper,
         outbox: Outbox,
     ) -> None:
         self._settings = settings

@@ -103,7 +103,7 @@ class PaperOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Execution:
+class PaperExecution:
     """One fill, one funding payment, one forced closing. `fee` is in `fee_coin`."""
 
     number: int

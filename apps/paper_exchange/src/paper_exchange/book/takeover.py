@@ -11,7 +11,7 @@ from exchange_model.rules.codes import parameter_error
 from gridcore import DirectionType
 from paper_exchange.basics.ids import Ids
 from paper_exchange.book.account import LEGS, PaperAccount
-from paper_exchange.book.booking import Booking
+from paper_exchange.book.booking import Bookkeeper
 from paper_exchange.book.listeners import Outbox
 from paper_exchange.book.order_entry import OrderEntry
 from paper_exchange.book.orders import ExecType, OrderType, PaperOrder, Status, TimeInForce
@@ -44,7 +44,7 @@ class TakeOver:
         desk: OrderEntry,
         clock: Callable[[], int],
         ids: Ids,
-        booking: Booking,
+        booking: Bookkeeper,
         outbox: Outbox,
     ) -> None:
         self.insurance_fund = ZERO

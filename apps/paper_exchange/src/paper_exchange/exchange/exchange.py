@@ -16,7 +16,7 @@ from paper_exchange.basics.schedule import Action, Schedule
 from paper_exchange.basics.settings import MatchingSettings
 from paper_exchange.book.account import ApiKey, PaperAccount
 from paper_exchange.book.account_options import AccountOptions
-from paper_exchange.book.booking import Booking
+from paper_exchange.book.booking import Bookkeeper
 from paper_exchange.book.listeners import Listener, Outbox
 from paper_exchange.book.order_entry import OrderEntry
 from paper_exchange.book.order_request import AmendRequest, OrderRequest
@@ -51,7 +51,7 @@ class PaperExchange:
         self.accounts = {account.name: account for account in accounts}
         self.outbox = Outbox()
         self.schedule = Schedule()
-        self.booking = Booking(self.ids)
+        self.booking = Bookkeeper(self.ids)
         self._keys = {key: account for account in self.accounts.values() for key in account.keys}
         models: dict[str, FillModel] = {}
         self.order_entry = OrderEntry(

@@ -8,7 +8,7 @@ from functools import partial
 from paper_exchange.basics.schedule import Schedule
 from paper_exchange.basics.wire import plain
 from paper_exchange.book.account import LEGS, PaperAccount
-from paper_exchange.book.booking import Booking
+from paper_exchange.book.booking import Bookkeeper
 from paper_exchange.book.listeners import Outbox
 from paper_exchange.book.takeover import TakeOver
 from paper_exchange.market.listing import ContractStatus
@@ -26,7 +26,7 @@ class FundingSettlement:
         take_over: TakeOver,
         schedule: Schedule,
         clock: Callable[[], int],
-        booking: Booking,
+        booking: Bookkeeper,
         outbox: Outbox,
         *,
         is_settled: bool,

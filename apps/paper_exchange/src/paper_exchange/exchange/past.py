@@ -18,7 +18,7 @@ from gridcore import DirectionType
 from paper_exchange.book.account import PaperAccount
 from paper_exchange.book.book_state import BookState, restore_book, saved_book
 from paper_exchange.book.listeners import Outbox
-from paper_exchange.book.orders import ClosedPnl, Execution, PaperOrder
+from paper_exchange.book.orders import ClosedPnl, PaperExecution, PaperOrder
 from paper_exchange.market.listing import Listing
 from paper_exchange.market.market import Market, PublicTrade
 
@@ -115,7 +115,7 @@ class Past:
     def on_order(self, account: PaperAccount, order: PaperOrder) -> None:
         self.touch(account)
 
-    def on_execution(self, account: PaperAccount, execution: Execution) -> None:
+    def on_execution(self, account: PaperAccount, execution: PaperExecution) -> None:
         self.touch(account)
 
     def on_position(

@@ -43,7 +43,7 @@ def assemble(
     rest = RestApi(exchange, limits)
     hub = StreamHub(exchange, rest, ack_delay_ms)
     faults = FaultDesk(exchange, seed)
-    hub.deliver = faults.deliver
+    hub.subscriptions.deliver = faults.deliver
     rest.meddler = faults
     return Assembly(exchange, rest, hub, faults)
 

@@ -19,7 +19,7 @@ from paper_exchange.basics.wire import Row
 from paper_exchange.exchange.exchange import PaperExchange
 from paper_exchange.rest.calls import HIDING_PATHS, LAGGING_PATHS
 from paper_exchange.rest.rest_orders import BATCHES, BatchSpoiler
-from paper_exchange.stream.streams import Channel, StreamSession, send_if_open
+from paper_exchange.stream.session import Channel, StreamSession
 
 REORDER_WAIT_MS = 200
 
@@ -251,7 +251,7 @@ class FaultDesk:
     def deliver(self, session: StreamSession, frame: bytes) -> None:
         """Send a frame, or do to it what the rules want. Stands before every transport."""
         if not self._active and not self._held and not self._late:
-            send_if_open(session, frame)
+            session.send_if_open(frame)
             return
         if self.is_silent(session.channel):
             return
@@ -286,7 +286,7 @@ class FaultDesk:
         """Send now or later, never before what was sent earlier on the same connection."""
         last_due, waiting = self._late.get(session.conn_id, (0, 0))
         if not waiting and not delay_ms:
-            send_if_open(session, frame)
+            session.send_if_open(frame)
             return
         due = max(self._exchange.now_ms + delay_ms, last_due)
         self._late[session.conn_id] = due, waiting + 1
@@ -296,7 +296,7 @@ class FaultDesk:
         due, waiting = self._late.pop(session.conn_id)
         if waiting > 1:
             self._late[session.conn_id] = due, waiting - 1
-        send_if_open(session, frame)
+        session.send_if_open(frame)
 
 
 def _rows(frame: Row) -> list[Row]:

@@ -17,7 +17,8 @@ from paper_exchange.exchange.driver import Driver
 from paper_exchange.host.faults import FaultDesk, FaultKind
 from paper_exchange.rest.auth import Credentials
 from paper_exchange.rest.rest import MOST_BODY, RestApi, RestReply, RestRequest
-from paper_exchange.stream.streams import Channel, StreamHub, StreamSession
+from paper_exchange.stream.session import Channel, StreamSession
+from paper_exchange.stream.streams import StreamHub
 
 log = logging.getLogger(__name__)
 MOST_WAITING = 50_000  # frames; a client that is so far behind is cut off
@@ -127,7 +128,7 @@ class PaperServer:
         self.control: Handler | None = None  # of /control/...; set before it listens
         self._runner: web.AppRunner | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        hub.deliver = faults.deliver
+        hub.subscriptions.deliver = faults.deliver
         driver.backlog = lambda: max((one.waiting for one in self.connections.values()), default=0)
 
     @property

@@ -21,8 +21,8 @@ from paper_exchange.book.book_state import BookState, Text, restore_book, saved_
 from paper_exchange.book.orders import (
     ClosedPnl,
     ExecType,
-    Execution,
     LedgerEntry,
+    PaperExecution,
     PaperOrder,
     Status,
 )
@@ -54,7 +54,7 @@ class MntState:
 
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(slots=True, kw_only=True)
-class AccountState:
+class StoredAccount:
     """One account."""
 
     deposits: Text
@@ -68,7 +68,7 @@ class AccountState:
     books: dict[str, BookState]
     open_orders: list[PaperOrder]
     closed_orders: list[PaperOrder]
-    executions: list[Execution]
+    executions: list[PaperExecution]
     ledger: list[LedgerEntry]
     closed_pnl: list[ClosedPnl]
     margin_mode: MarginMode = MarginMode.CROSS
@@ -114,7 +114,7 @@ class ExchangeState:
     saved_ms: int
     insurance_fund: Text
     sequences: dict[str, int]
-    accounts: dict[str, AccountState]
+    accounts: dict[str, StoredAccount]
     markets: dict[str, MarketState] = field(default_factory=dict)
 
 
@@ -162,9 +162,9 @@ def write_state(path: Path, exchange: PaperExchange, epoch: int) -> None:
     }}}))  # fmt: skip
 
 
-def _saved(account: PaperAccount) -> AccountState:
+def _saved(account: PaperAccount) -> StoredAccount:
     funds = account.money
-    return AccountState(
+    return StoredAccount(
         deposits=funds.deposits,
         wallet=funds.wallet,
         realised_pnl=funds.realised_pnl,
@@ -238,7 +238,7 @@ def _restore_market(exchange: PaperExchange, market: Market, saved: MarketState)
     exchange.life.take_up(market)
 
 
-def _restore_account(exchange: PaperExchange, account: PaperAccount, saved: AccountState) -> None:
+def _restore_account(exchange: PaperExchange, account: PaperAccount, saved: StoredAccount) -> None:
     funds = account.money
     funds.deposits, funds.wallet = saved.deposits, saved.wallet
     funds.realised_pnl, funds.fees_paid = saved.realised_pnl, saved.fees_paid

@@ -11,7 +11,7 @@ from decimal import Decimal
 from gridcore import DirectionType, LegMargin
 from paper_exchange.basics.wire import Row, money, plain
 from paper_exchange.book.account import LEGS, MarginMode, PaperAccount
-from paper_exchange.book.orders import ClosedPnl, ExecType, Execution, LedgerEntry, PaperOrder
+from paper_exchange.book.orders import ClosedPnl, ExecType, LedgerEntry, PaperExecution, PaperOrder
 from paper_exchange.market.listing import Listing
 from paper_exchange.market.market import Market
 
@@ -98,7 +98,7 @@ def order_frame_row(order: PaperOrder, listing: Listing) -> Row:
     return row
 
 
-def execution_row(execution: Execution, listing: Listing) -> Row:
+def execution_row(execution: PaperExecution, listing: Listing) -> Row:
     """Return an execution as execution/list shows it."""
     price = listing.price_text
     return {
@@ -136,7 +136,7 @@ def execution_row(execution: Execution, listing: Listing) -> Row:
     }
 
 
-def execution_frame_row(execution: Execution, listing: Listing) -> Row:
+def execution_frame_row(execution: PaperExecution, listing: Listing) -> Row:
     """Return an execution as the `execution` topic shows it."""
     row = execution_row(execution, listing)
     row["category"] = CATEGORY
@@ -144,7 +144,7 @@ def execution_frame_row(execution: Execution, listing: Listing) -> Row:
     return row
 
 
-def fast_execution_row(execution: Execution, listing: Listing) -> Row:
+def fast_execution_row(execution: PaperExecution, listing: Listing) -> Row:
     """Return an execution as the `execution.fast` topic shows it."""
     return {
         "category": CATEGORY,

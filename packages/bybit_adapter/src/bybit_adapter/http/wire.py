@@ -61,7 +61,7 @@ class PagedRows(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Command(Generic[T]):
+class SignedCall(Generic[T]):
     """A call that changes something, and what its answer becomes.
 
     cost is the number of orders in it. `parse` raises MalformedFrame where the answer does not fit.
@@ -73,7 +73,7 @@ class Command(Generic[T]):
     cost: int = 1
 
     @property
-    def first(self) -> Command[T]:
+    def first(self) -> SignedCall[T]:
         """Return the first request that is made."""
         return self
 
@@ -83,14 +83,14 @@ class Command(Generic[T]):
         return outcome
 
 
-Send = Callable[[Command[Any]], Any]
+Send = Callable[[SignedCall[Any]], Any]
 
 
 @dataclass(slots=True)
 class Signed(Generic[T]):
     """A command that can be written, once; for some seconds, as the exchange looks at its time."""
 
-    command: Command[T]
+    command: SignedCall[T]
     request: SignedRequest
     is_spent: bool = False  # it was written, or part of it
 
@@ -107,7 +107,7 @@ class Pending(Generic[T]):
     """A command on the wire whose answer is to be read, by one thread, once."""
 
     _wire: Wire
-    _command: Command[T]
+    _command: SignedCall[T]
     _line: Line
 
     def read(self) -> T:
@@ -136,7 +136,7 @@ class Wire:
         self._random = random
         self._query_attempts = query_attempts
 
-    def sign(self, command: Command[T]) -> Signed[T]:
+    def sign(self, command: SignedCall[T]) -> Signed[T]:
         """Return what can be written. Raises AuthError without keys."""
         return Signed(command, self._transport.signer.sign(command.endpoint, command.params))
 
@@ -163,7 +163,7 @@ class Wire:
             raise self._transport.no_answer(command.endpoint, command.params, failure) from failure
         return Pending(self, command, line)
 
-    def send(self, command: Command[T]) -> T:
+    def send(self, command: SignedCall[T]) -> T:
         """Sign, write and read, once; waits for whatever there is to wait for.
 
         Raises AmbiguousResult where it may have happened, BybitError otherwise.
@@ -172,7 +172,7 @@ class Wire:
         self._limiter.acquire(endpoint, cost=command.cost, max_wait_s=_MAX_WAIT_S)
         return self._result(command, self._transport.send(endpoint, command.params))
 
-    def told(self, command: Command[T], read: Callable[[], Any]) -> T:
+    def told(self, command: SignedCall[T], read: Callable[[], Any]) -> T:
         """Return what the answer to a written command becomes; `read` brings it."""
         reply = self._transport.answer(command.endpoint, command.params, read)
         return self._result(command, reply)
@@ -246,7 +246,7 @@ class Wire:
 
         return self.query(endpoint, {**params, "cursor": cursor}, parse_page, patience_s=patience_s)
 
-    def _result(self, command: Command[T], reply: Reply | Failure) -> T:
+    def _result(self, command: SignedCall[T], reply: Reply | Failure) -> T:
         answer = self._learned(command.endpoint, reply)
         return _parsed(command.endpoint, command.params, answer, command.parse, AmbiguousResult)
 

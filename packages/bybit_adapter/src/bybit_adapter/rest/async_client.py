@@ -13,7 +13,7 @@ from bybit_adapter.basics.errors import AmbiguousResult, BybitError, ExchangeUna
 from bybit_adapter.basics.orders_first import ORDERS_FIRST
 from bybit_adapter.http.endpoints import Priority
 from bybit_adapter.http.thread_pool import DaemonPool, Job, PoolClosedError
-from bybit_adapter.http.wire import Command, NotNow, Pending, Send
+from bybit_adapter.http.wire import NotNow, Pending, Send, SignedCall
 from bybit_adapter.rest import commands
 from bybit_adapter.rest.client import BybitRestClient
 
@@ -64,10 +64,10 @@ class Underway(Generic[T]):
 
 
 class _Requests(Protocol[R]):
-    """One command, or several that follow each other: Command or OrderBatch."""
+    """One command, or several that follow each other: SignedCall or OrderBatch."""
 
     @property
-    def first(self) -> Command[Any] | None: ...
+    def first(self) -> SignedCall[Any] | None: ...
     def run(self, send: Send, /) -> R: ...
 
 
@@ -106,7 +106,7 @@ def _over(requests: _Requests[T], send: Send) -> asyncio.Future[T]:
     return outcome
 
 
-def _fail(error: BybitError, _: Command[Any]) -> Any:
+def _fail(error: BybitError, _: SignedCall[Any]) -> Any:
     raise error
 
 
@@ -207,7 +207,7 @@ class BybitAsyncClient:
                 return _over(requests, functools.partial(_fail, error))
         pending = written if isinstance(written, Pending) else None
 
-        def send(command: Command[Any]) -> Any:
+        def send(command: SignedCall[Any]) -> Any:
             if pending is not None and command is first:
                 return pending.read()
             return wire.send(command)

@@ -16,7 +16,7 @@ from bybit_adapter.basics.row import Row
 from bybit_adapter.http import endpoints
 from bybit_adapter.http.answers import Reply
 from bybit_adapter.http.endpoints import Endpoint
-from bybit_adapter.http.wire import Command, Send
+from bybit_adapter.http.wire import Send, SignedCall
 from bybit_adapter.records.normalizer import CATEGORY
 from bybit_adapter.records.requests import (
     BatchItem,
@@ -29,7 +29,7 @@ from bybit_adapter.records.requests import (
 BATCH_SIZE = 10  # orders in one request; more than the per-second limit would fail in part
 
 
-def place_order(order: PlaceRequest) -> Command[OrderAck]:
+def place_order(order: PlaceRequest) -> SignedCall[OrderAck]:
     """Place one order.
 
     Raises OrderRejected and its kinds for a refusal, DuplicateOrderLinkId, RateLimited or
@@ -40,7 +40,7 @@ def place_order(order: PlaceRequest) -> Command[OrderAck]:
 
 def amend_order(
     key: OrderKey, *, qty: Decimal | None = None, price: Decimal | None = None
-) -> Command[OrderAck]:
+) -> SignedCall[OrderAck]:
     """Change the total quantity (base coin) or the price (USDT) of an open order."""
     if qty is None and price is None:
         raise ValueError("give a new qty or price; Bybit refuses an amend that changes nothing")
@@ -49,19 +49,19 @@ def amend_order(
     return _of_one_order(endpoints.AMEND, {**key.to_wire(), **told})
 
 
-def cancel_order(key: OrderKey) -> Command[OrderAck]:
+def cancel_order(key: OrderKey) -> SignedCall[OrderAck]:
     """Cancel one order. Raises OrderNotFound when it is gone already."""
     return _of_one_order(endpoints.CANCEL, key.to_wire())
 
 
-def cancel_all_orders(symbol: str) -> Command[list[OrderAck]]:
+def cancel_all_orders(symbol: str) -> SignedCall[list[OrderAck]]:
     """Cancel every limit order of a symbol; return those whose cancel was accepted.
 
     Conditional orders stay: a stop loss somebody set by hand is not ours to take away. Bybit
     takes 500 at once: repeat until the list is empty.
     """
     params = {"category": CATEGORY, "symbol": symbol, "orderFilter": "Order"}
-    return Command(
+    return SignedCall(
         endpoints.CANCEL_ALL,
         params,
         lambda answer: [_ack({}, row, answer) for row in answer.result.rows("list")],
@@ -78,23 +78,23 @@ def cancel_batch(keys: Sequence[OrderKey]) -> OrderBatch:
     return _batch(endpoints.CANCEL_BATCH, [key.to_wire() for key in keys])
 
 
-def set_leverage(symbol: str, leverage: Decimal) -> Command[None]:
+def set_leverage(symbol: str, leverage: Decimal) -> SignedCall[None]:
     """Set the leverage of both legs; NotModified when it is that already."""
     text = wire_number(leverage)
     params = {"category": CATEGORY, "symbol": symbol, "buyLeverage": text, "sellLeverage": text}
-    return Command(endpoints.SET_LEVERAGE, params, _nothing)
+    return SignedCall(endpoints.SET_LEVERAGE, params, _nothing)
 
 
-def switch_position_mode(symbol: str, *, hedge: bool = True) -> Command[None]:
+def switch_position_mode(symbol: str, *, hedge: bool = True) -> SignedCall[None]:
     """Switch a symbol to hedge mode or back; NotModified when it is in it already."""
     params = {"category": CATEGORY, "symbol": symbol, "mode": 3 if hedge else 0}
-    return Command(endpoints.SWITCH_MODE, params, _nothing)
+    return SignedCall(endpoints.SWITCH_MODE, params, _nothing)
 
 
-def set_dcp(time_window_s: int) -> Command[None]:
+def set_dcp(time_window_s: int) -> SignedCall[None]:
     """Arm disconnect-cancel-all: 3 to 300 s. Bybit gives it to institutional accounts only."""
     params = {"product": "DERIVATIVES", "timeWindow": time_window_s}
-    return Command(endpoints.SET_DCP, params, _nothing)
+    return SignedCall(endpoints.SET_DCP, params, _nothing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,8 @@ class OrderBatch:
     None is made after one that failed: its orders are told that they were not sent.
     """
 
-    parts: Sequence[Command[list[BatchItem]]]
-    first: Command[list[BatchItem]] | None  # the first request that is made, None without orders
+    parts: Sequence[SignedCall[list[BatchItem]]]
+    first: SignedCall[list[BatchItem]] | None  # the first request that is made, None without orders
 
     def run(self, send: Send) -> list[BatchItem]:
         """Make all requests by `send`; return one outcome for each order. Does not raise."""
@@ -126,7 +126,7 @@ class OrderBatch:
 
 def _batch(endpoint: Endpoint, wires: Sequence[Mapping[str, object]]) -> OrderBatch:
     parts = [
-        Command(
+        SignedCall(
             endpoint,
             {"category": CATEGORY, "request": part},
             _parse_batch(endpoint, part),
@@ -137,9 +137,9 @@ def _batch(endpoint: Endpoint, wires: Sequence[Mapping[str, object]]) -> OrderBa
     return OrderBatch(parts, parts[0] if parts else None)
 
 
-def _of_one_order(endpoint: Endpoint, params: Mapping[str, object]) -> Command[OrderAck]:
+def _of_one_order(endpoint: Endpoint, params: Mapping[str, object]) -> SignedCall[OrderAck]:
     told = {"category": CATEGORY, **params}
-    return Command(endpoint, told, lambda answer: _ack(told, answer.result, answer))
+    return SignedCall(endpoint, told, lambda answer: _ack(told, answer.result, answer))
 
 
 def _nothing(answer: Reply) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from bybit_adapter.basics.errors import NotModified
-from bybit_adapter.http.wire import Command, Wire
+from bybit_adapter.http.wire import SignedCall, Wire
 from bybit_adapter.records.requests import BatchItem, OrderAck, OrderKey, PlaceRequest
 from bybit_adapter.rest import commands
 
@@ -66,7 +66,7 @@ class TradeCalls:
         """Arm disconnect-cancel-all: 3 to 300 s. Bybit gives it to institutional accounts only."""
         self._set(commands.set_dcp(time_window_s))
 
-    def _set(self, command: Command[None]) -> None:
+    def _set(self, command: SignedCall[None]) -> None:
         try:
             self._wire.send(command)
         except NotModified:

@@ -52,7 +52,7 @@ class _AtMark(NamedTuple):
     maintenance_margin: Decimal
 
 
-class Totals(NamedTuple):
+class MarginTotals(NamedTuple):
     """Sums over all pairs of an account at their mark prices, USDT."""
 
     unrealised_pnl: Decimal
@@ -282,7 +282,7 @@ class SimulatedAccount:
         """Return the maintenance margin in USDT of all legs."""
         return sum((pair.maintenance_margin() for pair in self.pairs.values()), ZERO)
 
-    def totals(self) -> Totals:
+    def totals(self) -> MarginTotals:
         """Return everything that sums up over the pairs."""
         profit = positions = orders = maintenance = ZERO
         for pair in self.pairs.values():
@@ -292,7 +292,7 @@ class SimulatedAccount:
                 profit += values.unrealised_pnl
                 positions += pair.initial_margin()
                 maintenance += values.maintenance_margin
-        return Totals(profit, positions, orders, maintenance)
+        return MarginTotals(profit, positions, orders, maintenance)
 
     def wallet_snapshot(self) -> WalletSnapshot:
         """Return the wallet as an exchange reports it."""

@@ -13,7 +13,7 @@ from gridcore import InstrumentInfo
 MOST_OPEN_ORDERS: Final = 500
 
 
-class PublishedLimits(Protocol):
+class LimitsSource(Protocol):
     """What instruments-info says beyond `gridcore.InstrumentInfo`; None where it does not."""
 
     @property
@@ -47,7 +47,7 @@ class ContractLimits:
 
     @classmethod
     def of(
-        cls, published: PublishedLimits, max_open_orders: int | None = MOST_OPEN_ORDERS
+        cls, published: LimitsSource, max_open_orders: int | None = MOST_OPEN_ORDERS
     ) -> ContractLimits:
         """Return the limits of a contract as its row of instruments-info gave them."""
         return cls(

@@ -21,9 +21,9 @@ from grid_db import (
     InstrumentRepository,
     MarketGapRepository,
     PublicTradeRepository,
+    StoredTickers,
     TickerSnapshotRepository,
 )
-from grid_db import TickerColumns as StoredTickers
 from gridcore.moments import moment
 from gridcore.sides import TAKER_BUY, TAKER_SELL, TAKER_UNKNOWN
 from market_data.basics.data_errors import NoDataError

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from grid_db.enums import Environment, RunStatus, RunType
+from grid_db.enums import AccountEnvironment, RunStatus, RunType
 from grid_db.models.base import Base, Symbol, Uuid, by_user_and_id, of_account, of_strategy
 from grid_db.types import UtcTimestamp, enum_column
 from grid_db.values import utc_now
@@ -42,7 +42,9 @@ class BybitAccountRow(Base):
     id: Mapped[str] = mapped_column(Uuid)
     user_id: Mapped[str] = mapped_column(Uuid, ForeignKey("users.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(String(100))
-    environment: Mapped[Environment] = mapped_column(enum_column(Environment, "environment"))
+    environment: Mapped[AccountEnvironment] = mapped_column(
+        enum_column(AccountEnvironment, "environment")
+    )
     created_at: Mapped[datetime] = mapped_column(UtcTimestamp, default=utc_now)
 
 

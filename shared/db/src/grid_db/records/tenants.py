@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pydantic import SecretStr
 
-from grid_db.enums import Environment, RunStatus, RunType
+from grid_db.enums import AccountEnvironment, RunStatus, RunType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class BybitAccountRecord:
 
     id: str
     name: str
-    environment: Environment
+    environment: AccountEnvironment
     created_at: datetime
 
 

@@ -11,7 +11,7 @@ from grid_db.repositories.gaps import CaptureGapRepository, MarketGapRepository
 from grid_db.repositories.journal import AlertRepository, GridSnapshotRepository
 from grid_db.repositories.orders import OrderRepository
 from grid_db.repositories.public_trades import PublicTradeRepository
-from grid_db.repositories.reading import TimeRange
+from grid_db.repositories.reading import RowRange
 from grid_db.repositories.reference import (
     FundingRateRepository,
     InstrumentRepository,
@@ -40,11 +40,11 @@ __all__ = [
     "PrivateExecutionRepository",
     "PublicTradeRepository",
     "RiskLimitTierRepository",
+    "RowRange",
     "RunRepository",
     "StrategyRepository",
     "TenantScope",
     "TickerSnapshotRepository",
-    "TimeRange",
     "UserRepository",
     "WalletSnapshotRepository",
 ]

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from grid_db.enums import Environment
+from grid_db.enums import AccountEnvironment
 from grid_db.errors import ConstraintError
 from grid_db.identity import account_id_for
 from grid_db.models import BybitAccountRow
@@ -19,13 +19,13 @@ class BybitAccountRepository(TenantRepository[BybitAccountRecord]):
     def __init__(self, session: Session, user_id: str | UUID) -> None:
         super().__init__(session, user_id, BybitAccountRow, BybitAccountRecord)
 
-    def get_or_create(self, name: str, environment: Environment) -> BybitAccountRecord:
+    def get_or_create(self, name: str, environment: AccountEnvironment) -> BybitAccountRecord:
         """Return the account of that name, made now if need be; its id comes from the names.
 
         Raises ConstraintError if it is there for another environment: rows of test money and
         rows of real money must not share an account.
         """
-        environment = Environment(environment)
+        environment = AccountEnvironment(environment)
         self._rows.insert_new(
             {
                 "id": account_id_for(self._user_id, name),

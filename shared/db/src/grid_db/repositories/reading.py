@@ -19,7 +19,7 @@ Record = TypeVar("Record")
 _STREAMED_ROWS = 5_000
 
 
-class TimeRange(NamedTuple):
+class RowRange(NamedTuple):
     """The first and the last moment of something, both included, aware UTC."""
 
     first: datetime

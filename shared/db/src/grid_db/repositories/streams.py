@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from grid_db.bulk.table import BulkTable
 from grid_db.bulk.write import BulkWriter, driver_connection, is_sqlite
 from grid_db.models import Base
-from grid_db.repositories.reading import Record, RowReader, TimeRange
+from grid_db.repositories.reading import Record, RowRange, RowReader
 from grid_db.values import checked_utc, timestamp_us
 
 # Small enough for the rows of a block to be converted while they are still in the cache
@@ -40,12 +40,12 @@ class MarketStream(Generic[Record]):
         )
         return last
 
-    def get_range(self, symbol: str) -> TimeRange | None:
+    def get_range(self, symbol: str) -> RowRange | None:
         """Return the moments of the symbol's first and last row, None if there is none."""
         columns = self._rows.columns
         first = self._rows.scalar(func.min(columns.exchange_ts), columns.symbol == symbol)
         last = self._last_ts(symbol)
-        return None if first is None or last is None else TimeRange(first, last)
+        return None if first is None or last is None else RowRange(first, last)
 
     def get_symbols(self) -> list[str]:
         """Return the symbols that have rows, in alphabetical order."""

@@ -7,7 +7,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from grid_db.bulk.table import BulkTable
-from grid_db.columns import TickerColumns, join_tickers, parse_decimals
+from grid_db.columns import StoredTickers, join_tickers, parse_decimals
 from grid_db.models import TickerSnapshotRow
 from grid_db.records import TickerSnapshotRecord
 from grid_db.repositories.streams import MarketStream, batched
@@ -57,7 +57,7 @@ class TickerSnapshotRepository(MarketStream[TickerSnapshotRecord]):
         start: datetime | None = None,
         end: datetime | None = None,
         chunk_rows: int = 100_000,
-    ) -> Iterator[TickerColumns]:
+    ) -> Iterator[StoredTickers]:
         """Yield the tickers with start <= exchange_ts < end as columns, in time order.
 
         Each chunk has `chunk_rows` rows or a few more, the last one fewer. Scales of the decimal
@@ -69,14 +69,14 @@ class TickerSnapshotRepository(MarketStream[TickerSnapshotRecord]):
 
     def read_columns(
         self, symbol: str, start: datetime | None = None, end: datetime | None = None
-    ) -> TickerColumns:
+    ) -> StoredTickers:
         """Return all tickers with start <= exchange_ts < end as columns."""
         return join_tickers(list(self.iterate_columns(symbol, start, end)))
 
 
-def _columns(rows: list[tuple[int, str | None]]) -> TickerColumns:
+def _columns(rows: list[tuple[int, str | None]]) -> StoredTickers:
     moments, *decimals = zip(*rows, strict=True)
     parsed = dict(zip(_DECIMALS, map(parse_decimals, decimals), strict=True))
-    return TickerColumns(
+    return StoredTickers(
         exchange_ts_us=np.fromiter(moments, dtype=np.int64, count=len(rows)), **parsed
     )
