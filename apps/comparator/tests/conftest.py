@@ -12,6 +12,10 @@ import pytest
 from backtest.result.session import BacktestSession
 from backtest.run.engine import run_columns
 from backtest.settings.config import BacktestConfig
+from comparator.comparison import Comparison
+from comparator.money.metrics import Tolerances
+from comparator.recorded_run import compare_run, find_run
+from comparator.sources import of_sessions
 from grid_db import (
     DatabaseFactory,
     DatabaseSettings,
@@ -37,6 +41,7 @@ from gridcore.moments import moment
 from market_data.columns.ticks import TickColumns
 from market_data.providers.synthetic import RandomWalk
 from testkit.backtests import contract
+from testkit.injected import Compare
 
 SYMBOL = "BTCUSDT"
 STRATEGY = {
@@ -270,3 +275,25 @@ def sqlite_database(sqlite_template: Path, tmp_path: Path) -> Iterator[DatabaseF
     settings = DatabaseSettings(database_url=f"sqlite:///{file}")  # type: ignore[arg-type]
     with DatabaseFactory(settings) as factory:
         yield factory
+
+
+@pytest.fixture
+def compare(sqlite_database: DatabaseFactory, recording) -> Compare:
+    """Write the recording and compare it with its own backtest unless another is given."""
+
+    def run(
+        backtest: BacktestSession | None = None,
+        *,
+        end: str | None = None,
+        tolerances: Tolerances | None = None,
+        prepare: Callable[[DatabaseFactory], None] | None = None,
+    ) -> Comparison:
+        recording.write(sqlite_database)
+        if prepare is not None:
+            prepare(sqlite_database)
+        with sqlite_database.get_session() as session:
+            live = find_run(session, recording.user_id, recording.run_id, None, end)
+            other = of_sessions([backtest or recording.session], "test")
+            return compare_run(session, recording.user_id, live, other, tolerances=tolerances)
+
+    return run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -21,7 +20,6 @@ from paper_exchange.book.account import MntWallet
 from paper_exchange.builder import build
 from paper_exchange.config import PaperConfig
 from paper_exchange.host.control import ACTION
-from paper_exchange.host.state_file import StateFileError, read_state, restore, write_state
 from paper_exchange.stream.session import Channel
 from testkit.paper import (
     KEY,
@@ -31,27 +29,16 @@ from testkit.paper import (
     PaperWorld,
     order_params,
     paper_account,
-    paper_market,
 )
+from testkit.paper_calls import wallet
 
 BY = {"account": "one", "symbol": "BTCUSDT"}
+
+
 TOTALS = (
     "totalAvailableBalance", "totalMarginBalance", "totalInitialMargin", "totalMaintenanceMargin",
     "accountIMRate", "accountMMRate",
 )  # fmt: skip
-
-
-@pytest.fixture
-def world() -> PaperWorld:
-    world = PaperWorld([paper_market(), paper_market("ETHUSDT")])
-    world.trade("60000.0", SideType.BUY)
-    world.trade("3000.00", SideType.BUY, symbol="ETHUSDT")
-    return world
-
-
-def wallet(world: PaperWorld) -> dict[str, Any]:
-    row: dict[str, Any] = world.get("/v5/account/wallet-balance", accountType="UNIFIED")["list"][0]
-    return row
 
 
 def conserved(world: PaperWorld) -> None:
@@ -72,9 +59,6 @@ def conserved(world: PaperWorld) -> None:
             if execution.exec_type.value != "Funding":
                 paid[execution.fee_coin] += execution.fee
         assert paid == {"USDT": funds.fees_paid, "MNT": mnt.fees_paid}
-
-
-# margin mode
 
 
 def test_isolated_margin_empties_what_is_of_the_whole_account(world: PaperWorld) -> None:
@@ -112,9 +96,6 @@ def test_the_exchanges_own_client_switches_it_too() -> None:
         host.act(do="set_margin_mode", account="one", mode="REGULAR_MARGIN")
         assert client.get_account_info()["result"]["marginMode"] == "REGULAR_MARGIN"
         client.client.close()
-
-
-# orders by hand
 
 
 def test_an_order_by_hand_has_no_link_and_says_who_made_it(world: PaperWorld) -> None:
@@ -270,9 +251,6 @@ def test_by_hand_nothing_is_opened_in_a_halt(world: PaperWorld) -> None:
         assert caught.value.code == 110066
 
 
-# forced closes
-
-
 def test_every_forced_close_says_what_it_is_on_both_channels(world: PaperWorld) -> None:
     stream = world.stream(Channel.PRIVATE, "order", "execution")
     world.place(price=None, qty="0.1")
@@ -318,9 +296,6 @@ def test_one_leg_is_reduced_alone(world: PaperWorld) -> None:
     world.run(do="liquidate", account="one", by="reduce", symbol="BTCUSDT", direction="long",
               ratio="1")  # fmt: skip
     assert (world.position(1)["size"], world.position(2)["size"]) == ("0", "0.030")
-
-
-# fees
 
 
 def test_fees_are_usdt_unless_they_are_not(world: PaperWorld) -> None:
@@ -444,65 +419,3 @@ def test_money_adds_up_whatever_is_done_by_hand(seed: int) -> None:
         for book in world.account.books.values():
             for direction, covered in book.orders.closing_qty.items():
                 assert covered <= book.pair.leg(direction).size
-
-
-# between two starts
-
-
-def test_margin_mode_and_mnt_outlive_the_exchange(tmp_path: Path) -> None:
-    world = PaperWorld(accounts=[paper_account(mnt="20")])
-    world.trade("60000.0", SideType.BUY)
-    world.place(price=None, qty="0.05")
-    world.run(do="set_margin_mode", account="one", mode="ISOLATED_MARGIN")
-    path = tmp_path / "state.json"
-    write_state(path, world.exchange, epoch=0)
-    state = read_state(path)
-    assert state is not None
-    again = PaperWorld(start_ms=state.saved_ms)
-    restore(again.exchange, state)
-    again.trade("60000.0", SideType.BUY)
-    assert again.account.mnt == world.account.mnt
-    assert again.get("/v5/account/info") == world.get("/v5/account/info")
-    assert wallet(again) == wallet(world)
-    for path_ in ("/v5/execution/list", "/v5/account/transaction-log", "/v5/order/history"):
-        assert again.get(path_)["list"] == world.get(path_)["list"]
-
-
-NEW_FIELDS = {
-    "": ("markets",),
-    "account": ("margin_mode", "margin_mode_ms", "mnt"),
-    "order": ("fee_mnt",),
-    "execution": ("fee_coin",),
-    "entry": ("currency",),
-}
-
-
-def test_a_file_of_the_version_before_is_read(world: PaperWorld, tmp_path: Path) -> None:
-    world.place(price=None, qty="0.05")
-    world.place(price="59000")
-    path = tmp_path / "state.json"
-    write_state(path, world.exchange, epoch=0)
-    content = orjson.loads(path.read_bytes())
-    content["version"] = 1
-    (saved,) = content["accounts"].values()
-    for kind, rows in (
-        ("", [content]),
-        ("account", [saved]),
-        ("order", [*saved["open_orders"], *saved["closed_orders"]]),
-        ("execution", saved["executions"]),
-        ("entry", saved["ledger"]),
-    ):
-        for row in rows:
-            for name in NEW_FIELDS[kind]:
-                del row[name]
-    path.write_bytes(orjson.dumps(content))
-    state = read_state(path)
-    assert state is not None
-    again = PaperWorld([paper_market(), paper_market("ETHUSDT")], start_ms=state.saved_ms)
-    restore(again.exchange, state)
-    again.trade("60000.0", SideType.BUY)
-    assert again.position(1) == world.position(1)
-    assert again.get("/v5/execution/list") == world.get("/v5/execution/list")
-    path.write_bytes(orjson.dumps({**content, "version": 3}))
-    with pytest.raises(StateFileError, match="version 3"):
-        read_state(path)

@@ -17,7 +17,9 @@ from urllib.parse import parse_qsl
 import pytest
 from aiohttp import WSMsgType, web
 
+from bybit_adapter.rest.client import BybitRestClient
 from testkit.loop_thread import LoopThread
+from testkit.rest import connect
 from testkit.streams import Streams, Witness
 
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "real"
@@ -389,3 +391,9 @@ def streams(exchange: ScriptedExchange, witness: Witness) -> Iterator[Streams]:
     made = Streams(exchange.port, witness)
     yield made
     made.close()
+
+
+@pytest.fixture
+def client(exchange: Any) -> Iterator[BybitRestClient]:
+    with connect(exchange.port) as made:
+        yield made

@@ -30,6 +30,7 @@ from testkit.loop_thread import LoopThread
 
 Result = TypeVar("Result")
 START_MS = 1_785_000_000_000
+CREATE, AMEND, CANCEL = "/v5/order/create", "/v5/order/amend", "/v5/order/cancel"
 KEY, SECRET = "test-key", "test-secret"
 NO_LIMITS = RateLimits(factor=0)
 
