@@ -138,3 +138,24 @@ def test_an_option_without_a_word_is_found(tmp_path: Path) -> None:
     told = help_of(str(tmp_path / "silent.py"))
     assert told.entries["--rows ROWS"] == ""
     assert told.entries["--said SAID"] == "something"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "backtest.main --config conf/backtest.yaml --offline --export {file}/out",
+        "backtest.main --config conf/backtest.yaml --offline --report {file}/out/report.html",
+        "backtest.data info --store {file}/store",
+        "gridbot.prove --fills 1 --output {file}/out",
+    ],
+)
+def test_a_place_that_cannot_be_is_named_in_a_sentence(line: str, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("no folder")
+    done = subprocess.run(
+        [sys.executable, "-m", *line.format(file=file).split()],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert f"Not a directory: '{file}" in done.stderr

@@ -43,7 +43,8 @@ class NothingRanError(Exception):
 EXIT_CODES: ExitCodes = {
     SymbolsFailedError: FAILED,
     **dict.fromkeys(
-        (NothingRanError, ConfigFileError, DataError, GridcoreError, ValueError), WRONG_START
+        (NothingRanError, ConfigFileError, DataError, GridcoreError, ValueError, OSError),
+        WRONG_START,
     ),
 }
 

@@ -26,7 +26,11 @@ from market_data.download.fetch import ArchiveFetcher, DayResult, days_between
 from market_data.store.store_import import Importer, ImportResult
 
 WRONG_COMMAND, NOT_ALL_DONE = 1, 2
-EXIT_CODES: ExitCodes = {WrongRangeError: WRONG_COMMAND, DataError: NOT_ALL_DONE}
+EXIT_CODES: ExitCodes = {
+    WrongRangeError: WRONG_COMMAND,
+    DataError: NOT_ALL_DONE,
+    OSError: WRONG_COMMAND,  # the folder of the store
+}
 
 
 class NotAllDoneError(DataError):

@@ -42,7 +42,9 @@ class ToleranceBreachedError(Exception):
 EXIT_CODES: ExitCodes = {
     ToleranceBreachedError: BREACHED,
     SplitError: FAILED,
-    **dict.fromkeys((ConfigFileError, GridDbError, GridcoreError, ValueError), WRONG_START),
+    **dict.fromkeys(
+        (ConfigFileError, GridDbError, GridcoreError, ValueError, OSError), WRONG_START
+    ),
 }
 
 

@@ -59,7 +59,7 @@ EXIT_CODES: ExitCodes = {
     **dict.fromkeys(
         (
             StartError, DataError, ComparatorError, GridDbError, GridcoreError, SpoolError,
-            PortInUseError, ValueError,
+            PortInUseError, ValueError, OSError,
         ),
         FAILED,
     ),

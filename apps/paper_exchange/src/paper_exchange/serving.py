@@ -30,7 +30,7 @@ LINE_EVERY_S = 60.0  # where the output is no terminal
 EXIT_CODES: ExitCodes = dict.fromkeys(
     (
         ConfigFileError, DataError, GridcoreError, GridDbError, StateFileError,
-        PortInUseError, NoLiveMarketError, ValueError,
+        PortInUseError, NoLiveMarketError, ValueError, OSError,
     ),
     1,
 )  # fmt: skip
