@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from comparator.main import BREACHED
 from comparator.recorded_run import compare_run, find_run
 from comparator.report.reporter import ComparatorReporter
 from comparator.sources import backtest_of_files, open_database
+from comparator.verdict import BREACHED
 from grid_db import (
     DatabaseFactory,
     DatabaseSettings,

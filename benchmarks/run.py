@@ -14,9 +14,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 HERE = Path(__file__).resolve().parent
 
 
@@ -59,6 +56,10 @@ def main() -> int:
     if args.json:
         print(json.dumps([row for part in wanted for row in rows_of(part)]))
         return 0
+    # imported when there is something to show, so that --help answers at once
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
     console = Console()
     table = Table(title=f"Python {platform.python_version()}, {platform.machine()}")
     table.add_column("part")

@@ -5,16 +5,18 @@
 with what is installed, and looks for lines in tracked files that must not be there: names of
 package index hosts.
 
-Exit code: 0 when all agree, 1 otherwise.
+Exit codes: 0 all agree; 1 something does not; 2 wrong arguments.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -123,8 +125,22 @@ def check() -> int:
     return 1 if faults else 0
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do one of the three; return the exit code."""
+    actions = {"clear": clear, "write": write, "check": check}
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").partition("\n")[0],
+        epilog="Exit codes: 0 all agree; 1 something does not; 2 wrong arguments."
+        " Example: python tools/pins.py check",
+    )
+    parser.add_argument(
+        "action",
+        choices=actions,
+        help="clear: empty the block, before an upgrade; write: fill it from uv.lock; check:"
+        " compare it with what is installed",
+    )
+    return actions[parser.parse_args(arguments).action]()
+
+
 if __name__ == "__main__":
-    commands = {"clear": clear, "write": write, "check": check}
-    if len(sys.argv) != 2 or sys.argv[1] not in commands:
-        sys.exit("usage: python tools/pins.py clear|write|check")
-    sys.exit(commands[sys.argv[1]]())
+    sys.exit(main())

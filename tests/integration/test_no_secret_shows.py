@@ -36,14 +36,14 @@ from bybit_adapter import (
     PrivateWebSocketClient,
 )
 from bybit_adapter.basics.keys import Keys
-from event_saver.settings.accounts import AccountContext
+from event_saver.accounts.contexts import AccountContext
 from event_saver.settings.config import EventSaverConfig
 from grid_db import CredentialCipher, DatabaseFactory, DatabaseSettings
 from grid_service.logs import JsonFormatter, TextFormatter
 from grid_service.redaction import Redactor
 from gridbot.alerts.notifier import Notifier, telegram_chat
 from gridbot.orchestrator import Orchestrator
-from gridbot.prove import Traded
+from gridbot.proof_run import Traded
 from gridbot.session.connections import Connector
 from gridbot.settings.account_config import AccountConfig
 from gridbot.settings.config import GridbotConfig

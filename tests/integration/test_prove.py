@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from grid_service.command import DONE
 from gridbot import prove
+from gridbot.proof_run import FAILED
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
@@ -16,7 +18,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 def test_backtest_and_live_agree_to_the_last_digit(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert prove.main(["--fills", "24", "--output", str(tmp_path)]) == prove.PROVEN
+    assert prove.main(["--fills", "24", "--output", str(tmp_path)]) == DONE
     told = capsys.readouterr().out
     assert "PROVEN: backtest and live are the same" in told
     assert told.count("match rate 100.00%") == 2
@@ -34,6 +36,6 @@ def test_a_proof_that_cannot_be_run_is_a_sentence(
     wrong = tmp_path / "BTCUSDT.csv"
     wrong.write_text("nothing\n")
     code = prove.main(["--fills", "1", "--output", str(tmp_path), "--data", str(wrong)])
-    assert code == prove.WRONG_START
+    assert code == FAILED
     assert "BTCUSDT.csv" in capsys.readouterr().err
-    assert prove.main(["--fills", "0"]) == prove.WRONG_START
+    assert prove.main(["--fills", "0"]) == FAILED

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from backtest.main import DONE, main
+from backtest.main import main
+from grid_service.command import DONE
 from market_data.rules.exchange_look_up import ask_exchange
 from testkit.paper import PaperHost, paper_market
 

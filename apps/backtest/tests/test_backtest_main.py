@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from backtest.data import main as data_main
-from backtest.main import DONE, FAILED, WRONG_START, main
+from backtest.main import main
 from backtest.report.export import read_trades
+from backtest.reported_run import FAILED, WRONG_START
+from grid_service.command import DONE
 
 ROOT = Path(__file__).resolve().parents[3]
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data" / "real"

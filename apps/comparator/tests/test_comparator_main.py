@@ -10,9 +10,11 @@ import pytest
 
 from backtest.report.export import export_session
 from backtest.result.session import BacktestSession
-from comparator.main import BREACHED, WITHIN, WRONG_START, main
+from comparator.main import main
+from comparator.verdict import BREACHED, WRONG_START
 from grid_db import DatabaseFactory
 from grid_db.testing_rows import NOBODY, Tenant
+from grid_service.command import DONE
 
 CONFIG = "strategies:\n  - {strat_id: grid, grid_count: 20, grid_step: 0.1, amount: x0.02}\n"
 
@@ -45,7 +47,7 @@ def test_a_run_that_is_repeated_exits_with_0_and_writes_its_report(
         *("--run-id", recording.run_id, "--database-url", url),
         *("--backtest-trades", trades, "--output", out),
     )
-    assert (code, errors) == (WITHIN, [])
+    assert (code, errors) == (DONE, [])
     assert text.startswith("WITHIN TOLERANCE: ")
     names = {path.name for path in out.iterdir()}
     assert names == {
@@ -67,7 +69,7 @@ def test_the_recorded_market_through_the_same_configuration_repeats_the_run(
         *("--run-id", recording.run_id, "--backtest-config", config, "--symbol", "BTCUSDT"),
         *("--database-url", database.engine.url.render_as_string(hide_password=False)),
     )
-    assert (code, errors) == (WITHIN, [])
+    assert (code, errors) == (DONE, [])
     assert "(100.00 %)" in text.splitlines()[0]
 
 
@@ -80,7 +82,7 @@ def test_a_difference_exits_with_3_unless_it_is_tolerated(
     code, text, errors = run(capsys, *given)
     assert (code, errors) == (BREACHED, [])
     assert text.startswith("BREACHED: ")
-    assert run(capsys, *given, "--price-tolerance", "0.5")[0] == WITHIN
+    assert run(capsys, *given, "--price-tolerance", "0.5")[0] == DONE
     assert run(capsys, *given, "--price-tolerance", "0.4")[0] == BREACHED
 
 
@@ -91,7 +93,7 @@ def test_a_part_of_a_run_and_one_of_its_symbols(
     middle = recording.session.trades[len(recording.session.trades) // 2].ts
     given = ("--run-id", recording.run_id, "--database-url", url, "--backtest-trades", trades)
     code, text, _ = run(capsys, *given, "--start", middle.isoformat(), "--symbol", "BTCUSDT")
-    assert code == WITHIN
+    assert code == DONE
     # both legs held something at that moment, and both sides the same
     assert re.search(r"starting position +0\b", text)
     assert re.search(r"live − backtest +0\b", text)
@@ -154,7 +156,7 @@ def test_another_tenants_run_is_answered_as_one_that_never_was(
         answers.append(errors[0].replace(run_id, "ID"))
     assert answers[0] == answers[1]
     assert bob.run.id in answers[0]
-    assert run(capsys, *given, "--user", "alice", "--run-id", recording.run_id)[0] == WITHIN
+    assert run(capsys, *given, "--user", "alice", "--run-id", recording.run_id)[0] == DONE
 
 
 def test_backtests_of_another_time_have_no_overlap(
@@ -209,7 +211,7 @@ def test_a_configuration_needs_its_symbol_and_a_known_one(
 def test_wrong_options_are_no_failed_comparison(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--nonsense"]) == WRONG_START
     assert main([]) == WRONG_START
-    assert main(["--help"]) == WITHIN
+    assert main(["--help"]) == DONE
     assert "Exit codes" in capsys.readouterr().out
 
 

@@ -20,9 +20,9 @@ from pydantic import SecretStr
 from sqlalchemy import event, text
 
 from bybit_adapter import Environment, StreamTiming
+from event_saver.accounts.contexts import AccountContext
 from event_saver.reconcile.reconciler import Patience
 from event_saver.saver import EventSaver
-from event_saver.settings.accounts import AccountContext
 from event_saver.settings.config import EventSaverConfig
 from event_saver.spool.spool import Spool
 from exchange_model.account.simulated_account import FeeRates

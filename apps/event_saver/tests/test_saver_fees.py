@@ -13,8 +13,8 @@ import pytest
 
 from bybit_adapter import BybitNormalizer, TransactionLogEntry
 from event_saver.basics.owner import Owner
+from event_saver.reading_anew import Outcome, repair
 from event_saver.reconcile.account import profits_by_trade
-from event_saver.renormalize import Outcome, repair
 from event_saver.spool import rows as kinds
 from event_saver.spool.codec import CorruptLineError, decode, encode
 from event_saver.spool.rows import Batch

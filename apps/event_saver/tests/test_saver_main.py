@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
+from event_saver.accounts.contexts import check_key
 from event_saver.main import main
-from event_saver.settings.accounts import check_key
 from event_saver.settings.config import ConfigError, EventSaverConfig, load_config
 from grid_db import DatabaseFactory, RunStatus, TenantScope, UserRepository
 from grid_service.logs import ConsoleStyle, Logs

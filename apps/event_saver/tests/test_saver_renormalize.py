@@ -9,6 +9,8 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from event_saver.renormalize import main
 from grid_db import DatabaseFactory, TenantScope, UserRepository
 
@@ -95,3 +97,10 @@ def test_wrong_arguments_are_told(database: DatabaseFactory, capsys: Any) -> Non
     out, err = capsys.readouterr()
     assert "positions: left out" in err
     assert "positions" not in out
+
+
+def test_help_names_the_kinds_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--database-url", "sqlite://", "--user", "alice", "--kind", "nonsense"]) == 1
+    kinds = capsys.readouterr().err.rpartition("take one of ")[2].strip()
+    assert main(["--help"]) == 0
+    assert kinds in " ".join(capsys.readouterr().out.split())

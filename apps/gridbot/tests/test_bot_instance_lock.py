@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
-from gridbot.main import IN_USE, main
+from gridbot.bot_run import IN_USE
+from gridbot.main import main
 from testkit.waiting import eventually
 
 pytestmark = pytest.mark.integration

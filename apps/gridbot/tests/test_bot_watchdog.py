@@ -33,9 +33,10 @@ from gridbot.settings.account_config import AccountConfig
 from gridbot.settings.config import GridbotConfig
 from gridbot.settings.config_file import load_gridbot_config
 from gridbot.views.status import StatusFile
+from gridbot.watchdog.command import main
 from gridbot.watchdog.heartbeat import HeartbeatWatch, Verdict
 from gridbot.watchdog.orders import cancel_opening, is_opening
-from gridbot.watchdog.watchdog import NothingToWatchError, Watchdog, main
+from gridbot.watchdog.watchdog import NothingToWatchError, Watchdog
 from gridbot.words.snapshot import (
     BotSnapshot,
     Health,

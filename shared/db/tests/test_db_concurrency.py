@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
-from grid_db import DatabaseFactory, PublicTradeRepository, TenantScope, migrate
+from grid_db import DatabaseFactory, PublicTradeRepository, TenantScope, revision_actions
 from grid_db.errors import DatabaseUnavailableError
 from grid_db.testing import settings_for
 from grid_db.testing_rows import SYMBOL, Tenant, after, trade
@@ -255,7 +255,9 @@ def test_looking_at_the_schema_does_not_wait_for_a_writer(database: DatabaseFact
     with database.get_session() as session:
         PublicTradeRepository(session).bulk_insert([trade()])
         with ThreadPoolExecutor(1) as pool:
-            looked = pool.submit(lambda: (database.check_schema(), migrate.status(database)))
+            looked = pool.submit(
+                lambda: (database.check_schema(), revision_actions.status(database))
+            )
             assert "-> 0006" in looked.result(timeout=10)[1]
 
 

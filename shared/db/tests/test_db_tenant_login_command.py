@@ -11,7 +11,15 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import URL
 
-from grid_db import DatabaseFactory, TenantScope, UserRepository, init_db, migrate, tenant_login
+from grid_db import (
+    DatabaseFactory,
+    TenantScope,
+    UserRepository,
+    init_db,
+    login_actions,
+    migrate,
+    tenant_login,
+)
 from grid_db.enums import AccountEnvironment
 from grid_db.errors import DatabaseConfigError
 from grid_db.testing import EmbeddedPostgres, settings_for
@@ -219,7 +227,7 @@ def test_sqlite_says_that_it_has_no_logins(say: Say, tmp_path: Path) -> None:
     assert init_db.main(["--database-url", str(file)]) == 0
     say_file = tmp_path / "p"
     with DatabaseFactory(settings_for(file)) as database, pytest.raises(DatabaseConfigError):
-        tenant_login.create(database, "bob", "bob", None, 1)
+        login_actions.create(database, "bob", "bob", None, 1)
     assert not say_file.exists()
 
 

@@ -9,66 +9,28 @@ exist); 2 something could not be done (a day is missing, a file is damaged), the
 130 interrupted.
 """
 
-import os
+from __future__ import annotations
+
 import sys
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
-from threading import Lock
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
-from backtest.info_table import print_store
-from market_data.basics.data_errors import DataError, WrongRangeError
-from market_data.download.download import Downloader, Patience
-from market_data.download.fetch import PUBLIC_ARCHIVES, ArchiveFetcher, DayResult, days_between
-from market_data.store.store_import import Importer, ImportResult
+from backtest.places import STORE_VARIABLE, default_store
+from grid_service.command import ExitCodes, run_command, typer_app
+from market_data.basics.public_archives import PUBLIC_ARCHIVES
 
-DONE, WRONG_COMMAND, NOT_ALL_DONE, INTERRUPTED = 0, 1, 2, 130
-STORE_VARIABLE = "HEDGE_GRID_STORE"
+EXAMPLE, MORE = "Example: python -m backtest.data", "More: docs/data.md"
 
-
-class NotAllDoneError(DataError):
-    """Something was left undone, and each instance was named on the console."""
-
-
-app = typer.Typer(
-    add_completion=False,
+app = typer_app(
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
     help="Market data for backtests: download, import, list."
     " Exit codes: 0 done, 1 wrong command, 2 not everything could be done.",
+    epilog=f"{EXAMPLE} info. {MORE}",
 )
-console = Console(markup=False, emoji=False, highlight=False)
-errors = Console(stderr=True, markup=False, emoji=False, highlight=False)
-
-
-def default_store() -> Path:
-    """Return the store used without --store: $HEDGE_GRID_STORE or a folder in the user's cache."""
-    named = os.environ.get(STORE_VARIABLE)
-    return Path(named) if named else _user_cache() / "market-data"
-
-
-def rules_cache() -> Path:
-    """Return the folder where answers of the exchange about contracts are kept."""
-    return _user_cache() / "contracts"
-
-
-def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hedge-grid"
-
 
 StoreOption = Annotated[
     Path | None,
@@ -87,7 +49,7 @@ StrictOption = Annotated[
 ]
 
 
-@app.command()
+@app.command(epilog=f"{EXAMPLE} fetch --symbol BTCUSDT --start 2025-01-01 --end 2025-01-31. {MORE}")
 def fetch(
     symbol: Annotated[
         list[str], typer.Option("--symbol", help="As Bybit writes it; may be repeated.")
@@ -115,28 +77,24 @@ def fetch(
     Days that are there already are skipped. A download that was cut goes on where it stopped, in
     the same command or the next. A day without an archive is named, the others go on.
     """
-    days = days_between(start.date(), end.date())
-    fetcher = ArchiveFetcher(
-        store or default_store(),
-        Downloader(Patience(attempts=attempts, timeout_s=timeout)),
+    # imported when there is something to do, so that --help answers at once
+    from backtest.store_commands import fetch_days  # noqa: PLC0415
+
+    fetch_days(
+        symbol,
+        start.date(),
+        end.date(),
         base_url=base_url,
+        store=store or default_store(),
+        workers=workers,
+        attempts=attempts,
+        timeout_s=timeout,
         keep_files=keep_files,
         strict=strict,
     )
-    results: list[DayResult] = []
-    for name in symbol:
-        if not name.isalnum() or name != name.upper():
-            raise WrongRangeError(f"{name!r} is no symbol of Bybit; write it as BTCUSDT")
-        with _FetchScreen(name, len(days)) as screen:
-            results += fetcher.fetch(
-                name, days, workers=workers, progress=screen.progress, done=screen.done
-            )
-    missing = [result for result in results if result.is_missing]
-    if missing:
-        raise NotAllDoneError(f"{len(missing)} of {len(results)} days are missing, see above")
 
 
-@app.command("import")
+@app.command("import", epilog=f"{EXAMPLE} import downloads/*.csv.gz. {MORE}")
 def import_files(
     files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="Any mixture.")],
     symbol: Annotated[
@@ -149,14 +107,12 @@ def import_files(
     """Put files into the store: trade archives (CSV, CSV.GZ, Parquet), klines, mark-price klines,
     funding history, instruments and risk limits. What a file is, its contents say.
     """
-    importer = Importer(store or default_store(), symbol=symbol, strict=strict)
-    results = importer.add_all(files, workers=workers, done=_say)
-    failed = sum(bool(result.error) for result in results)
-    if failed:
-        raise NotAllDoneError(f"{failed} of {len(results)} files were not imported, see above")
+    from backtest.store_commands import import_into  # noqa: PLC0415 - as above
+
+    import_into(store or default_store(), files, symbol=symbol, workers=workers, strict=strict)
 
 
-@app.command()
+@app.command(epilog=f"{EXAMPLE} info --verify. {MORE}")
 def info(
     store: StoreOption = None,
     verify: Annotated[
@@ -165,71 +121,22 @@ def info(
     gaps: Annotated[int, typer.Option(min=0, help="Gaps to list for each series.")] = 10,
 ) -> None:
     """List what the store holds: ranges, rows, gaps and faults of the data."""
-    if not print_store(console, store or default_store(), gaps_shown=gaps, verify=verify):
-        raise NotAllDoneError("the store is damaged, see above")
+    from backtest.store_commands import list_store  # noqa: PLC0415 - as above
+
+    list_store(store or default_store(), verify=verify, gaps=gaps)
 
 
-def _say(result: ImportResult) -> None:
-    if result.error:
-        errors.print(f"{result.file}: not imported: {result.error}", style="red", soft_wrap=True)
-        return
-    console.print(f"{result.file}: {result.summary}", soft_wrap=True)
-    for fault in result.faults:
-        console.print(f"  {fault}", soft_wrap=True)
+def _exit_codes() -> ExitCodes:
+    from backtest.store_commands import EXIT_CODES  # noqa: PLC0415 - as above
+
+    return EXIT_CODES
 
 
-class _FetchScreen:
-    """Progress bars of one symbol: its days, and the bytes of the days under way."""
-
-    def __init__(self, symbol: str, days: int) -> None:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-        )
-        self._bytes = Progress(*columns, console=console)
-        self._symbol = symbol
-        self._days = days
-        self._tasks: dict[date, TaskID] = {}
-        self._finished = 0
-        self._lock = Lock()
-
-    def __enter__(self) -> "_FetchScreen":
-        self._bytes.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._bytes.stop()
-
-    def progress(self, day: date, done: int, total: int | None) -> None:
-        with self._lock:
-            if day not in self._tasks:
-                self._tasks[day] = self._bytes.add_task(f"{self._symbol} {day}", total=total)
-        self._bytes.update(self._tasks[day], completed=done, total=total)
-
-    def done(self, result: DayResult) -> None:
-        with self._lock:
-            self._finished += 1
-            if result.day in self._tasks:
-                self._bytes.remove_task(self._tasks.pop(result.day))
-            line = f"{self._finished}/{self._days} {result.day} {result.outcome}: {result.text}"
-        style = "red" if result.is_missing else ""
-        console.print(line, style=style, soft_wrap=True)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
-    try:
-        app(args=None if arguments is None else list(arguments), prog_name="backtest.data")
-    except DataError as error:
-        errors.print(f"backtest.data: {error}", style="red", soft_wrap=True)
-        return WRONG_COMMAND if isinstance(error, WrongRangeError) else NOT_ALL_DONE
-    except SystemExit as stopped:
-        # Typer's own complaints about options leave with 2, which means something else here.
-        return stopped.code if stopped.code in (DONE, INTERRUPTED) else WRONG_COMMAND
-    return DONE
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    return run_command(
+        "backtest.data", lambda: app(args=argv, prog_name="backtest.data"), _exit_codes
+    )
 
 
 if __name__ == "__main__":

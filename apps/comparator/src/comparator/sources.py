@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pydantic import SecretStr, ValidationError
 
-from backtest.data import default_store
+from backtest.places import default_store
 from backtest.result.session import BacktestSession
 from backtest.run.engine import BacktestEngine
 from backtest.run.sources import provider_of

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grid_config.package_names import keep_former_paths, names_of
+from grid_service.package_names import keep_former_paths, names_of
 
 if TYPE_CHECKING:
+    from event_saver.accounts.contexts import AccountContext
     from event_saver.saver import EventSaver
-    from event_saver.settings.accounts import AccountContext
     from event_saver.settings.config import EventSaverConfig
 
 __all__ = ["AccountContext", "EventSaver", "EventSaverConfig"]
@@ -16,7 +16,7 @@ __all__ = ["AccountContext", "EventSaver", "EventSaverConfig"]
 __getattr__ = names_of(
     __name__,
     {
-        "AccountContext": "event_saver.settings.accounts",
+        "AccountContext": "event_saver.accounts.contexts",
         "EventSaver": "event_saver.saver",
         "EventSaverConfig": "event_saver.settings.config",
     },

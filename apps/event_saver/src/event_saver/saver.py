@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bybit_adapter import BybitAsyncClient, BybitRestClient, RateLimiter, StreamTiming
+from event_saver.accounts.awaited import AwaitedAccounts, FindAccount
+from event_saver.accounts.contexts import AccountContext, beat
 from event_saver.basics.loop_lag import LoopLag
 from event_saver.collectors import PrivateCollector, PublicCollector, StreamCollector
 from event_saver.collectors.listing import Listings
@@ -23,8 +25,6 @@ from event_saver.health.metrics import SaverMetrics, health_report
 from event_saver.reconcile.account import AccountFeed
 from event_saver.reconcile.market import TradeSource
 from event_saver.reconcile.reconciler import GapReconciler, Patience, Stretch
-from event_saver.settings.accounts import AccountContext, beat
-from event_saver.settings.awaited_accounts import AwaitedAccounts, FindAccount
 from event_saver.settings.config import EventSaverConfig
 from event_saver.spool.spans import StreamOf, account_streams
 from event_saver.spool.spool import Spool

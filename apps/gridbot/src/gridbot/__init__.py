@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grid_config.package_names import keep_former_paths, names_of
+from grid_service.package_names import keep_former_paths, names_of
 
 if TYPE_CHECKING:
     from gridbot.orchestrator import Orchestrator

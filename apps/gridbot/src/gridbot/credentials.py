@@ -9,32 +9,22 @@ a line each. Never as arguments: those are seen by every user of the machine. Ex
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import SecretStr, ValidationError
-from rich.console import Console
 
-from grid_config.yaml_config import ConfigFileError, load_yaml_config
-from grid_db import DatabaseFactory, TenantScope, UserRepository
-from grid_db.crypto import CredentialCipher
-from grid_db.errors import GridDbError
-from gridbot.settings.account_config import AccountConfig
-from gridbot.settings.config import GridbotConfig
-from gridbot.settings.config_file import config_path
+from grid_service.command import ExitCodes, run_command, typer_app
 
-DONE, WRONG_START = 0, 1
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
-console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
-errors = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
+app = typer_app()
 
 
-@app.command()
+@app.command(
+    epilog="Example: python -m gridbot.credentials --config conf/gridbot.yaml --account main."
+    " More: docs/operating.md"
+)
 def credentials(
     account: Annotated[str, typer.Option("--account", help="Name of the account.")],
     config: Annotated[Path | None, typer.Option("--config", help="The bot's file.")] = None,
@@ -44,72 +34,21 @@ def credentials(
 
     Needs GRIDBOT_SECRET_KEY or GRIDBOT_SECRET_KEY_FILE. Exit codes: 0 done; 1 not done.
     """
-    path = config_path(config)
-    settings = load_yaml_config(path, GridbotConfig)
-    try:
-        one = settings.account(account)
-    except KeyError:
-        known = ", ".join(known.name for known in settings.accounts)
-        raise ValueError(f"{account} is no account of {path}; there is {known}") from None
-    cipher = CredentialCipher.from_environment()
-    with DatabaseFactory(settings.database_settings()) as database:
-        database.create_tables()
-        with database.get_session() as session:
-            user = UserRepository(session).get_or_create(settings.user)
-        if delete:
-            was_there = _delete(database, user.id, one, cipher)
-            console.print("deleted" if was_there else "there was none")
-            return
-        key, secret = _ask("API key"), _ask("API secret")
-        _check(one, key, secret)
-        with database.get_session() as session:
-            scope = TenantScope(session, user.id)
-            row = scope.accounts.get_or_create(one.name, one.environment)
-            scope.credentials(cipher).store(row.id, key, secret)
-        console.print(
-            f"stored for account {one.name} ({one.environment}) of user {settings.user} in"
-            f" {database.redacted_url}; api_key and api_secret may be left out of {path} now"
-        )
+    # imported when there is something to do, so that --help answers at once
+    from gridbot.key_store import change_keys  # noqa: PLC0415
+
+    change_keys(account, config, delete=delete)
 
 
-def _check(account: AccountConfig, key: SecretStr, secret: SecretStr) -> None:
-    """Apply the rules for keys of the file. Raises ValueError."""
-    try:
-        AccountConfig(
-            name=account.name, environment=account.environment, api_key=key, api_secret=secret
-        )
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        text = first["msg"].removeprefix("Value error, ")
-        raise ValueError(f"{'.'.join(map(str, first['loc']))} {text}") from None
+def _exit_codes() -> ExitCodes:
+    from gridbot.key_store import EXIT_CODES  # noqa: PLC0415 - as above
 
-
-def _delete(
-    database: DatabaseFactory, user_id: str, account: AccountConfig, cipher: CredentialCipher
-) -> bool:
-    with database.get_session() as session:
-        scope = TenantScope(session, user_id)
-        row = scope.accounts.get_by_name(account.name)
-        return row is not None and scope.credentials(cipher).delete(row.id)
-
-
-def _ask(what: str) -> SecretStr:
-    if sys.stdin.isatty():
-        return SecretStr(getpass.getpass(f"{what}: ").strip())
-    return SecretStr(sys.stdin.readline().strip())
+    return EXIT_CODES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    try:
-        app(args=None if argv is None else list(argv), prog_name="credentials")
-    except (ConfigFileError, GridDbError, ValueError) as error:
-        for line in str(error).splitlines():
-            errors.print(f"credentials: {line}")
-        return WRONG_START
-    except SystemExit as stopped:
-        return DONE if stopped.code in (None, DONE) else WRONG_START
-    return DONE
+    return run_command("credentials", lambda: app(args=argv, prog_name="credentials"), _exit_codes)
 
 
 if __name__ == "__main__":

@@ -8,39 +8,22 @@ or the state file cannot be used, or the port is taken.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.live import Live
 
-from grid_config.yaml_config import ConfigFileError, load_yaml_config
-from grid_db import GridDbError
-from gridcore.errors import GridcoreError
-from market_data.basics.data_errors import DataError
-from paper_exchange.config import PaperConfig
-from paper_exchange.console import StatusLine, print_start
-from paper_exchange.feeds.live_market import NoLiveMarketError
-from paper_exchange.host.server import PortInUseError
-from paper_exchange.host.state_file import StateFileError
-from paper_exchange.runtime import PaperRuntime
+from grid_service.command import ExitCodes, run_command, typer_app
 
-DONE, WRONG_START = 0, 1
-LINE_EVERY_S = 60.0  # where the output is no terminal
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
-console = Console(emoji=False, highlight=False, soft_wrap=True)
-errors = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
+app = typer_app()
 
 
-@app.command()
+@app.command(
+    epilog="Example: python -m paper_exchange.main --config conf/paper.yaml --control."
+    " More: docs/paper_exchange.md"
+)
 def paper(
     config: Annotated[
         Path, typer.Option("--config", help="YAML; see conf/paper.yaml and docs/paper_exchange.md.")
@@ -65,62 +48,25 @@ def paper(
     Exit codes: 0 stopped; 1 the configuration, the options, the data or the state file cannot be
     used, or the port is taken.
     """
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING, stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )  # fmt: skip
-    changes: dict[str, Any] = {
-        name: value
-        for name, value in (("port", port), ("speed", speed), ("seed", seed))
-        if value is not None
-    }
-    if control:
-        changes["control"] = True
-    settings = load_yaml_config(config, PaperConfig).model_copy(update=changes)
-    asyncio.run(_run(settings, duration))
+    # imported when there is something to do, so that --help answers at once
+    from paper_exchange.serving import serve  # noqa: PLC0415
+
+    serve(
+        config, port=port, speed=speed, seed=seed, control=control, duration=duration, debug=debug
+    )
 
 
-async def _run(config: PaperConfig, duration: float | None) -> None:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    async with PaperRuntime(config) as runtime:
-        print_start(console, runtime.server, config)
-        watch = asyncio.create_task(_watch(StatusLine(runtime.server)))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stopped.wait(), duration)
-        watch.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watch
-    console.print("stopped")
+def _exit_codes() -> ExitCodes:
+    from paper_exchange.serving import EXIT_CODES  # noqa: PLC0415 - as above
 
-
-async def _watch(line: StatusLine) -> None:
-    if not console.is_terminal:
-        while True:
-            await asyncio.sleep(LINE_EVERY_S)
-            console.print(line.text())
-    with Live(line.text(), console=console, auto_refresh=False, transient=True) as live:
-        while True:
-            await asyncio.sleep(1)
-            live.update(line.text(), refresh=True)
+    return EXIT_CODES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    try:
-        app(args=None if argv is None else list(argv), prog_name="paper_exchange")
-    except (
-        ConfigFileError, DataError, GridcoreError, GridDbError, StateFileError,
-        PortInUseError, NoLiveMarketError, ValueError,
-    ) as error:  # fmt: skip
-        for text in str(error).splitlines():
-            errors.print(f"paper_exchange: {text}")
-        return WRONG_START
-    except SystemExit as stopped:
-        return DONE if stopped.code in (None, DONE) else WRONG_START
-    return DONE
+    return run_command(
+        "paper_exchange", lambda: app(args=argv, prog_name="paper_exchange"), _exit_codes
+    )
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What every daemon needs: logs without secrets, metrics and health, calls beside the loop."""
+"""What every command needs, and every daemon: an end, logs without secrets, metrics and health."""

@@ -40,6 +40,8 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m gridcore.demo",
         description="Print the grid around a price and the orders a strategy would place there.",
+        epilog="Exit codes: 0 done; 2 the arguments make no grid."
+        " Example: python -m gridcore.demo --symbol BTCUSDT --price 65000. More: docs/gridcore.md",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = made.add_argument

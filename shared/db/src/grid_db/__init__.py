@@ -1,77 +1,87 @@
-"""Multi-tenant database library: exact values, isolated tenants, SQLite and PostgreSQL."""
+"""Multi-tenant database library: exact values, isolated tenants, SQLite and PostgreSQL.
 
-from grid_db.columns import DecimalColumn, StoredTickers, TradeColumns
-from grid_db.crypto import CredentialCipher, generate_key
-from grid_db.database import JOURNAL_BOUND_BYTES, DatabaseFactory, JournalState
-from grid_db.enums import (
-    AccountEnvironment,
-    AlertSeverity,
-    CaptureStream,
-    Environment,
-    GapStatus,
-    PriceKind,
-    RunStatus,
-    RunType,
-    SnapshotSource,
-)
-from grid_db.errors import (
-    ConstraintError,
-    DatabaseConfigError,
-    DatabaseUnavailableError,
-    GridDbError,
-    InvalidValueError,
-    SchemaError,
-    SecretKeyError,
-    TenantError,
-)
-from grid_db.identity import account_id_for, strategy_id_for, user_id_for
-from grid_db.records import (
-    ALL_SYMBOLS,
-    AlertRecord,
-    ApiCredential,
-    BybitAccountRecord,
-    CaptureGapRecord,
-    FundingRateRecord,
-    GridSnapshotRecord,
-    InstrumentRecord,
-    KlineRecord,
-    OrderRecord,
-    PositionSnapshotRecord,
-    PrivateExecutionRecord,
-    PublicTradeRecord,
-    RiskLimitTierRecord,
-    RunRecord,
-    StrategyRecord,
-    TickerSnapshotRecord,
-    UserRecord,
-    WalletSnapshotRecord,
-)
-from grid_db.repositories import (
-    AlertRepository,
-    ApiCredentialRepository,
-    BybitAccountRepository,
-    CaptureGapRepository,
-    FundingRateRepository,
-    GridSnapshotRepository,
-    InstrumentRepository,
-    KlineRepository,
-    MarketGapRepository,
-    OrderRepository,
-    PositionSnapshotRepository,
-    PrivateExecutionRepository,
-    PublicTradeRepository,
-    RiskLimitTierRepository,
-    RowRange,
-    RunRepository,
-    StrategyRepository,
-    TenantScope,
-    TickerSnapshotRepository,
-    UserRepository,
-    WalletSnapshotRepository,
-)
-from grid_db.settings import DatabaseSettings, DatabaseType
-from grid_db.tenancy import require_shared_writer
-from grid_db.urls import redact_db_url
+Names are loaded when they are first asked for: settings and words cost no database driver.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from grid_service.package_names import names_of
+
+if TYPE_CHECKING:
+    from grid_db.columns import DecimalColumn, StoredTickers, TradeColumns
+    from grid_db.crypto import CredentialCipher, generate_key
+    from grid_db.database import JOURNAL_BOUND_BYTES, DatabaseFactory, JournalState
+    from grid_db.enums import (
+        AccountEnvironment,
+        AlertSeverity,
+        CaptureStream,
+        Environment,
+        GapStatus,
+        PriceKind,
+        RunStatus,
+        RunType,
+        SnapshotSource,
+    )
+    from grid_db.errors import (
+        ConstraintError,
+        DatabaseConfigError,
+        DatabaseUnavailableError,
+        GridDbError,
+        InvalidValueError,
+        SchemaError,
+        SecretKeyError,
+        TenantError,
+    )
+    from grid_db.identity import account_id_for, strategy_id_for, user_id_for
+    from grid_db.records import (
+        ALL_SYMBOLS,
+        AlertRecord,
+        ApiCredential,
+        BybitAccountRecord,
+        CaptureGapRecord,
+        FundingRateRecord,
+        GridSnapshotRecord,
+        InstrumentRecord,
+        KlineRecord,
+        OrderRecord,
+        PositionSnapshotRecord,
+        PrivateExecutionRecord,
+        PublicTradeRecord,
+        RiskLimitTierRecord,
+        RunRecord,
+        StrategyRecord,
+        TickerSnapshotRecord,
+        UserRecord,
+        WalletSnapshotRecord,
+    )
+    from grid_db.repositories import (
+        AlertRepository,
+        ApiCredentialRepository,
+        BybitAccountRepository,
+        CaptureGapRepository,
+        FundingRateRepository,
+        GridSnapshotRepository,
+        InstrumentRepository,
+        KlineRepository,
+        MarketGapRepository,
+        OrderRepository,
+        PositionSnapshotRepository,
+        PrivateExecutionRepository,
+        PublicTradeRepository,
+        RiskLimitTierRepository,
+        RowRange,
+        RunRepository,
+        StrategyRepository,
+        TenantScope,
+        TickerSnapshotRepository,
+        UserRepository,
+        WalletSnapshotRepository,
+    )
+    from grid_db.settings import DatabaseSettings, DatabaseType
+    from grid_db.tenancy import require_shared_writer
+    from grid_db.urls import redact_db_url
 
 __all__ = [
     "ALL_SYMBOLS",
@@ -147,3 +157,42 @@ __all__ = [
     "strategy_id_for",
     "user_id_for",
 ]
+
+# in which module each name is
+_HOMES = {
+    "columns": "DecimalColumn StoredTickers TradeColumns",
+    "crypto": "CredentialCipher generate_key",
+    "database": "JOURNAL_BOUND_BYTES DatabaseFactory JournalState",
+    "enums": (
+        "AccountEnvironment AlertSeverity CaptureStream Environment GapStatus PriceKind RunStatus"
+        " RunType SnapshotSource"
+    ),
+    "errors": (
+        "ConstraintError DatabaseConfigError DatabaseUnavailableError GridDbError "
+        "InvalidValueError SchemaError SecretKeyError TenantError"
+    ),
+    "identity": "account_id_for strategy_id_for user_id_for",
+    "records": (
+        "ALL_SYMBOLS AlertRecord ApiCredential BybitAccountRecord CaptureGapRecord "
+        "FundingRateRecord GridSnapshotRecord InstrumentRecord KlineRecord OrderRecord "
+        "PositionSnapshotRecord PrivateExecutionRecord PublicTradeRecord "
+        "RiskLimitTierRecord RunRecord StrategyRecord TickerSnapshotRecord UserRecord "
+        "WalletSnapshotRecord"
+    ),
+    "repositories": (
+        "AlertRepository ApiCredentialRepository BybitAccountRepository "
+        "CaptureGapRepository FundingRateRepository GridSnapshotRepository "
+        "InstrumentRepository KlineRepository MarketGapRepository OrderRepository "
+        "PositionSnapshotRepository PrivateExecutionRepository PublicTradeRepository "
+        "RiskLimitTierRepository RunRepository StrategyRepository TenantScope "
+        "TickerSnapshotRepository RowRange UserRepository WalletSnapshotRepository"
+    ),
+    "settings": "DatabaseSettings DatabaseType",
+    "tenancy": "require_shared_writer",
+    "urls": "redact_db_url",
+}
+
+__getattr__ = names_of(
+    __name__,
+    {name: f"grid_db.{home}" for home, names in _HOMES.items() for name in names.split()},
+)

@@ -1,13 +1,18 @@
 """Where the database is. One object, from the environment or from keyword arguments."""
 
+from __future__ import annotations
+
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy.engine import URL
 
 from grid_db.errors import DatabaseConfigError
 from grid_db.urls import checked_url, parse_url
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 
 class DatabaseType(StrEnum):
@@ -43,6 +48,9 @@ class DatabaseSettings(BaseSettings):
 
     def url(self) -> URL:
         """Return the URL to connect to. Raises DatabaseConfigError, without any secret."""
+        # a configuration is declared without it
+        from sqlalchemy.engine import URL  # noqa: PLC0415
+
         if self.database_url is not None:
             return parse_url(self.database_url.get_secret_value().strip())
         if not self.db_name:

@@ -1,99 +1,11 @@
 """`python -m grid_db.tenant_login`: database logins that serve one user each (PostgreSQL)."""
 
 import argparse
-import getpass
-import os
-import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import SecretStr
-
-from grid_db import logins
-from grid_db.command_line import open_database, parser, run
-from grid_db.database import DatabaseFactory
-from grid_db.errors import DatabaseConfigError, InvalidValueError
-
-GENERATED_BYTES = 24
-
-
-def create(
-    database: DatabaseFactory, user: str, login: str, password: SecretStr | None, connections: int
-) -> str:
-    """Make the login and return a sentence about it."""
-    database.check_schema()
-    with database.get_session() as session:
-        made = logins.create(session, user, login, password, connections)
-    what = "made" if made.login_is_new else "kept"
-    whom = f"user {made.user_name!r}" + (" (new)" if made.user_is_new else "")
-    return (
-        f"{what} the login {made.login} for {whom} in {database.redacted_url}: it reads and writes"
-        " that user's rows, reads market data, and reaches nothing else"
-    )
-
-
-def change_password(database: DatabaseFactory, login: str, password: SecretStr) -> str:
-    """Give the login another password and return a sentence about it."""
-    database.check_schema()
-    with database.get_session() as session:
-        if login not in {one.login for one in logins.list_all(session) if one.user_name}:
-            raise DatabaseConfigError(f"the login {login} serves no user of this database")
-        logins.set_password(session, login, password)
-    return f"the login {login} has another password; connections that are open stay"
-
-
-def listing(database: DatabaseFactory) -> str:
-    """Return a line for each login, problems named."""
-    database.check_schema()
-    with database.get_session() as session:
-        found = logins.list_all(session)
-    if not found:
-        return f"no tenant has a login of its own in {database.redacted_url}"
-    return "\n".join(
-        f"{one.login}  {one.user_name or '-'}"
-        + (f"  PROBLEM: {one.problem}" if one.problem else "")
-        for one in found
-    )
-
-
-def drop(database: DatabaseFactory, login: str) -> str:
-    """Remove the login and return a sentence about it."""
-    database.check_schema()
-    with database.get_session() as session:
-        user = logins.drop(session, login)
-    return f"dropped the login {login} of user {user!r}; the user and its rows are still there"
-
-
-def password_of(file: Path | None) -> SecretStr:
-    """Return the password in `file`, made there now if there is none, or ask for one.
-
-    Raises InvalidValueError where it cannot be had.
-    """
-    if file is None:
-        return _asked()
-    try:
-        if file.exists():
-            return SecretStr(file.read_text(encoding="utf-8").strip())
-        made = secrets.token_urlsafe(GENERATED_BYTES)
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
-            opened.write(made + "\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise InvalidValueError(f"--password-file {file}: {reason}; name another file") from None
-    return SecretStr(made)
-
-
-def _asked() -> SecretStr:
-    if not sys.stdin.isatty():
-        raise InvalidValueError(
-            "there is nobody to ask for a password; give --password-file FILE (a file that is not"
-            " there is made, with a new password in it)"
-        )
-    first = getpass.getpass("password of the login: ")
-    if first != getpass.getpass("once more: "):
-        raise InvalidValueError("the two passwords differ; nothing was done")
-    return SecretStr(first)
+from grid_db.command_line import add_command, open_database, parser, run
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -102,9 +14,10 @@ def command_line() -> argparse.ArgumentParser:
         "grid_db.tenant_login",
         "Make, list and drop PostgreSQL logins that serve one user each. The database URL is an"
         " administrator's (a superuser, or a role with CREATEROLE that ran the migrations).",
+        example=" create alice alice_bot --password-file alice.txt",
     )
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    new = commands.add_parser("create", help="make LOGIN the login of USER, both made if need be")
+    new = add_command(commands, "create", "make LOGIN the login of USER, both made if need be")
     new.add_argument("user", metavar="USER", help="name of the user, as in the bot's file")
     new.add_argument("login", metavar="LOGIN", help="name of the login; all logins can see it")
     new.add_argument(
@@ -114,11 +27,11 @@ def command_line() -> argparse.ArgumentParser:
         "--connections", type=int, default=20, metavar="N",
         help="most connections at a time (default: %(default)s; -1: any number)",
     )  # fmt: skip
-    commands.add_parser("list", help="show the logins of tenants, and what is wrong with them")
-    change = commands.add_parser("password", help="give LOGIN another password")
-    gone = commands.add_parser("drop", help="drop LOGIN; the user's rows stay")
+    add_command(commands, "list", "show the logins of tenants, and what is wrong with them")
+    change = add_command(commands, "password", "give LOGIN another password")
+    gone = add_command(commands, "drop", "drop LOGIN; the user's rows stay")
     for one in (change, gone):
-        one.add_argument("login", metavar="LOGIN")
+        one.add_argument("login", metavar="LOGIN", help="name of the login")
     for one in (new, change):
         one.add_argument(
             "--password-file", type=Path, metavar="FILE",
@@ -128,24 +41,32 @@ def command_line() -> argparse.ArgumentParser:
     return made
 
 
+def act(args: argparse.Namespace) -> str:
+    """Do what the command line says and return a sentence about it. Raises GridDbError."""
+    # imported when there is something to do, so that --help answers at once
+    from grid_db import login_actions  # noqa: PLC0415
+
+    with open_database(args.database_url) as database:
+        match args.command:
+            case "create":
+                kept = args.keep_password
+                password = None if kept else login_actions.password_of(args.password_file)
+                return login_actions.create(
+                    database, args.user, args.login, password, args.connections
+                )
+            case "password":
+                return login_actions.change_password(
+                    database, args.login, login_actions.password_of(args.password_file)
+                )
+            case "drop":
+                return login_actions.drop(database, args.login)
+            case _:
+                return login_actions.listing(database)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    args = command_line().parse_args(argv)
-
-    def action() -> str:
-        with open_database(args.database_url) as database:
-            match args.command:
-                case "create":
-                    secret = None if args.keep_password else password_of(args.password_file)
-                    return create(database, args.user, args.login, secret, args.connections)
-                case "password":
-                    return change_password(database, args.login, password_of(args.password_file))
-                case "drop":
-                    return drop(database, args.login)
-                case _:
-                    return listing(database)
-
-    return run("tenant_login", action)
+    return run("tenant_login", lambda: command_line().parse_args(argv), act)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """Database URLs: read, refused with a reason, and shown without their secrets."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
-
-from sqlalchemy import make_url
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError
+from typing import TYPE_CHECKING
 
 from grid_db.errors import DatabaseConfigError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
 
 EXAMPLES = "sqlite:///gridbot.db or postgresql://user:password@host:5432/name"
 
@@ -28,7 +30,7 @@ def redact_db_url(url: str | URL) -> str:
     Works on what is no URL too: text that cannot be read is never shown with a password in it,
     even if that hides more than the password.
     """
-    text = url.render_as_string(hide_password=False) if isinstance(url, URL) else str(url)
+    text = url if isinstance(url, str) else url.render_as_string(hide_password=False)
     scheme, found, rest = text.partition("://")
     if not found:
         return "***" if any(sign in text for sign in "@:=") else text
@@ -71,6 +73,10 @@ def parse_url(text: str) -> URL:
 
 def _read(text: str) -> URL | None:
     """Return the URL, None if it is none; SQLAlchemy's errors may quote the password."""
+    # settings are read, and texts hidden, without it
+    from sqlalchemy import make_url  # noqa: PLC0415
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
     try:
         return make_url(text)
     except (ArgumentError, ValueError):

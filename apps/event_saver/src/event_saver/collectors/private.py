@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bybit_adapter import PrivateWebSocketClient, StreamKind, StreamTiming
+from event_saver.accounts.contexts import AccountContext
 from event_saver.collectors.progress import Progress, StreamKey
 from event_saver.collectors.stream import OnGap, StreamCollector
-from event_saver.settings.accounts import AccountContext
 from event_saver.writers import WriterSet
 from grid_db import CaptureStream
 

@@ -1,1 +1,1 @@
-"""What the daemon is told, and whose accounts it captures."""
+"""What the daemon is told."""

@@ -6,14 +6,16 @@ import difflib
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bybit_adapter import Environment
-from event_saver.writers.limits import WriteLimits
+
+if TYPE_CHECKING:
+    from event_saver.writers.limits import WriteLimits
 
 PREFIX = "EVENTSAVER_"
 PUBLIC_ARCHIVE = "https://public.bybit.com/trading"
@@ -157,6 +159,9 @@ class EventSaverConfig(BaseSettings):
 
     def get_limits(self) -> WriteLimits:
         """Return when rows are written."""
+        # the writers come with the database, which settings do without
+        from event_saver.writers.limits import WriteLimits  # noqa: PLC0415
+
         return WriteLimits(
             batch_size=self.batch_size,
             flush_interval_s=self.flush_interval,

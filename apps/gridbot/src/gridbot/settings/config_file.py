@@ -10,8 +10,7 @@ import yaml
 from pydantic import SecretStr
 
 from grid_config.yaml_config import ConfigFileError, load_yaml_config
-from grid_db import DatabaseFactory, Environment, TenantScope, account_id_for, user_id_for
-from grid_db.crypto import CredentialCipher
+from grid_db import Environment, account_id_for, user_id_for
 from grid_db.errors import GridDbError
 from gridbot.settings.account_config import AccountConfig, ApiKeys
 from gridbot.settings.config import GridbotConfig
@@ -77,6 +76,9 @@ def _found_keys(
 def _stored_keys(
     config: GridbotConfig, account: AccountConfig, environ: Mapping[str, str]
 ) -> ApiKeys:
+    # a configuration is read without a database, unless keys are in one
+    from grid_db import CredentialCipher, DatabaseFactory, TenantScope  # noqa: PLC0415
+
     where = f"account {account.name} has no api_key and api_secret here"
     user_id = user_id_for(config.user)
     with DatabaseFactory(config.database_settings()) as database:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grid_config.package_names import names_of
+from grid_service.package_names import names_of
 
 if TYPE_CHECKING:
-    from gridbot.watchdog.watchdog import Watchdog, app, main
+    from gridbot.watchdog.command import app, main
+    from gridbot.watchdog.watchdog import Watchdog
 
 __all__ = ["Watchdog", "app", "main"]
 
@@ -15,7 +16,7 @@ __getattr__ = names_of(
     __name__,
     {
         "Watchdog": "gridbot.watchdog.watchdog",
-        "app": "gridbot.watchdog.watchdog",
-        "main": "gridbot.watchdog.watchdog",
+        "app": "gridbot.watchdog.command",
+        "main": "gridbot.watchdog.command",
     },
 )

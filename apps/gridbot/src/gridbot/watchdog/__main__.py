@@ -2,7 +2,7 @@
 
 import sys
 
-from gridbot.watchdog.watchdog import main
+from gridbot.watchdog.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,12 +1,4 @@
-"""Takes the opening orders away when the bot is silent for too long.
-
-    python -m gridbot.watchdog --config conf/gridbot.yaml [--once]
-
-A small process of its own that reads the bot's status file and does nothing to a strategy that the
-bot looks after by a fresh heartbeat. Exit codes: 0 stopped by a signal, or with --once: nothing was
-to be done, or it was done; 1 the configuration cannot be used; 2 with --once: there is no heartbeat
-to read, or it does not list a strategy, or an order could not be cancelled.
-"""
+"""Takes the opening orders away when the bot is silent for too long."""
 
 from __future__ import annotations
 
@@ -14,16 +6,13 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
-
-import typer
-from rich.console import Console
 
 from bybit_adapter import BybitRestClient
+from grid_service.command import ExitCodes
 from grid_service.redaction import Redactor
 from gridbot.alerts.alerts import AlertKey, Alerts
 from gridbot.alerts.notifier import Notifier, telegram_chat
@@ -39,12 +28,9 @@ from gridbot.words.bot_logs import bot_logs
 
 log = logging.getLogger(__name__)
 
-DONE, WRONG_START, FAILED = 0, 1, 2
+WRONG_START, FAILED = 1, 2
 
 Connect = Callable[[AccountConfig], OrderCalls]
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
-errors = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 class NothingToWatchError(Exception):
@@ -53,6 +39,14 @@ class NothingToWatchError(Exception):
 
 class NotDoneError(Exception):
     """Nothing was known of a strategy, or an order could not be cancelled."""
+
+
+EXIT_CODES: ExitCodes = {
+    NotDoneError: FAILED,
+    **dict.fromkeys(
+        (ConfigFileError, NothingToWatchError, TelegramRefusedError, ValueError), WRONG_START
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,20 +252,8 @@ _LEVELS = {
 }
 
 
-@app.command()
-def watchdog(
-    config: Annotated[
-        Path | None, typer.Option("--config", help="The bot's own configuration.")
-    ] = None,
-    once: Annotated[bool, typer.Option("--once", help="Judge once, act, and leave.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Log more.")] = False,
-) -> None:
-    """Cancel opening orders that the bot does not look after any more; closing orders stay.
-
-    Exit codes: 0 stopped, or with --once nothing was to be done or it was done; 1 the
-    configuration cannot be used; 2 with --once: no heartbeat to read, a strategy that it does not
-    list, or an order could not be cancelled.
-    """
+def watch(config: Path | None, *, once: bool, debug: bool) -> None:
+    """Watch until a signal, or judge once. Raises the errors of EXIT_CODES."""
     settings = load_gridbot_config(config)
     redactor = Redactor.of_config(settings)
     stop = threading.Event()
@@ -298,19 +280,3 @@ def watchdog(
         logs.close()
     if not is_done:
         raise NotDoneError
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code."""
-    try:
-        app(args=None if argv is None else list(argv), prog_name="watchdog")
-    except (ConfigFileError, NothingToWatchError, TelegramRefusedError, ValueError) as error:
-        for line in str(error).splitlines():
-            errors.print(f"watchdog: {line}")
-        return WRONG_START
-    except NotDoneError:
-        return FAILED
-    except SystemExit as stopped:
-        # complaints about options leave with 2, which means something else here
-        return DONE if stopped.code in (None, DONE) else WRONG_START
-    return DONE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grid_config.package_names import names_of
+from grid_service.package_names import names_of
 
 if TYPE_CHECKING:
     from paper_exchange.feeds.archive import ArchiveFeed

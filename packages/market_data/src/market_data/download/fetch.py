@@ -9,11 +9,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from market_data.basics.data_errors import DataError, UnreadableFileError, WrongRangeError
+from market_data.basics.public_archives import PUBLIC_ARCHIVES
 from market_data.download.download import Download, Downloader, NotPublishedError, Progress
 from market_data.store.store import TradeStore
 from market_data.store.store_import import Importer
 
-PUBLIC_ARCHIVES = "https://public.bybit.com/trading"
 _DOWNLOADS = "downloads"
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from event_saver.settings.accounts import AccountContext
+from event_saver.accounts.contexts import AccountContext
 from event_saver.settings.config import ConfigError
 from grid_db import GridDbError
 from grid_service.threads import in_thread

@@ -1,0 +1,1 @@
+"""Whose accounts are captured: found by name, awaited where there is none yet."""
