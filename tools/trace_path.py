@@ -1,177 +1,71 @@
 """How many files a way through the code visits, and how often it comes back to one of them.
 
-Who reads along turns a page with every call into another file; a call into a file that was visited
-before is a return. One way is measured, over the real parts: the bot against a local exchange, from
-the ticker frame on the socket to the last request on the wire, at a tick that wants four commands.
+Ways are measured over the real parts, against a local exchange; `WAYS` lists them. How files and
+returns are counted: trace_recorder.py.
 
-    python tools/trace_path.py          # figures
-    python tools/trace_path.py --steps  # and every step
+    python tools/trace_path.py                # a table of all ways
+    python tools/trace_path.py tick           # of one
+    python tools/trace_path.py tick --steps   # and every step of it
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import http.client
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
-from types import FrameType
 from typing import Any
+from uuid import uuid4
 
-from bybit_adapter import BybitError, BybitRestClient, Environment, OrderKey
+import orjson
+from sqlalchemy import event
+from trace_recorder import Recorder, Trace
+
+from bybit_adapter import BybitError, BybitRestClient, Environment, OrderKey, PlaceRequest
+from event_saver import AccountContext, EventSaver, EventSaverConfig
+from grid_db import (
+    DatabaseFactory,
+    DatabaseSettings,
+    RunType,
+    TenantScope,
+    UserRepository,
+)
+from grid_db import Environment as StoredEnvironment
+from gridcore import DirectionType, SideType
 from testkit.bot_host import RunningBot, bot_host, bot_settings, eventually, strategy
 from testkit.paper import KEY, SECRET
 
 COMMANDS = 4
 TRIES = 10
-ROOT = Path(__file__).resolve().parent.parent
-# what stands for the world around the code that is looked at
-_WORLD = {"backtest", "exchange_model", "market_data", "paper_exchange", "testkit"}
-_TICKER = "tickers."
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """The way is in another file than before: by a call, or back where the call came from."""
+class Way:
+    """One way: a short name, what it is, and how it is measured."""
 
-    file: str
-    function: str
-    is_call: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """The files of a way, in the order in which it is in them."""
-
-    steps: tuple[Step, ...]
-
-    @property
-    def files(self) -> int:
-        """Return how many files are visited."""
-        return len({step.file for step in self.steps})
-
-    @property
-    def returns(self) -> int:
-        """Return how often a call leads into a file that was visited before."""
-        return sum(step.is_call for step in self.steps) - self.files
-
-    def within(self, package: str) -> Trace:
-        """Return the part of the way that is in one package."""
-        return Trace(tuple(one for one in self.steps if one.file.startswith(f"{package}/")))
+    name: str
+    what: str
+    measure: Callable[[], Trace]
 
 
-def file_of(filename: str) -> str | None:
-    """Return a file of the workspace by its package, None for any other file and for the world."""
-    with suppress(ValueError):
-        parts = Path(filename).relative_to(ROOT).parts
-        if "src" in parts:
-            inner = parts[parts.index("src") + 1 :]
-            return None if inner[0] in _WORLD else "/".join(inner)
-    return None
+def shortest(found: Sequence[Trace], missing: str) -> Trace:
+    """Return the way with the fewest steps: now and then a timer falls into one."""
+    if not found:
+        raise RuntimeError(missing)
+    return min(found, key=lambda trace: len(trace.steps))
 
 
-@dataclass(slots=True)
-class Recorder:
-    """Notes the steps of threads that begin while it watches, from a ticker frame on.
-
-    Of a thread that reads a socket those steps count that the frame leads to; `deciding` is the
-    name of the thread that goes on from there. A frame that comes before it does is noted instead
-    of the one before; one that comes later spoils the way, as it cannot be told what led where.
-    """
-
-    deciding: str
-    _files: dict[str, str | None] = field(default_factory=dict)
-    _readers: set[int] = field(default_factory=set)
-    _steps: list[Step] = field(default_factory=list)
-    _frame: FrameType | None = None  # the call that takes the ticker in, while it lasts
-    _reader: int = 0  # the thread that makes it
-    _has_decider: bool = False  # whether the deciding thread has gone on
-    _is_spoiled: bool = False
-    _is_on: bool = False
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Watch all threads that begin meanwhile."""
-        threading.setprofile(self._profile)
-        try:
-            yield
-        finally:
-            threading.setprofile(None)
-
-    def begin(self) -> None:
-        """Note steps from the next ticker frame on."""
-        self._steps, self._frame, self._is_on = [], None, True
-        self._has_decider = self._is_spoiled = False
-
-    def end(self) -> Trace | None:
-        """Note no more; return the way so far, None where it is spoiled."""
-        self._is_on = False
-        if self._is_spoiled:
-            return None
-        steps: list[Step] = []
-        for step in self._steps:
-            if not steps or steps[-1].file != step.file:
-                steps.append(step)
-        return Trace(tuple(steps))
-
-    def _profile(self, frame: FrameType, event: str, _: Any) -> None:
-        if event not in ("call", "return"):
-            return
-        file = self._file(frame)
-        thread = threading.get_ident()
-        if file is None:
-            if "/websocket/" in frame.f_code.co_filename:
-                self._readers.add(thread)
-            return
-        if not self._is_on or not self._belongs(frame, event, thread):
-            return
-        if event == "call":
-            self._steps.append(Step(file, frame.f_code.co_qualname, is_call=True))
-        elif frame is self._frame:
-            self._frame = None
-        else:
-            self._note_return(frame.f_back)
-
-    def _belongs(self, frame: FrameType, event: str, thread: int) -> bool:
-        """Tell whether what a thread does now is part of the way."""
-        if threading.current_thread().name == self.deciding:
-            self._has_decider = self._has_decider or bool(self._steps)
-            return bool(self._steps)
-        if (
-            thread in self._readers
-            and self._frame is None
-            and event == "call"
-            and _is_ticker(frame)
-        ):
-            self._is_spoiled = self._has_decider
-            self._steps, self._frame, self._reader = [], frame, thread
-        return self._frame is not None and thread == self._reader
-
-    def _note_return(self, caller: FrameType | None) -> None:
-        while caller is not None:
-            file = self._file(caller)
-            if file is not None:
-                self._steps.append(Step(file, caller.f_code.co_qualname, is_call=False))
-                return
-            caller = caller.f_back  # such as a constructor that is made at run time
-
-    def _file(self, frame: FrameType) -> str | None:
-        filename = frame.f_code.co_filename
-        if filename not in self._files:
-            self._files[filename] = file_of(filename)
-        return self._files[filename]
-
-
-def _is_ticker(frame: FrameType) -> bool:
-    for value in frame.f_locals.values():
-        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-        if isinstance(text, str) and _TICKER in text[:80]:
-            return True
-    return False
+# a tick
 
 
 @contextmanager
@@ -192,12 +86,8 @@ def requests_seen(on_request: Callable[[bytes], None]) -> Iterator[None]:
 
 
 def tick_to_wire() -> Trace:
-    """Return the way of a tick that wants four commands, from the socket to the wire.
-
-    It is taken several times, and the shortest is returned: now and then a timer of the bot falls
-    into it.
-    """
-    recorder = Recorder(deciding="bot")
+    """Return the way from the ticker frame on the socket to the last request on the wire."""
+    recorder = Recorder("tickers.", ["bot"])
     found: list[Trace] = []
     with tempfile.TemporaryDirectory() as folder, bot_host() as host:
         host.trade("60000")
@@ -218,9 +108,7 @@ def tick_to_wire() -> Trace:
                         found.append(trace)
             finally:
                 bot.stop()
-    if not found:
-        raise RuntimeError(f"no request of {COMMANDS} orders was written by the bot's own thread")
-    return min(found, key=lambda trace: len(trace.steps))
+    return shortest(found, f"no request of {COMMANDS} orders was written by the bot's own thread")
 
 
 def _one_tick(
@@ -237,7 +125,7 @@ def _one_tick(
 
     def on_request(data: bytes) -> None:
         if data.count(b"orderLinkId") == COMMANDS and not taken:
-            is_prompt = threading.current_thread().name == recorder.deciding
+            is_prompt = threading.current_thread().name in recorder.followers
             taken.append(recorder.end() if is_prompt else None)
 
     with requests_seen(on_request):
@@ -247,22 +135,170 @@ def _one_tick(
     return taken[0]
 
 
+# an execution
+
+
+class _RunningSaver:
+    """The capture daemon on a thread of its own, with one account."""
+
+    def __init__(self, config: EventSaverConfig, database: DatabaseFactory, account: Any) -> None:
+        self._config, self._database, self._account = config, database, account
+        self._stopping = threading.Event()
+        self._started: Future[EventSaver] = Future()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._live()), name="saver")
+
+    async def _live(self) -> None:
+        saver = EventSaver(self._config, self._database)
+        await saver.add_account(self._account)
+        await saver.start()
+        self._started.set_result(saver)
+        await asyncio.to_thread(self._stopping.wait)
+        await saver.stop()
+
+    def start(self) -> EventSaver:
+        """Start, and wait until what was missed is fetched."""
+        self._thread.start()
+        saver = self._started.result(20)
+
+        def is_settled() -> bool:
+            stats = saver.get_stats()
+            is_up = all(one["is_connected"] for one in stats["streams"].values())
+            return is_up and not stats["gaps"]["working"]
+
+        eventually(is_settled)
+        return saver
+
+    def stop(self) -> None:
+        """Stop in order."""
+        self._stopping.set()
+        self._thread.join(20)
+
+
+def execution_to_row() -> Trace:
+    """Return the way from the execution frame on the socket to the commit that holds its row."""
+    recorder = Recorder('"execution"', ["saver", "event-writer"])
+    found: list[Trace] = []
+    with tempfile.TemporaryDirectory() as name, bot_host() as host:
+        folder = Path(name)
+        host.trade("60000")
+        url = f"sqlite:///{folder / 'saver.db'}"
+        with DatabaseFactory(DatabaseSettings(database_url=url)) as database:
+            database.create_tables()
+            place = Environment.local(host.server.port)
+            account = _stored_account(database, place)
+            config = EventSaverConfig(
+                symbols="BTCUSDT", environment=host.server.base_url, spool_dir=folder / "spool",
+                metrics_port=None, batch_size=1, flush_interval=600, audit_interval=86_400,
+                symbol_interval=86_400,
+            )  # fmt: skip
+            running = _RunningSaver(config, database, account)
+            try:
+                with recorder.watching():
+                    saver = running.start()
+                for number in range(TRIES):
+                    trace = _one_execution(host, saver, database, recorder, number)
+                    if trace is not None:
+                        found.append(trace)
+            finally:
+                running.stop()
+    return shortest(found, "no execution of its own came to a row")
+
+
+def _stored_account(database: DatabaseFactory, place: Environment) -> AccountContext:
+    with database.get_session() as session:
+        user = UserRepository(session).get_or_create("default")
+    with database.get_session() as session:
+        scope = TenantScope(session, user.id)
+        account = scope.accounts.get_or_create("main", StoredEnvironment.PAPER)
+        run = scope.runs.create(RunType.RECORDING, datetime.now(UTC), account_id=account.id)
+    return AccountContext(account.id, user.id, run.id, KEY, SECRET, place, ["BTCUSDT"])
+
+
+def _one_execution(
+    host: Any, saver: EventSaver, database: DatabaseFactory, recorder: Recorder, number: int
+) -> Trace | None:
+    """Tell of one execution alone: a fill brings an order, a position and a wallet along."""
+    session, frame = _frame_of_a_fill(host, saver)
+    content = orjson.loads(frame)
+    content["data"][0]["execId"] = f"told-alone-{number}"
+    taken: list[Trace | None] = []
+
+    def on_commit(_: Any) -> None:
+        if not taken:
+            taken.append(recorder.end())
+
+    event.listen(database.engine, "commit", on_commit)
+    try:
+        recorder.begin()
+        host.do(lambda: host.parts.hub.deliver(session, orjson.dumps(content)))
+        eventually(lambda: taken)
+    finally:
+        event.remove(database.engine, "commit", on_commit)
+    return taken[0]
+
+
+def _frame_of_a_fill(host: Any, saver: EventSaver) -> tuple[Any, bytes]:
+    """Let the account buy at the market; return its stream, and the frame, once all is stored."""
+    hub, frames = host.parts.hub, []
+    deliver = hub.deliver
+
+    def kept(session: Any, frame: bytes) -> None:
+        if b'"topic":"execution"' in frame:
+            frames.append((session, frame))
+        deliver(session, frame)
+
+    hub.deliver = kept
+    try:
+        with BybitRestClient(KEY, SECRET, Environment.local(host.server.port)) as hand:
+            hand.place_order(
+                PlaceRequest(
+                    symbol="BTCUSDT",
+                    direction=DirectionType.LONG,
+                    side=SideType.BUY,
+                    qty=Decimal("0.001"),
+                    price=None,
+                    reduce_only=False,
+                    order_link_id=f"fill-{uuid4().hex[:16]}",
+                )  # fmt: skip
+            )
+        eventually(lambda: frames)
+    finally:
+        hub.deliver = deliver
+    time.sleep(0.5)  # the other frames of the fill
+    eventually(lambda: all(one.settled == one.received for one in saver.writers.all))
+    return frames[0]
+
+
+WAYS = (
+    Way(
+        "tick", f"a tick that wants {COMMANDS} commands, from the socket to the wire", tick_to_wire
+    ),
+    Way("execution", "an execution, from event_saver's socket to its row", execution_to_row),
+)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the figures."""
+    """Print the figures of the ways that are named, or of all."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    names = [way.name for way in WAYS]
+    parser.add_argument("ways", nargs="*", metavar="WAY", help=f"{', '.join(names)}; default all")
     parser.add_argument("--steps", action="store_true", help="print every step too")
     options = parser.parse_args(arguments)
-    trace = tick_to_wire()
-    if options.steps:
-        for step in trace.steps:
-            print(f"{'->' if step.is_call else '<-'} {step.file}  {step.function}")
-    print(
-        f"a tick that wants {COMMANDS} commands, from the socket to the wire: "
-        f"{trace.files} files, {trace.returns} returns"
-    )
-    for package in sorted({step.file.partition("/")[0] for step in trace.steps}):
-        part = trace.within(package)
-        print(f"  {package}: {part.files} files, {part.returns} returns")
+    unknown = [name for name in options.ways if name not in names]
+    if unknown:
+        parser.error(f"there is no way {unknown[0]}; there are {', '.join(names)}")
+    for way in WAYS:
+        if options.ways and way.name not in options.ways:
+            continue
+        trace = way.measure()
+        if options.steps:
+            for step in trace.steps:
+                print(f"{'->' if step.is_call else '<-'} {step.file}  {step.function}")
+        print(f"{way.name}: {way.what}")
+        for place in (None, *trace.packages):
+            part = trace if place is None else trace.within(place)
+            label = "in all" if place is None else place
+            print(f"  {label:<16}{part.files:>4} files {part.returns:>5} returns")
     return 0
 
 

@@ -46,6 +46,12 @@ from grid_db.records import (
     WalletSnapshotRecord,
 )
 from grid_db.repositories import (
+    EXECUTION_TABLE,
+    ORDER_TABLE,
+    POSITION_TABLE,
+    TICKER_TABLE,
+    TRADE_TABLE,
+    WALLET_TABLE,
     AlertRepository,
     ApiCredentialRepository,
     BybitAccountRepository,
@@ -74,7 +80,13 @@ from grid_db.urls import redact_db_url
 
 __all__ = [
     "ALL_SYMBOLS",
+    "EXECUTION_TABLE",
     "JOURNAL_BOUND_BYTES",
+    "ORDER_TABLE",
+    "POSITION_TABLE",
+    "TICKER_TABLE",
+    "TRADE_TABLE",
+    "WALLET_TABLE",
     "AlertRecord",
     "AlertRepository",
     "AlertSeverity",
