@@ -23,7 +23,7 @@ from event_saver.collectors.progress import Progress
 from event_saver.health.health import saver_stats, summary, totals
 from event_saver.health.metrics import SaverMetrics, health_report
 from event_saver.reconcile.market import TradeSource
-from event_saver.reconcile.reconciler import GapReconciler, Patience
+from event_saver.reconcile.reconciler import GapReconciler, RestPatience
 from event_saver.settings.accounts import AccountContext, beat
 from event_saver.settings.awaited_accounts import AwaitedAccounts, FindAccount
 from event_saver.settings.config import EventSaverConfig
@@ -60,7 +60,7 @@ class EventSaver:
         db: DatabaseFactory,
         *,
         timing: StreamTiming | None = None,
-        patience: Patience | None = None,
+        patience: RestPatience | None = None,
     ) -> None:
         self._config = config
         self._database = db
@@ -93,6 +93,7 @@ class EventSaver:
             self.writers.trades,
             self._write_loop,
             config.get_archive_url(),
+            config.spool_dir / "archive",
         )
         self._reconciler = GapReconciler(
             db,

@@ -14,15 +14,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bybit_adapter import Environment
 from event_saver.writers.limits import WriteLimits
+from gridcore import ConfigError
+
+__all__ = ["PREFIX", "PUBLIC_ARCHIVE", "ConfigError", "EventSaverConfig", "load_config"]
 
 PREFIX = "EVENTSAVER_"
 PUBLIC_ARCHIVE = "https://public.bybit.com/trading"
 _SECRETS = ("database_url", "api_key", "api_secret")
 _SYMBOL = re.compile(r"[A-Z0-9]{2,30}")
-
-
-class ConfigError(ValueError):
-    """The settings cannot work. The text is one sentence that says what to change."""
 
 
 class EventSaverConfig(BaseSettings):
