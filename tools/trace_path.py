@@ -259,7 +259,7 @@ def _frame_of_a_fill(host: Any, saver: EventSaver) -> tuple[Any, bytes]:
                     price=None,
                     reduce_only=False,
                     order_link_id=f"fill-{uuid4().hex[:16]}",
-                )  # fmt: skip
+                )
             )
         eventually(lambda: frames)
     finally:

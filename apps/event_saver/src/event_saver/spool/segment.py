@@ -12,7 +12,6 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -213,12 +212,17 @@ def take_back(folder: Path) -> None:
 def _can_be_read(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            for line in file:
-                with suppress(CorruptLineError):
-                    decode(line)
-    except (NewerFormatError, OSError):
+            return not any(map(_is_newer, file))
+    except OSError:
         return False
-    return True
+
+
+def _is_newer(line: bytes) -> bool:
+    try:
+        decode(line)
+    except CorruptLineError as error:
+        return isinstance(error, NewerFormatError)
+    return False
 
 
 class SegmentReader:
