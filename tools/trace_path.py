@@ -269,9 +269,10 @@ def _frame_of_a_fill(host: Any, saver: EventSaver) -> tuple[Any, bytes]:
     return frames[0]
 
 
+# a further way is a line here and a function that returns its Trace
 WAYS = (
     Way(
-        "tick", f"a tick that wants {COMMANDS} commands, from the socket to the wire", tick_to_wire
+        "tick", f"{COMMANDS} commands that a tick wants, from the socket to the wire", tick_to_wire
     ),
     Way("execution", "an execution, from event_saver's socket to its row", execution_to_row),
 )
@@ -287,18 +288,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = [name for name in options.ways if name not in names]
     if unknown:
         parser.error(f"there is no way {unknown[0]}; there are {', '.join(names)}")
-    for way in WAYS:
-        if options.ways and way.name not in options.ways:
-            continue
+    wanted = [way for way in WAYS if not options.ways or way.name in options.ways]
+    table = [("way", "part", "files", "returns")]
+    for way in wanted:
         trace = way.measure()
         if options.steps:
             for step in trace.steps:
                 print(f"{'->' if step.is_call else '<-'} {step.file}  {step.function}")
+        table.append((way.name, "in all", str(trace.files), str(trace.returns)))
+        for package in trace.packages:
+            part = trace.within(package)
+            table.append(("", package, str(part.files), str(part.returns)))
+    for name, package, files, returns in table:
+        print(f"{name:<12}{package:<16}{files:>6}{returns:>9}")
+    print()
+    for way in wanted:
         print(f"{way.name}: {way.what}")
-        for place in (None, *trace.packages):
-            part = trace if place is None else trace.within(place)
-            label = "in all" if place is None else place
-            print(f"  {label:<16}{part.files:>4} files {part.returns:>5} returns")
     return 0
 
 
