@@ -31,7 +31,7 @@ import psutil
 import psycopg
 from pydantic import SecretStr
 
-from event_saver.capture import SWITCH_INTERVAL_S
+from event_saver.daemon import SWITCH_INTERVAL_S
 from event_saver.saver import EventSaver
 from event_saver.settings.config import EventSaverConfig
 from event_saver.spool.spool import Spool

@@ -1,11 +1,11 @@
 """How many files a way through the code visits, and how often it comes back to one of them.
 
-Who reads along turns a page with every call into another file; a call into a file that was visited
-before is a return. One way is measured, over the real parts: the bot against a local exchange, from
-the ticker frame on the socket to the last request on the wire, at a tick that wants four commands.
+Ways are measured over the real parts, against a local exchange; ways.py lists them. How files and
+returns are counted: trace_recorder.py.
 
-    python tools/trace_path.py          # figures
-    python tools/trace_path.py --steps  # and every step
+    python tools/trace_path.py                # a table of all ways
+    python tools/trace_path.py tick           # of one
+    python tools/trace_path.py tick --steps   # and every step of it
 """
 
 from __future__ import annotations
@@ -16,27 +16,37 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the figures."""
+    """Print the figures of the ways that are named, or of all."""
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").partition("\n")[0],
-        epilog="Example: python tools/trace_path.py --steps. More: docs/architecture.md",
+        epilog="Example: python tools/trace_path.py tick --steps. More: docs/architecture.md",
     )
+    parser.add_argument("ways", nargs="*", metavar="WAY", help="a way's name; default all")
     parser.add_argument("--steps", action="store_true", help="print every step too")
     options = parser.parse_args(arguments)
     # imported when there is something to do, so that --help answers at once
-    from tick_path import COMMANDS, tick_to_wire  # noqa: PLC0415
+    from ways import WAYS  # noqa: PLC0415
 
-    trace = tick_to_wire()
-    if options.steps:
-        for step in trace.steps:
-            print(f"{'->' if step.is_call else '<-'} {step.file}  {step.function}")
-    print(
-        f"a tick that wants {COMMANDS} commands, from the socket to the wire: "
-        f"{trace.files} files, {trace.returns} returns"
-    )
-    for package in sorted({step.file.partition("/")[0] for step in trace.steps}):
-        part = trace.within(package)
-        print(f"  {package}: {part.files} files, {part.returns} returns")
+    names = [way.name for way in WAYS]
+    unknown = [name for name in options.ways if name not in names]
+    if unknown:
+        parser.error(f"there is no way {unknown[0]}; there are {', '.join(names)}")
+    wanted = [way for way in WAYS if not options.ways or way.name in options.ways]
+    table = [("way", "part", "files", "returns")]
+    for way in wanted:
+        trace = way.measure()
+        if options.steps:
+            for step in trace.steps:
+                print(f"{'->' if step.is_call else '<-'} {step.file}  {step.function}")
+        table.append((way.name, "in all", str(trace.files), str(trace.returns)))
+        for package in trace.packages:
+            part = trace.within(package)
+            table.append(("", package, str(part.files), str(part.returns)))
+    for name, package, files, returns in table:
+        print(f"{name:<12}{package:<16}{files:>6}{returns:>9}")
+    print()
+    for way in wanted:
+        print(f"{way.name}: {way.what}")
     return 0
 
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.engine import URL
 
-from event_saver.capture import open_database
+from event_saver.daemon import open_database
 from event_saver.settings.config import EventSaverConfig
 from grid_db import (
     DatabaseFactory,

@@ -53,4 +53,4 @@ def url() -> Iterator[str]:
 def test_a_line_without_an_end_is_refused(url: str) -> None:
     with pytest.raises(ArchiveError, match="cannot be read") as refusal:
         list(read_trades(url, "BTCUSDT", DAY, DAY))
-    assert "a line of more than 1,048,576 characters" in str(refusal.value.__cause__)
+    assert "a line of more than 1,048,576 bytes" in str(refusal.value.__cause__)

@@ -242,10 +242,12 @@ def test_a_daemon_that_ends_while_the_disk_is_full_leaves_the_loss_to_the_next_s
     child.join(12)
     if end in ("kill", "term"):
         small_disk.free()
+    known = len(stored.trades())
     child = children.start("--config", str(file))
-    time.sleep(1.5)
+    # a busy machine takes its time to start, and to fetch what was missed
+    eventually(lambda: len(stored.trades()) > known, 60)
     exchange.trade_some(2)
-    time.sleep(3.0)
+    time.sleep(6.0)
     exchange.halt()
     time.sleep(3.0)
     child.terminate()

@@ -59,13 +59,13 @@ def capture(
     Exit codes: 0 stopped by a signal; 1 the settings cannot work, or the end was not orderly.
     """
     # imported when there is something to do, so that --help answers at once
-    from event_saver.capture import run_capture  # noqa: PLC0415
+    from event_saver.daemon import run_capture  # noqa: PLC0415
 
     run_capture(config, debug=debug)
 
 
 def _exit_codes() -> ExitCodes:
-    from event_saver.capture import EXIT_CODES  # noqa: PLC0415 - as above
+    from event_saver.daemon import EXIT_CODES  # noqa: PLC0415 - as above
 
     return EXIT_CODES
 

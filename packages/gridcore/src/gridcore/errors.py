@@ -22,7 +22,7 @@ class GridError(GridcoreError):
 
 
 class ConfigError(GridcoreError):
-    """A strategy parameter outside its range."""
+    """Settings that cannot work: a strategy's, or a program's. The text says what to change."""
 
 
 class AmountError(GridcoreError):

@@ -57,6 +57,12 @@ if TYPE_CHECKING:
         WalletSnapshotRecord,
     )
     from grid_db.repositories import (
+        EXECUTION_TABLE,
+        ORDER_TABLE,
+        POSITION_TABLE,
+        TICKER_TABLE,
+        TRADE_TABLE,
+        WALLET_TABLE,
         AlertRepository,
         ApiCredentialRepository,
         BybitAccountRepository,
@@ -85,7 +91,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALL_SYMBOLS",
+    "EXECUTION_TABLE",
     "JOURNAL_BOUND_BYTES",
+    "ORDER_TABLE",
+    "POSITION_TABLE",
+    "TICKER_TABLE",
+    "TRADE_TABLE",
+    "WALLET_TABLE",
     "AccountEnvironment",
     "AlertRecord",
     "AlertRepository",
@@ -180,6 +192,7 @@ _HOMES = {
         "WalletSnapshotRecord"
     ),
     "repositories": (
+        "EXECUTION_TABLE ORDER_TABLE POSITION_TABLE TICKER_TABLE TRADE_TABLE WALLET_TABLE "
         "AlertRepository ApiCredentialRepository BybitAccountRepository "
         "CaptureGapRepository FundingRateRepository GridSnapshotRepository "
         "InstrumentRepository KlineRepository MarketGapRepository OrderRepository "

@@ -59,5 +59,6 @@ class PrivateCollector(StreamCollector):
             on_disconnect=self._lost,
             on_reconnect=self._back,
             on_malformed=self._malformed,
+            tags=None,  # rows are made of records
             timing=self._timing,
         )

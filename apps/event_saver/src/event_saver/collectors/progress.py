@@ -44,16 +44,24 @@ class StreamKey:
 
 
 class Progress:
-    """The file `progress.json`. Thread-safe."""
+    """The file `progress.json`. Thread-safe.
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "progress.json"
-        self._before = folder / "progress.before.json"
+    With `read_now=False` what an earlier process left is read by `read` alone.
+    """
+
+    def __init__(self, folder: Path | str, *, read_now: bool = True) -> None:
+        self._path = Path(folder) / "progress.json"
+        self._before = Path(folder) / "progress.before.json"
         self._lock = threading.Lock()
         self._held: Counter[str] = Counter()
         self._moments: dict[str, datetime] = {}
         self._left: set[str] = set()
         self._saving = threading.Lock()
+        if read_now:
+            self.read()
+
+    def read(self) -> None:
+        """Take over what an earlier process left."""
         for path in (self._path, self._before):
             try:
                 self._moments, self._left = _read(path)

@@ -1,35 +1,31 @@
 """Daily files of all trades, which the exchange publishes about a day late.
 
-Source: exchange fact sheet, section 10. The trade ids are those of the stream, so what is read
-here fits what was captured. A day is read through, never held in memory.
+Downloaded and read by market_data. The trade ids are those of the stream, so what is read here fits
+what was captured. A day is read through, never held in memory.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import urllib.error
-import urllib.request
+import tempfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
-from typing import IO
+from http import HTTPStatus
+from pathlib import Path
 
 from grid_db import PublicTradeRecord
-from gridcore import SideType
+from market_data.basics.data_errors import DataError
+from market_data.download.download import Downloader, DownloadError, NotPublishedError, Patience
+from market_data.files.archive_trades import archive_trades
 
-TIMEOUT_S = 60.0
-LONGEST_LINE = 1 << 20
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+__all__ = ["ArchiveError", "NotPublishedError", "days_of", "read_trades"]
+
+# What is not there yet is tried again later anyway.
+_PATIENCE = Patience(attempts=2, first_wait_s=1.0, timeout_s=60.0)
 
 
 class ArchiveError(Exception):
     """The file cannot be had or read now. The text is one sentence."""
-
-
-class NotPublishedError(ArchiveError):
-    """The day's file is not there yet."""
 
 
 def days_of(start: datetime, end: datetime) -> list[str]:
@@ -41,51 +37,34 @@ def days_of(start: datetime, end: datetime) -> list[str]:
 
 
 def read_trades(
-    base_url: str, symbol: str, start: datetime, end: datetime
+    base_url: str, symbol: str, start: datetime, end: datetime, folder: Path | str | None = None
 ) -> Iterator[PublicTradeRecord]:
     """Yield the trades with start <= time <= end in the order of the files. Blocking.
 
-    Raises NotPublishedError while a day is missing, ArchiveError for any other trouble.
+    A file lies in `folder` while it is read (or where the system keeps such files), and what came
+    of one that was cut off waits there for the next attempt. Raises NotPublishedError while a day
+    is missing, ArchiveError for any other trouble.
     """
-    for day in days_of(start, end):
-        url = f"{base_url}/{symbol}/{symbol}{day}.csv.gz"
-        request = urllib.request.Request(url, headers={"User-Agent": "event-saver"})  # noqa: S310 - from the settings
-        try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - as above
-                yield from _trades(answer, symbol, start, end)
-        except urllib.error.HTTPError as error:
-            error.close()
-            if error.code in (403, 404):
-                raise NotPublishedError(f"the archive has no trades of {day} yet") from None
-            raise ArchiveError(f"the archive answered {error.code} for {day}") from None
-        except (OSError, EOFError, ValueError, KeyError, InvalidOperation, csv.Error) as error:
-            raise ArchiveError(
-                f"the archive of {day} cannot be read ({type(error).__name__})"
-            ) from error
-
-
-def _trades(
-    answer: IO[bytes], symbol: str, start: datetime, end: datetime
-) -> Iterator[PublicTradeRecord]:
-    with gzip.open(answer) as unpacked:
-        for row in csv.DictReader(_lines(io.TextIOWrapper(unpacked, encoding="utf-8"))):
-            moment = _EPOCH + timedelta(
-                microseconds=int(Decimal(row["timestamp"]).scaleb(6).to_integral_value())
-            )
-            if start <= moment <= end and row["symbol"] == symbol:
-                yield PublicTradeRecord(
-                    symbol=symbol,
-                    trade_id=row["trdMatchID"],
-                    exchange_ts=moment,
-                    side=SideType(row["side"]),
-                    price=Decimal(row["price"]),
-                    size=Decimal(row["size"]),
-                )
-
-
-def _lines(text: io.TextIOWrapper) -> Iterator[str]:
-    """Yield the lines. Raises ValueError for one that no archive has: it could fill the memory."""
-    while line := text.readline(LONGEST_LINE + 1):
-        if len(line) > LONGEST_LINE:
-            raise ValueError(f"a line of more than {LONGEST_LINE:,} characters")
-        yield line
+    with (
+        tempfile.TemporaryDirectory(prefix="event-saver-")
+        if folder is None
+        else nullcontext(folder) as place
+    ):
+        for day in days_of(start, end):
+            name = f"{symbol}{day}.csv.gz"
+            file = Path(place) / name
+            try:
+                Downloader(_PATIENCE).fetch(f"{base_url}/{symbol}/{name}", file)
+                yield from archive_trades(file, symbol, start, end)
+            except DownloadError as error:
+                if error.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+                    raise NotPublishedError(f"the archive has no trades of {day} yet") from None
+                if error.status is not None:
+                    raise ArchiveError(f"the archive answered {error.status} for {day}") from error
+                raise ArchiveError(f"the archive of {day} cannot be had ({error})") from error
+            except (DataError, OSError) as error:
+                raise ArchiveError(
+                    f"the archive of {day} cannot be read ({type(error).__name__})"
+                ) from error
+            finally:
+                file.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from pathlib import Path
 
 from bybit_adapter import BybitAsyncClient, StreamKind
 from event_saver.reconcile import archive
@@ -38,12 +39,15 @@ class TradeSource:
         writer: TradeWriter,
         loop: WriteLoop,
         archive_url: str | None,
+        folder: Path | str | None = None,
     ) -> None:
+        """`folder` is where daily files lie while they are read; see `archive.read_trades`."""
         self._client = client
         self._database = database
         self._writer = writer
         self._write_loop = loop
         self._archive_url = archive_url
+        self._folder = folder
 
     @property
     def has_archive(self) -> bool:
@@ -85,7 +89,7 @@ class TradeSource:
         url = self._archive_url
         if url is None:
             raise archive.ArchiveError("there is no archive for this environment")
-        trades = archive.read_trades(url, symbol, start, end)
+        trades = archive.read_trades(url, symbol, start, end, self._folder)
         count = 0
         while chunk := await in_thread(lambda: list(islice(trades, _CHUNK))):
             self._writer.add_records(chunk)

@@ -45,7 +45,7 @@ _TROUBLE = (BybitError, GridDbError, ArchiveError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class RestPatience:
     """How long to wait for REST, in seconds.
 
     settle_s: after a connection, because REST may lag behind the stream, and because the stream's
@@ -56,6 +56,9 @@ class Patience:
     settle_s: float = 1.5
     pauses_s: tuple[float, ...] = (1.0, 4.0, 15.0)
     overlap_s: float = 10.0
+
+
+Patience = RestPatience  # its former name
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +89,14 @@ class GapReconciler:
         trades: TradeSource,
         *,
         threshold_s: float = 5.0,
-        patience: Patience | None = None,
+        patience: RestPatience | None = None,
     ) -> None:
         self._database = database
         self._writers = writers
         self._write_loop = loop
         self._trades = trades
         self._threshold = timedelta(seconds=threshold_s)
-        self._patience = patience or Patience()
+        self._patience = patience or RestPatience()
         self._accounts = AccountSource(database, writers, self._patience.overlap_s)
         self._locks: dict[str, asyncio.Lock] = {}
         self.closed = 0  # stretches that were fetched in full

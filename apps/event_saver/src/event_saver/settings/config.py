@@ -13,18 +13,17 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bybit_adapter import Environment
+from gridcore import ConfigError
 
 if TYPE_CHECKING:
     from event_saver.writers.limits import WriteLimits
+
+__all__ = ["PREFIX", "PUBLIC_ARCHIVE", "ConfigError", "EventSaverConfig", "load_config"]
 
 PREFIX = "EVENTSAVER_"
 PUBLIC_ARCHIVE = "https://public.bybit.com/trading"
 _SECRETS = ("database_url", "api_key", "api_secret")
 _SYMBOL = re.compile(r"[A-Z0-9]{2,30}")
-
-
-class ConfigError(ValueError):
-    """The settings cannot work. The text is one sentence that says what to change."""
 
 
 class EventSaverConfig(BaseSettings):

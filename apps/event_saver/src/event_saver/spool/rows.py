@@ -14,16 +14,20 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from grid_db import (
+    EXECUTION_TABLE,
+    ORDER_TABLE,
+    POSITION_TABLE,
+    TICKER_TABLE,
+    TRADE_TABLE,
+    WALLET_TABLE,
     CaptureGapRecord,
     MarketGapRepository,
     OrderRecord,
     PositionSnapshotRecord,
     PrivateExecutionRecord,
     PublicTradeRecord,
-    PublicTradeRepository,
     TenantScope,
     TickerSnapshotRecord,
-    TickerSnapshotRepository,
     WalletSnapshotRecord,
 )
 
@@ -59,17 +63,17 @@ class Batch:
 
 
 def _store_trades(session: Session, user_id: str | None, records: Sequence[Any]) -> int:
-    return PublicTradeRepository(session).bulk_insert(records)
+    return TRADE_TABLE.insert(session, records)
 
 
 def _store_tickers(session: Session, user_id: str | None, records: Sequence[Any]) -> int:
-    return TickerSnapshotRepository(session).bulk_insert(records)
+    return TICKER_TABLE.insert(session, records)
 
 
 def _store_executions(session: Session, user_id: str | None, records: Sequence[Any]) -> int:
     # a spool of a version that did not know the coin of a fee has it in the raw form only
     known = [one if one.fee_currency else with_fee_currency(one) for one in records]
-    return TenantScope(session, str(user_id)).executions.bulk_insert(known)
+    return EXECUTION_TABLE.insert(session, str(user_id), known)
 
 
 def with_fee_currency(record: PrivateExecutionRecord) -> PrivateExecutionRecord:
@@ -83,19 +87,19 @@ def with_fee_currency(record: PrivateExecutionRecord) -> PrivateExecutionRecord:
 
 
 def _store_orders(session: Session, user_id: str | None, records: Sequence[Any]) -> int:
-    return TenantScope(session, str(user_id)).orders.bulk_upsert(records)
+    return ORDER_TABLE.upsert(session, str(user_id), records)
 
 
 def _store_positions(session: Session, user_id: str | None, records: Sequence[Any]) -> int:
     # of several states told for one moment the last is the one that holds
     latest = {(r.account_id, r.symbol, r.direction, r.exchange_ts): r for r in records}
-    return TenantScope(session, str(user_id)).positions.bulk_replace(latest.values())
+    return POSITION_TABLE.upsert(session, str(user_id), latest.values())
 
 
 def _store_wallets(session: Session, user_id: str | None, records: Sequence[Any]) -> int:
     # as above: several fills of one millisecond change a wallet several times
     latest = {(r.account_id, r.coin, r.exchange_ts): r for r in records}
-    return TenantScope(session, str(user_id)).wallets.bulk_replace(latest.values())
+    return WALLET_TABLE.upsert(session, str(user_id), latest.values())
 
 
 def _store_gaps(session: Session, user_id: str | None, records: Sequence[Any]) -> int:

@@ -19,7 +19,8 @@ from typing import Any
 
 import orjson
 
-from event_saver.spool.codec import CorruptLineError, decode
+from event_saver.basics.durable import sync_folder
+from event_saver.spool.codec import CorruptLineError, NewerFormatError, decode
 from event_saver.spool.rows import GAPS, Batch
 from event_saver.spool.spans import Span, StreamOf, span_as_list, span_of_list, spans_of
 
@@ -31,6 +32,8 @@ CLOCK_MARGIN = timedelta(seconds=2)
 # How far back a file reaches of which nothing can be read, and nothing before it.
 WHOLE_FILE = timedelta(days=1)
 
+# The end of the name of a file that a newer version of the program wrote.
+NEWER = "newer"
 _CHECKSUM_LENGTH = 8
 Streams = Callable[[], Iterable[StreamOf]]
 
@@ -162,11 +165,21 @@ class SegmentFiles:
         self.index.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 
-    def set_aside(self) -> None:
-        """Give both names that the spool does not look for. Raises OSError."""
+    def set_aside(self, word: str = "unreadable") -> None:
+        """Give both names, ending in a word, that the spool reads nothing of. Raises OSError.
+
+        What lies there from an earlier time under such a name stays.
+        """
+        number = ""
+        while self._aside(self.path, number, word).exists():
+            number = f".{int(number[1:] or 1) + 1}"
         for path in (self.index, self.path):
             if path.exists():
-                path.replace(path.with_name(f"{path.name}.unreadable"))
+                path.replace(self._aside(path, number, word))
+
+    @staticmethod
+    def _aside(path: Path, number: str, word: str) -> Path:
+        return path.with_name(f"{path.name}{number}.{word}")
 
     def changed_at(self) -> datetime:
         """Return the time of the last change, of now where there is no file."""
@@ -176,6 +189,40 @@ class SegmentFiles:
             except OSError:
                 continue
         return datetime.now(UTC)
+
+
+def segment_name(number: int) -> str:
+    """Return the name of the segment of a number, without the end that tells what it is."""
+    return f"{number:010d}"
+
+
+def take_back(folder: Path) -> None:
+    """Give files that a newer version wrote their place among the segments, if they can be read."""
+    for path in sorted(folder.glob(f"*.{NEWER}")):
+        if ".spool" not in path.name or not _can_be_read(path):
+            continue
+        taken = [int(one.stem) for one in folder.glob("*.spool") if one.stem.isdecimal()]
+        path.replace(folder / f"{segment_name(max(taken, default=0) + 1)}.spool")
+        # which segment waited before it tells nothing any more
+        path.with_name(path.name.replace(".spool", ".index")).unlink(missing_ok=True)
+        sync_folder(folder)
+        log.warning("spool %s can be read by this version and is stored now", path.name)
+
+
+def _can_be_read(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return not any(map(_is_newer, file))
+    except OSError:
+        return False
+
+
+def _is_newer(line: bytes) -> bool:
+    try:
+        decode(line)
+    except CorruptLineError as error:
+        return isinstance(error, NewerFormatError)
+    return False
 
 
 class SegmentReader:
@@ -203,6 +250,7 @@ class SegmentReader:
         self._name = files.path.name
         self.unreadable = 0
         self.is_refused = False  # the disk does not give the file, or not all of it
+        self.is_newer = False  # a newer version of the program wrote it, or some of it
 
     def batches(self) -> Iterator[Batch]:
         """Yield the batches in their order."""
@@ -215,8 +263,12 @@ class SegmentReader:
                 batch = decode(line)
             except CorruptLineError as error:
                 self.unreadable += 1
-                self._keep(line)
-                log.error("spool %s: %s", self._name, error)
+                if not isinstance(error, NewerFormatError):
+                    self._keep(line)
+                    log.error("spool %s: %s", self._name, error)
+                elif not self.is_newer:
+                    self.is_newer = True  # the whole file is kept for that version
+                    log.error("spool %s is kept as %s.%s: %s", self._name, self._name, NEWER, error)
                 if not index.is_there and not (holes and holes[-1].is_last):
                     holes.append(_Hole(self._seen.ends()))
                 continue
@@ -228,7 +280,7 @@ class SegmentReader:
         lost = index.rest()
         if lost:
             spans = [span for entry in lost for span in entry]
-            self._damage(spans, f"{len(lost)} lines of {self._name} cannot be read")
+            self._damage(spans, f"{len(lost)} lines of {self._name} {self._why()}")
         if not holes and self._lacks_more(index, len(lost), strange):
             holes.append(_Hole(begin))
         for hole in holes:
@@ -268,7 +320,12 @@ class SegmentReader:
         for of in dict.fromkeys((*self._streams(), *before, *after)):
             start, end = before.get(of, begun), after.get(of, until)
             spans.append(Span(of, start, end if end >= start else max(start, until)))
-        self._hole(spans, f"a part of {self._name} cannot be read, and nothing tells what it had")
+        self._hole(spans, f"a part of {self._name} {self._why()}, and nothing tells what it had")
+
+    def _why(self) -> str:
+        if self.is_newer:
+            return "is of a newer version of event_saver, which reads it once it is started"
+        return "cannot be read"
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ loop.stop()
 from __future__ import annotations
 
 from event_saver.writers.limits import WriteLimits
-from event_saver.writers.loop import DatabaseState, WriteLoop
+from event_saver.writers.loop import WriteLoop
 from event_saver.writers.writer import (
     BatchWriter,
     ExecutionWriter,
@@ -22,6 +22,7 @@ from event_saver.writers.writer import (
     WalletWriter,
     WriterStats,
 )
+from event_saver.writers.writing import DatabaseState
 
 __all__ = [
     "BatchWriter",

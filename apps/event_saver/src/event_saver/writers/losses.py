@@ -64,7 +64,10 @@ class Taken:
 
 
 class Losses:
-    """What is lost and not written down. Thread-safe."""
+    """What is lost and not written down. Thread-safe.
+
+    `pending` is how many entries wait; kept, not counted, as every batch looks at it.
+    """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -72,12 +75,7 @@ class Losses:
         self._waiting: dict[StreamOf, list[_Waiting]] = {}
         self._taken: list[Taken] = []
         self._since: float | None = None
-
-    @property
-    def pending(self) -> int:
-        """Entries that are not written yet."""
-        with self._lock:
-            return sum(1 for _ in self._all())
+        self.pending = 0
 
     def are_pending(self, stream: str) -> bool:
         """Tell whether a loss of a stream is not written yet."""
@@ -118,6 +116,7 @@ class Losses:
                     continue
                 known.append(_Waiting(gap, of))
                 new += 1
+            self.pending += new
             if new and self._since is None:
                 self._since = self._monotonic()
         return new
@@ -137,6 +136,7 @@ class Losses:
         """Forget what was taken: it is in the database, or on disk."""
         with self._lock:
             self._out(taken)
+            self.pending -= len(taken.entries)
             if not (self._waiting or self._taken):
                 self._since = None
 

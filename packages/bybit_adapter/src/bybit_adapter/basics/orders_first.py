@@ -19,6 +19,7 @@ class OrdersFirst:
     """Who may go first. Thread-safe; a process has one."""
 
     def __init__(self) -> None:
+        self.is_claimed = False  # somebody may have to stand back; a look costs a frame nothing
         self._is_free = threading.Event()
         self._is_free.set()
         self._until = 0.0  # time.monotonic()
@@ -31,6 +32,7 @@ class OrdersFirst:
         self._holder = threading.get_ident()
         self._until = monotonic() + LONGEST_S
         self._is_free.clear()
+        self.is_claimed = True
         asyncio.get_running_loop().call_soon(self._leave, self._turn)
 
     def stand_back(self) -> None:
@@ -42,6 +44,7 @@ class OrdersFirst:
     def _leave(self, turn: int) -> None:
         if turn == self._turn:
             self._until = 0.0
+            self.is_claimed = False
             self._is_free.set()
 
 

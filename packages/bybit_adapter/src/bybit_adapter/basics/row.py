@@ -61,13 +61,11 @@ class Row:
         """Return a frame of a stream, which names its topic."""
         return cls(cls("frame", frame).text("topic"), frame)
 
-    def read(self, fields: Mapping[str, tuple[str, Reading]]) -> dict[str, Any]:
+    def read(self, fields: Readings) -> dict[str, Any]:
         """Return fields by our names; `fields` has ours and the reading by the exchange's name."""
         return {ours: reading(self, name) for name, (ours, reading) in fields.items()}
 
-    def update(
-        self, known: dict[str, Any], fields: Mapping[str, tuple[str, Reading]]
-    ) -> MalformedFrame | None:
+    def update(self, known: dict[str, Any], fields: Readings) -> MalformedFrame | None:
         """Bring into `known`, by our names, those of `fields` that are there; others stay.
 
         One that does not fit becomes None. Returns the first error.
@@ -137,6 +135,10 @@ class Row:
             raise self.bad(name, f"{_show(value)} is no plain text")
         return None if value in absent else value
 
+    def opt_word(self, name: str) -> str | None:
+        """Return a word of the exchange's; None when it is missing, empty or UNKNOWN."""
+        return self.opt_text(name, "UNKNOWN")
+
     def text(self, name: str) -> str:
         """Return a text that has to be there."""
         return self._need(name, self.opt_text(name))
@@ -162,6 +164,12 @@ class Row:
         if value is not None and not 0 <= value < _LARGEST:
             raise self.bad(name, f"{value} is no size; it is 0 or more")
         return value
+
+    def told_size(self, name: str) -> Decimal | None:
+        """Return a number of 0 or more; its field has to be there, and may be empty."""
+        if not self.has(name):
+            raise self.bad(name, "it is missing")
+        return self.opt_size(name)
 
     def size(self, name: str) -> Decimal:
         """Return a number of 0 or more that has to be there."""
@@ -244,6 +252,7 @@ class Row:
 
 
 Reading = Callable[[Row, str], Any]  # a method of Row that takes the name of a field
+Readings = Mapping[str, tuple[str, Reading]]  # by the exchange's name: ours, and how it is read
 
 
 def _show(value: object) -> str:

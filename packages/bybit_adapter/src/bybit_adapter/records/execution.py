@@ -9,13 +9,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from bybit_adapter.basics.row import Row
+from bybit_adapter.basics.row import Readings, Row
 from bybit_adapter.records.execution_type import ExecutionType, kind_of
 from bybit_adapter.records.tags import NO_TAGS, Tags
 from gridcore import DirectionType, ExecutionEvent, SideType, direction_of
 
 USDT = "USDT"
 ZERO = Decimal(0)
+_LEGS = {
+    (side, closing): direction_of(side, closing=closing)
+    for side in SideType
+    for closing in (False, True)
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +74,8 @@ class ExecutionRecord:
         if self.side is None:
             return None
         if self.kind is ExecutionType.FUNDING:  # its side is the leg's
-            return direction_of(self.side, closing=False)
-        return direction_of(self.side, closing=bool(self._closed))
+            return _LEGS[self.side, False]
+        return _LEGS[self.side, bool(self._closed)]
 
     @property
     def _closed(self) -> Decimal | None:
@@ -122,37 +127,52 @@ class ExecutionRecord:
         )
 
 
+_WORDS: Readings = {
+    "execType": ("exec_type", Row.text),
+    "createType": ("create_type", Row.opt_word),
+}
+_OF_ALL: Readings = {
+    "symbol": ("symbol", Row.text),
+    "execTime": ("time", Row.time),
+    "execId": ("exec_id", Row.text),
+    "orderLinkId": ("order_link_id", Row.opt_text),
+    "feeCurrency": ("fee_currency", Row.opt_text),
+    "feeRate": ("fee_rate", Row.opt_number),
+    "execPnl": ("closed_pnl", Row.opt_number),
+    "orderPrice": ("order_price", Row.opt_price),
+    "orderQty": ("order_qty", Row.opt_price),
+    "orderType": ("order_type", Row.opt_word),
+    "isMaker": ("is_maker", Row.opt_flag),
+    "markPrice": ("mark_price", Row.opt_price),
+    "seq": ("seq", Row.opt_integer),
+}
+_OF_TRADE: Readings = {
+    # without it an opening fill cannot be told from one that closes the other leg
+    "closedSize": ("closed_size", Row.told_size),
+    "orderId": ("order_id", Row.text),
+    "side": ("side", Row.side),
+    "execPrice": ("price", Row.price),
+    "execQty": ("qty", Row.price),
+    "execFee": ("fee", Row.number),
+    "leavesQty": ("leaves_qty", Row.size),
+    **_OF_ALL,
+}
+_OF_OTHERS: Readings = {
+    "closedSize": ("closed_size", Row.opt_size),
+    "orderId": ("order_id", Row.opt_text),
+    "side": ("side", Row.opt_side),
+    "execPrice": ("price", Row.size),
+    "execQty": ("qty", Row.size),
+    "execFee": ("fee", Row.opt_number),
+    "leavesQty": ("leaves_qty", Row.opt_size),
+    **_OF_ALL,
+}
+
+
 def parse_execution(row: Row) -> ExecutionRecord:
     """Parse one execution. A trade without its order or closed size does not fit."""
-    exec_type, create_type = row.text("execType"), row.opt_text("createType", "UNKNOWN")
-    kind = kind_of(exec_type, create_type)
-    is_trade = kind.is_fill
-    if is_trade and not row.has("closedSize"):
-        # Without it an opening fill cannot be told from one that closes the other leg.
-        raise row.bad("closedSize", "it is missing")
-    return ExecutionRecord(
-        symbol=row.text("symbol"),
-        time=row.time("execTime"),
-        exec_id=row.text("execId"),
-        kind=kind,
-        exec_type=exec_type,
-        order_id=row.text("orderId") if is_trade else row.opt_text("orderId"),
-        order_link_id=row.opt_text("orderLinkId"),
-        side=row.side("side") if is_trade else row.opt_side("side"),
-        price=row.price("execPrice") if is_trade else row.size("execPrice"),
-        qty=row.price("execQty") if is_trade else row.size("execQty"),
-        fee=row.number("execFee") if is_trade else row.opt_number("execFee"),
-        fee_currency=row.opt_text("feeCurrency") or USDT,  # "" is the coin of the contract
-        fee_rate=row.opt_number("feeRate"),
-        closed_size=row.opt_size("closedSize"),
-        closed_pnl=row.opt_number("execPnl"),
-        leaves_qty=row.size("leavesQty") if is_trade else row.opt_size("leavesQty"),
-        order_price=row.opt_price("orderPrice"),
-        order_qty=row.opt_price("orderQty"),
-        order_type=row.opt_text("orderType", "UNKNOWN"),
-        is_maker=row.opt_flag("isMaker"),
-        mark_price=row.opt_price("markPrice"),
-        seq=row.opt_integer("seq"),
-        create_type=create_type,
-        raw_json=row.raw_json(),
-    )
+    words = row.read(_WORDS)
+    kind = kind_of(**words)
+    told = row.read(_OF_TRADE if kind.is_fill else _OF_OTHERS)
+    told["fee_currency"] = told["fee_currency"] or USDT  # "" is the coin of the contract
+    return ExecutionRecord(kind=kind, raw_json=row.raw_json(), **words, **told)

@@ -59,7 +59,8 @@ class StreamUpdate:
 
     symbol is None for the wallet, which belongs to all. event is None where a strategy has
     nothing to do with it: funding, a liquidation or an ADL (see record.kind), the wallet (see
-    account_event), a leg outside hedge mode, a ticker whose last price is unknown.
+    account_event), a leg outside hedge mode, a ticker whose last price is unknown; and of a stream
+    that was asked for records only.
     """
 
     kind: StreamKind
@@ -70,9 +71,12 @@ class StreamUpdate:
 
 
 class BybitNormalizer:
-    """Turns frames of the linear category into updates. Keeps ticker state; not thread-safe."""
+    """Turns frames of the linear category into updates. Keeps ticker state; not thread-safe.
 
-    def __init__(self, tags: Tags = NO_TAGS) -> None:
+    Without `tags` (None) updates have no event: for whoever keeps records only.
+    """
+
+    def __init__(self, tags: Tags | None = NO_TAGS) -> None:
         self._tags = tags
         self._tickers = TickerMerge()
 
@@ -177,8 +181,11 @@ class BybitNormalizer:
         return [] if ticker is None else [self._update(StreamKind.TICKER, ticker, local_ts)]
 
     def _update(self, kind: StreamKind, record: Record, local_ts: datetime) -> StreamUpdate:
-        event = None if isinstance(record, Wallet) else record.to_event(local_ts, self._tags)
-        symbol = None if isinstance(record, Wallet) else record.symbol
+        symbol, event = None, None
+        if not isinstance(record, Wallet):
+            symbol = record.symbol
+            if self._tags is not None:
+                event = record.to_event(local_ts, self._tags)
         return StreamUpdate(kind=kind, symbol=symbol, record=record, event=event, local_ts=local_ts)
 
 

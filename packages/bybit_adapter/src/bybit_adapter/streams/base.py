@@ -79,7 +79,7 @@ class StreamClient:
         on_malformed: OnMalformed | None,
         *,
         keys: Keys | None,
-        tags: Tags,
+        tags: Tags | None,
         timing: StreamTiming,
         clock: Clock,
         random: Random | None,

@@ -68,7 +68,7 @@ class StreamConnection:
         url: str,
         keys: Keys | None,
         topics: Sequence[str],
-        tags: Tags,
+        tags: Tags | None,
         listener: SessionListener,
         timing: StreamTiming,
         clock: Clock,

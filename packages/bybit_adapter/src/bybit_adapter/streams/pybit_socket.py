@@ -197,7 +197,8 @@ class PybitSocket(WebSocket):  # type: ignore[misc]  # pybit has no types
 
     def _on_message(self, message: str | bytes) -> None:
         self._count_as_answer()
-        ORDERS_FIRST.stand_back()
+        if ORDERS_FIRST.is_claimed:
+            ORDERS_FIRST.stand_back()
         if isinstance(message, bytes):
             try:
                 message = message.decode()

@@ -78,6 +78,7 @@ class PrivateWebSocketClient(StreamClient):
 
     There is no snapshot after a (re)connect: take the state from REST in on_reconnect, which
     comes after the subscriptions are in force. Quiet is healthy here; heartbeats tell life.
+    Without `tags` (None) updates have records and no events.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class PrivateWebSocketClient(StreamClient):
         on_reconnect: OnReconnect | None = None,
         on_malformed: OnMalformed | None = None,
         arm_dcp: bool = False,
-        tags: Tags = NO_TAGS,
+        tags: Tags | None = NO_TAGS,
         timing: StreamTiming | None = None,
         clock: Clock = SYSTEM_CLOCK,
         random: Random | None = None,

@@ -8,7 +8,7 @@ from market_data.basics.quality import utc_text
 
 TimeLike = str | date | datetime | int | None
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
 FIRST_US = 0
 LAST_US = 253_402_300_799_000_000  # 9999-12-31 23:59:59
@@ -51,7 +51,7 @@ def to_us(moment: datetime) -> int:
         raise WrongRangeError(
             f"{moment!r} has no time zone; use UTC, as in datetime(..., tzinfo=UTC)"
         )
-    return (moment - _EPOCH) // _US
+    return (moment - EPOCH) // _US
 
 
 def _moment_us(value: str | date | datetime | int, *, whole_day: bool) -> int:

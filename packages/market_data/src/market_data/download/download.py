@@ -29,7 +29,14 @@ Progress = Callable[[int, int | None], None]  # bytes on disk, bytes in all if k
 
 
 class DownloadError(DataError):
-    """A file that could not be downloaded; what came is kept for the next attempt."""
+    """A file that could not be downloaded; what came is kept for the next attempt.
+
+    `status` is what the server answered, None where it did not.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class NotPublishedError(DownloadError):
@@ -97,11 +104,13 @@ class Downloader:
         except HTTPError as error:
             error.close()
             if error.code == HTTPStatus.NOT_FOUND:
-                raise NotPublishedError(f"{url}: not there (HTTP 404)") from error
+                raise NotPublishedError(f"{url}: not there (HTTP 404)", error.code) from error
             if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and not last:
                 part.restart()
             elif error.code not in _WORTH_RETRYING or last:
-                raise DownloadError(f"{url}: HTTP {error.code} {error.reason}") from error
+                raise DownloadError(
+                    f"{url}: HTTP {error.code} {error.reason}", error.code
+                ) from error
             return False
         except (URLError, http.client.HTTPException, OSError) as error:
             if last and part.size <= before:

@@ -1,9 +1,7 @@
 """Bybit's public trade archives: CSV, plain or gzip, one UTC day of one symbol each.
 
-Columns: timestamp (Unix seconds with up to 6 decimals), symbol, side (taker), size, price,
-tickDirection, trdMatchID, grossValue, homeNotional, foreignNotional and, in newer files, RPI.
-Files may be newest first, may lack the header, and are read in blocks: memory is bounded by the
-columns that come out.
+Which columns they have: archive_format. Files may be newest first, may lack the header, and are
+read in blocks: memory is bounded by the columns that come out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,24 +12,11 @@ from pathlib import Path
 
 from market_data.basics.data_errors import TruncatedFileError, UnreadableFileError
 from market_data.columns.trade_rows import TradeRows
-from market_data.files.csv_layout import CsvLayout, header_names
+from market_data.files.archive_format import ID_COLUMN, NEEDED_COLUMNS, archive_columns
+from market_data.files.csv_layout import CsvLayout
 from market_data.files.line_blocks import DEFAULT_BLOCK_BYTES, LineBlocks
 from market_data.files.parquet_archive import is_parquet, peek_parquet_symbol, read_parquet_archive
-from market_data.files.trade_reader import ID_COLUMN, NEEDED_COLUMNS, TradeReader
-
-ARCHIVE_COLUMNS = (
-    "timestamp",
-    "symbol",
-    "side",
-    "size",
-    "price",
-    "tickDirection",
-    "trdMatchID",
-    "grossValue",
-    "homeNotional",
-    "foreignNotional",
-    "RPI",
-)
+from market_data.files.trade_reader import TradeReader
 
 
 def read_archive(
@@ -83,19 +68,8 @@ def archive_layout(first_line: bytes, file: str) -> tuple[CsvLayout, bool]:
 
     Raises UnreadableFileError if it is no trade archive.
     """
-    names = header_names(first_line)
-    wanted = (*NEEDED_COLUMNS, ID_COLUMN)
-    if "timestamp" in names:
-        missing = [name for name in NEEDED_COLUMNS if name not in names]
-        if missing:
-            raise UnreadableFileError(f"{file}: no column {', '.join(missing)} in {names}")
-        return CsvLayout(names, wanted), True
-    if len(names) in (len(ARCHIVE_COLUMNS) - 1, len(ARCHIVE_COLUMNS)):
-        return CsvLayout(ARCHIVE_COLUMNS[: len(names)], wanted), False
-    raise UnreadableFileError(
-        f"{file}: not a trade archive: {len(names)} columns in its first line"
-        f" ({first_line[:60]!r}), an archive has 10 or 11"
-    )
+    names, is_header = archive_columns(first_line, file)
+    return CsvLayout(names, (*NEEDED_COLUMNS, ID_COLUMN)), is_header
 
 
 def _body(first_block: bytes, file: str) -> tuple[CsvLayout, bytes]:

@@ -19,7 +19,8 @@ from market_data.basics.decimal_text import coarsest_step, parse_decimals, power
 from market_data.basics.quality import DataQuality, SourceFile
 from market_data.basics.time_range import LAST_US
 from market_data.columns.bars import PRICE_FIELDS, Bars, usual_interval
-from market_data.files.csv_layout import CorruptRows, CsvLayout, TextLines, header_names
+from market_data.files.archive_format import header_names
+from market_data.files.csv_layout import CorruptRows, CsvLayout, TextLines
 from market_data.files.line_blocks import read_whole
 
 _FIELDS = ("startTime", *PRICE_FIELDS, "volume")

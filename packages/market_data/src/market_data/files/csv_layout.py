@@ -87,9 +87,3 @@ class CsvLayout:
             return None
         frame.columns = [self.columns[n] for n in places]
         return frame
-
-
-def header_names(first_line: bytes) -> tuple[str, ...]:
-    """Return the fields of a line, without byte order mark, quotes and blanks."""
-    text = first_line.decode("utf-8-sig", "replace")
-    return tuple(name.strip().strip('"') for name in text.split(","))

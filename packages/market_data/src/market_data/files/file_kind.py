@@ -7,7 +7,7 @@ from typing import Any
 
 from market_data.basics.data_errors import TruncatedFileError, UnreadableFileError
 from market_data.files.archive import archive_layout
-from market_data.files.csv_layout import header_names
+from market_data.files.archive_format import header_names
 from market_data.files.line_blocks import MOST_JSON_BYTES, LineBlocks, read_whole
 from market_data.files.parquet_archive import is_parquet
 

@@ -11,7 +11,8 @@ from market_data.basics.data_errors import UnreadableFileError
 from market_data.basics.decimal_text import coarsest_step, parse_decimals, power_of_ten, steps_in
 from market_data.basics.time_range import LAST_US
 from market_data.columns.ticks import FundingColumns
-from market_data.files.csv_layout import CorruptRows, CsvLayout, header_names
+from market_data.files.archive_format import header_names
+from market_data.files.csv_layout import CorruptRows, CsvLayout
 from market_data.files.line_blocks import read_whole
 
 FUNDING_FIELDS = ("symbol", "fundingRate", "fundingRateTimestamp")

@@ -9,8 +9,9 @@ import polars as pl
 
 from market_data.basics.data_errors import UnreadableFileError
 from market_data.columns.trade_rows import TradeRows
+from market_data.files.archive_format import ID_COLUMN, NEEDED_COLUMNS
 from market_data.files.csv_layout import TextLines
-from market_data.files.trade_reader import ID_COLUMN, NEEDED_COLUMNS, TradeReader
+from market_data.files.trade_reader import TradeReader
 
 _MAGIC = b"PAR1"
 _BATCH_ROWS = 250_000

@@ -21,11 +21,10 @@ from market_data.basics.quality import DataQuality, SourceFile
 from market_data.basics.time_range import LAST_US
 from market_data.columns.ticks import Int64s, Sides
 from market_data.columns.trade_rows import Prices, TradeRows, find_pauses, without_duplicates
+from market_data.files.archive_format import ID_COLUMN
 from market_data.files.csv_layout import CorruptRows, TextLines
 from market_data.files.trade_key import trade_keys
 
-NEEDED_COLUMNS = ("timestamp", "symbol", "side", "size", "price")
-ID_COLUMN = "trdMatchID"
 _TIME_SCALE = 6
 _PRICE_SCALE = 12  # up to 9.2 million USDT in int64
 _SIZE_SCALE = 8  # up to 92 thousand million coins in one trade

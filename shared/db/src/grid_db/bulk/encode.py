@@ -189,3 +189,15 @@ def codec_for(table: str, column: Column[Any]) -> ColumnCodec:
         texts = _ids(what) if is_id else _texts(what, kind.length)
         return ColumnCodec(column.name, "text", texts, texts)
     raise TypeError(f"{what} has the type {kind!r}, which bulk writing does not know")
+
+
+def encode_for_sqlite(codecs: Sequence[ColumnCodec], columns: Sequence[Values]) -> list[Values]:
+    """Return the columns of a batch as sqlite3 binds them. Raises InvalidValueError."""
+    return [codec.sqlite(column) for codec, column in zip(codecs, columns, strict=True)]
+
+
+def encode_for_copy(
+    codecs: Sequence[ColumnCodec], columns: Sequence[Values]
+) -> list[Sequence[str | None]]:
+    """Return the columns of a batch as PostgreSQL's texts. Raises InvalidValueError."""
+    return [codec.copy(column) for codec, column in zip(codecs, columns, strict=True)]

@@ -1,15 +1,13 @@
 """One table as bulk writing sees it: fields of a record, their codecs, the statements."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
-from functools import cached_property
-from itertools import repeat
 from operator import attrgetter
 from typing import Any, cast
 
 from sqlalchemy import Table
 
-from grid_db.bulk.encode import ColumnCodec, codec_for
+from grid_db.bulk.encode import ColumnCodec, codec_for, encode_for_copy, encode_for_sqlite
 from grid_db.models import Base
 
 _COPY_ESCAPES_SIGNS = "\\\n\r\t"
@@ -38,30 +36,23 @@ class BulkTable:
         self.codecs: tuple[ColumnCodec, ...] = tuple(
             codec_for(self.name, table.columns[name]) for name in names
         )
+        self.columns = ", ".join(codec.name for codec in self.codecs)  # as SQL
         self._nullable = tuple(bool(table.columns[name].nullable) for name in names)
 
-    @cached_property
-    def columns(self) -> str:
-        """The column names, as SQL."""
-        return ", ".join(codec.name for codec in self.codecs)
-
-    def _values(self, records: Sequence[Any], user_id: str | None) -> Iterator[Sequence[Any]]:
-        if self.owned:
-            yield list(repeat(user_id, len(records)))
-        yield from zip(*map(self._row, records), strict=True)
+    def _values(self, records: Sequence[Any], user_id: str | None) -> list[Sequence[Any]]:
+        owner = [[user_id] * len(records)] if self.owned else []
+        return [*owner, *zip(*map(self._row, records), strict=True)]
 
     def sqlite_rows(self, records: Sequence[Any], user_id: str | None) -> list[tuple[Any, ...]]:
         """Return the records as tuples that sqlite3 binds."""
-        values = self._values(records, user_id)
-        columns = [codec.sqlite(column) for codec, column in zip(self.codecs, values, strict=True)]
+        columns = encode_for_sqlite(self.codecs, self._values(records, user_id))
         return list(zip(*columns, strict=True))
 
     def text_columns(
         self, records: Sequence[Any], user_id: str | None
     ) -> list[Sequence[str | None]]:
         """Return the records as one list of PostgreSQL texts per column."""
-        values = self._values(records, user_id)
-        return [codec.copy(column) for codec, column in zip(self.codecs, values, strict=True)]
+        return encode_for_copy(self.codecs, self._values(records, user_id))
 
     def copy_text(self, records: Sequence[Any], user_id: str | None) -> str:
         """Return the records in the text format of COPY."""

@@ -41,7 +41,9 @@ def is_sqlite(session: Session) -> bool:
 
 
 class BulkWriter:
-    """Writes one table. `newer` is the SQL condition under which a stored row is replaced.
+    """Writes one table; made once for it.
+
+    `newer` is the SQL condition under which a stored row is replaced.
 
     In `newer`, the row at hand is `excluded`, the stored one goes by its table's name, and every
     decimal is followed by {numeric}, which lets SQLite compare it by value.
@@ -53,6 +55,11 @@ class BulkWriter:
         self._key = ", ".join(table.key)
         others = [c.name for c in table.codecs if c.name not in (*table.key, "user_id")]
         self._changes = ", ".join(f"{name} = excluded.{name}" for name in others)
+        marks = ", ".join("?" for _ in table.codecs)
+        self._into_sqlite = (
+            f"INSERT INTO {table.name} ({table.columns}) VALUES ({marks})"  # noqa: S608 - names of our own columns
+            f" ON CONFLICT ({self._key}) DO NOTHING"
+        )
 
     def insert(self, session: Session, records: Iterable[Any], user_id: str | None = None) -> int:
         """Insert what is not there yet; return how many rows that were."""
@@ -95,15 +102,10 @@ class BulkWriter:
         return inserted
 
     def _insert_sqlite(self, session: Session, records: Iterable[Any], user_id: str | None) -> int:
-        marks = ", ".join("?" for _ in self._table.codecs)
-        statement = (
-            f"INSERT INTO {self._table.name} ({self._table.columns}) VALUES ({marks})"  # noqa: S608 - names of our own columns
-            f" ON CONFLICT ({self._key}) DO NOTHING"
-        )
         inserted = 0
         with closing(driver_connection(session).cursor()) as cursor:
             for block in _blocks(records, _BLOCK):
-                cursor.executemany(statement, self._table.sqlite_rows(block, user_id))
+                cursor.executemany(self._into_sqlite, self._table.sqlite_rows(block, user_id))
                 inserted += cursor.rowcount
         return inserted
 

@@ -1,4 +1,9 @@
-"""What a running system notes about itself: gaps, grid states, alerts."""
+"""What a running system notes about itself: gaps, grid states, alerts.
+
+The order of the fields is the format in which event_saver's spool keeps gaps on disk:
+whoever adds, removes or moves one adds a format in event_saver/spool/formats.py, by which what is
+on disk already is still read; its test fails without. A new field needs a default.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,9 @@
-"""Market data. Prices in the quote coin (USDT), sizes in the base coin, times aware UTC."""
+"""Market data. Prices in the quote coin (USDT), sizes in the base coin, times aware UTC.
+
+The order of the fields is the format in which event_saver's spool keeps trades and tickers on disk:
+whoever adds, removes or moves one adds a format in event_saver/spool/formats.py, by which what is
+on disk already is still read; its test fails without. A new field needs a default.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,9 @@
-"""Private facts of one account. Missing numbers are None, never 0."""
+"""Private facts of one account. Missing numbers are None, never 0.
+
+The order of the fields is the format in which event_saver's spool keeps records on disk:
+whoever adds, removes or moves one adds a format in event_saver/spool/formats.py, by which what is
+on disk already is still read; its test fails without. A new field needs a default.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime

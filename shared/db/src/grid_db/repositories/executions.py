@@ -8,14 +8,14 @@ from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from grid_db.bulk.table import BulkTable
-from grid_db.bulk.write import BulkWriter
 from grid_db.models import PrivateExecutionRow
 from grid_db.records import PrivateExecutionRecord
+from grid_db.repositories.ownership import OwnedTable
 from grid_db.repositories.reading import TenantRepository
 from grid_db.values import id_text
 
-_BULK = BulkTable(
-    PrivateExecutionRow, PrivateExecutionRecord, ("account_id", "exec_id"), owned=True
+EXECUTION_TABLE = OwnedTable(
+    BulkTable(PrivateExecutionRow, PrivateExecutionRecord, ("account_id", "exec_id"), owned=True)
 )
 
 _MOST_IDS = 500  # of one statement; SQLite takes 32,766 parameters, and plans grow with them
@@ -32,18 +32,14 @@ class PrivateExecutionRepository(TenantRepository[PrivateExecutionRecord]):
 
         Raises ConstraintError if an account or a run is not one of the user's.
         """
-        return BulkWriter(_BULK).insert(
-            self._session, self._ownership.of_all(executions), self._user_id
-        )
+        return EXECUTION_TABLE.insert_for(self._ownership, executions)
 
     def bulk_replace(self, executions: Iterable[PrivateExecutionRecord]) -> int:
         """Store the executions in place of what is there, for a repair from their raw JSON.
 
         Returns how many of them were not stored before.
         """
-        return BulkWriter(_BULK).upsert(
-            self._session, self._ownership.of_all(executions), self._user_id
-        )
+        return EXECUTION_TABLE.upsert_for(self._ownership, executions)
 
     def exists_by_exec_id(self, account_id: str | UUID, exec_id: str) -> bool:
         """Tell whether the execution is stored."""

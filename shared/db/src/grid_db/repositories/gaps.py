@@ -15,7 +15,6 @@ from grid_db.models import CaptureGapRow
 from grid_db.records import CaptureGapRecord
 from grid_db.repositories.ownership import Ownership
 from grid_db.repositories.reading import RowReader
-from grid_db.tenancy import bind_session
 from grid_db.values import id_text
 
 
@@ -98,10 +97,10 @@ class CaptureGapRepository:
     """Gaps of the user's private streams, unique by (account, stream, symbol, start)."""
 
     def __init__(self, session: Session, user_id: str | UUID) -> None:
-        self._user_id = bind_session(session, user_id)
+        self._ownership = Ownership(session, user_id)
+        self._user_id = self._ownership.user_id
         rows = RowReader(session, CaptureGapRow, CaptureGapRecord, self._user_id)
         self._columns = rows.columns
-        self._ownership = Ownership(session, self._user_id)
         self._gaps = _Gaps(
             rows,
             ["user_id", "account_id", "stream", "symbol", "gap_start"],

@@ -9,13 +9,15 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from grid_db.bulk.table import BulkTable
-from grid_db.bulk.write import BulkWriter
 from grid_db.models import AlertRow, GridSnapshotRow
 from grid_db.records import AlertRecord, GridSnapshotRecord
+from grid_db.repositories.ownership import OwnedTable
 from grid_db.repositories.reading import TenantRepository
 from grid_db.values import id_text
 
-_GRIDS = BulkTable(GridSnapshotRow, GridSnapshotRecord, ("strategy_id", "exchange_ts"), owned=True)
+_GRIDS = OwnedTable(
+    BulkTable(GridSnapshotRow, GridSnapshotRecord, ("strategy_id", "exchange_ts"), owned=True)
+)
 
 
 class GridSnapshotRepository(TenantRepository[GridSnapshotRecord]):
@@ -26,9 +28,7 @@ class GridSnapshotRepository(TenantRepository[GridSnapshotRecord]):
 
     def bulk_upsert(self, snapshots: Iterable[GridSnapshotRecord]) -> int:
         """Store the states, the later one of a moment staying; return how many are new."""
-        return BulkWriter(_GRIDS).upsert(
-            self._session, self._ownership.of_all(snapshots), self._user_id
-        )
+        return _GRIDS.upsert_for(self._ownership, snapshots)
 
     def get_latest(self, strategy_id: str | UUID) -> GridSnapshotRecord | None:
         """Return the strategy's newest state, None if it has none."""

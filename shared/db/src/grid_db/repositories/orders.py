@@ -8,14 +8,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from grid_db.bulk.table import BulkTable
-from grid_db.bulk.write import BulkWriter
 from grid_db.models import OrderRow
 from grid_db.records import OrderRecord
+from grid_db.repositories.ownership import OwnedTable
 from grid_db.repositories.reading import TenantRepository
 from grid_db.values import id_text
 from gridcore import ExchangeOrderStatus
-
-_BULK = BulkTable(OrderRow, OrderRecord, ("account_id", "order_id", "exchange_ts"), owned=True)
 
 _LIVE = [status.value for status in ExchangeOrderStatus if status.is_live]
 _FINAL = ", ".join(f"'{status}'" for status in ExchangeOrderStatus if not status.is_live)
@@ -31,6 +29,10 @@ def _age(row: str) -> str:
 
 
 _NEWER = f"{_age('excluded')} > {_age('orders')}"
+_BULK = BulkTable(OrderRow, OrderRecord, ("account_id", "order_id", "exchange_ts"), owned=True)
+
+ORDER_TABLE = OwnedTable(_BULK, _NEWER)
+_REPAIRED = OwnedTable(_BULK)
 
 
 class OrderRepository(TenantRepository[OrderRecord]):
@@ -48,18 +50,14 @@ class OrderRepository(TenantRepository[OrderRecord]):
         rows were inserted. The session raises ConstraintError if an account or a run is not one
         of the user's.
         """
-        return BulkWriter(_BULK, _NEWER).upsert(
-            self._session, self._ownership.of_all(orders), self._user_id
-        )
+        return ORDER_TABLE.upsert_for(self._ownership, orders)
 
     def bulk_replace(self, orders: Iterable[OrderRecord]) -> int:
         """Store the states in place of what is there, for a repair from their raw JSON.
 
         Returns how many of them were not stored before.
         """
-        return BulkWriter(_BULK).upsert(
-            self._session, self._ownership.of_all(orders), self._user_id
-        )
+        return _REPAIRED.upsert_for(self._ownership, orders)
 
     def get_latest(self, account_id: str | UUID, order_id: str) -> OrderRecord | None:
         """Return the newest state of an order, None if the user has no such order."""

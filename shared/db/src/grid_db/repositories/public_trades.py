@@ -7,13 +7,16 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from grid_db.bulk.table import BulkTable
+from grid_db.bulk.write import BulkWriter
 from grid_db.columns import TradeColumns, join_trades, parse_decimals
 from grid_db.models import PublicTradeRow
 from grid_db.records import PublicTradeRecord
 from grid_db.repositories.streams import MarketStream, batched
 from gridcore import PublicTradeEvent
 
-_BULK = BulkTable(PublicTradeRow, PublicTradeRecord, ("symbol", "trade_id"), owned=False)
+TRADE_TABLE = BulkWriter(
+    BulkTable(PublicTradeRow, PublicTradeRecord, ("symbol", "trade_id"), owned=False)
+)
 _COLUMNS = {
     "side = 'Buy'": "(side = 'Buy')::int",
     "price": "price::text",
@@ -25,7 +28,7 @@ class PublicTradeRepository(MarketStream[PublicTradeRecord]):
     """Trades of all symbols, unique by (symbol, trade_id)."""
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session, PublicTradeRow, PublicTradeRecord, _BULK)
+        super().__init__(session, PublicTradeRow, PublicTradeRecord, TRADE_TABLE)
 
     def bulk_insert(self, trades: Iterable[PublicTradeRecord | PublicTradeEvent]) -> int:
         """Insert what is not there yet; return how many rows that were. Any number, streamed."""

@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 
 from grid_db.models import Base
 from grid_db.repositories.ownership import Ownership
-from grid_db.tenancy import bind_session
 
 Record = TypeVar("Record")
 
@@ -144,7 +143,7 @@ class TenantRepository(Generic[Record]):
         row_type: type[Base],
         record_type: type[Record],
     ) -> None:
-        self._user_id = bind_session(session, user_id)
+        self._ownership = Ownership(session, user_id)
+        self._user_id = self._ownership.user_id
         self._session = session
         self._rows = RowReader(session, row_type, record_type, self._user_id)
-        self._ownership = Ownership(session, self._user_id)

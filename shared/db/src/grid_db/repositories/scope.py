@@ -1,5 +1,6 @@
 """The tenant scope: the door to one user's rows."""
 
+from functools import cached_property
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -18,7 +19,7 @@ from grid_db.tenancy import bind_session
 
 
 class TenantScope:
-    """Repositories of one user on one session.
+    """Repositories of one user on one session, each made when it is first asked for.
 
         with database.get_session() as session:
             scope = TenantScope(session, user_id)
@@ -32,19 +33,59 @@ class TenantScope:
     def __init__(self, session: Session, user_id: str | UUID) -> None:
         self.user_id = bind_session(session, user_id)
         self._session = session
-        self.accounts = BybitAccountRepository(session, self.user_id)
-        self.strategies = StrategyRepository(session, self.user_id)
-        self.runs = RunRepository(session, self.user_id)
-        self.executions = PrivateExecutionRepository(session, self.user_id)
-        self.orders = OrderRepository(session, self.user_id)
-        self.positions = PositionSnapshotRepository(session, self.user_id)
-        self.wallets = WalletSnapshotRepository(session, self.user_id)
-        self.capture_gaps = CaptureGapRepository(session, self.user_id)
-        self.grid_snapshots = GridSnapshotRepository(session, self.user_id)
-        self.alerts = AlertRepository(session, self.user_id)
 
     def __repr__(self) -> str:
         return f"TenantScope(user {self.user_id})"
+
+    @cached_property
+    def accounts(self) -> BybitAccountRepository:
+        """Exchange accounts."""
+        return BybitAccountRepository(self._session, self.user_id)
+
+    @cached_property
+    def strategies(self) -> StrategyRepository:
+        """Strategies of the accounts."""
+        return StrategyRepository(self._session, self.user_id)
+
+    @cached_property
+    def runs(self) -> RunRepository:
+        """Starts of strategies and recordings."""
+        return RunRepository(self._session, self.user_id)
+
+    @cached_property
+    def executions(self) -> PrivateExecutionRepository:
+        """Executions."""
+        return PrivateExecutionRepository(self._session, self.user_id)
+
+    @cached_property
+    def orders(self) -> OrderRepository:
+        """States of orders."""
+        return OrderRepository(self._session, self.user_id)
+
+    @cached_property
+    def positions(self) -> PositionSnapshotRepository:
+        """Positions, moment by moment."""
+        return PositionSnapshotRepository(self._session, self.user_id)
+
+    @cached_property
+    def wallets(self) -> WalletSnapshotRepository:
+        """Wallets, moment by moment."""
+        return WalletSnapshotRepository(self._session, self.user_id)
+
+    @cached_property
+    def capture_gaps(self) -> CaptureGapRepository:
+        """What private streams missed."""
+        return CaptureGapRepository(self._session, self.user_id)
+
+    @cached_property
+    def grid_snapshots(self) -> GridSnapshotRepository:
+        """States of grids."""
+        return GridSnapshotRepository(self._session, self.user_id)
+
+    @cached_property
+    def alerts(self) -> AlertRepository:
+        """What somebody was told."""
+        return AlertRepository(self._session, self.user_id)
 
     def credentials(self, cipher: CredentialCipher) -> ApiCredentialRepository:
         """Return the user's credentials, to be read and written with the keys of `cipher`."""

@@ -7,22 +7,26 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from grid_db.bulk.table import BulkTable
-from grid_db.bulk.write import BulkWriter
 from grid_db.enums import SnapshotSource
 from grid_db.models import PositionSnapshotRow, WalletSnapshotRow
 from grid_db.records import PositionSnapshotRecord, WalletSnapshotRecord
+from grid_db.repositories.ownership import OwnedTable
 from grid_db.repositories.reading import TenantRepository
 from grid_db.values import id_text
 from gridcore import DirectionType
 
-_POSITIONS = BulkTable(
-    PositionSnapshotRow,
-    PositionSnapshotRecord,
-    ("account_id", "symbol", "direction", "exchange_ts"),
-    owned=True,
+POSITION_TABLE = OwnedTable(
+    BulkTable(
+        PositionSnapshotRow,
+        PositionSnapshotRecord,
+        ("account_id", "symbol", "direction", "exchange_ts"),
+        owned=True,
+    )
 )
-_WALLETS = BulkTable(
-    WalletSnapshotRow, WalletSnapshotRecord, ("account_id", "coin", "exchange_ts"), owned=True
+WALLET_TABLE = OwnedTable(
+    BulkTable(
+        WalletSnapshotRow, WalletSnapshotRecord, ("account_id", "coin", "exchange_ts"), owned=True
+    )
 )
 
 
@@ -37,18 +41,14 @@ class PositionSnapshotRepository(TenantRepository[PositionSnapshotRecord]):
 
         Raises ConstraintError if an account or a run is not one of the user's.
         """
-        return BulkWriter(_POSITIONS).insert(
-            self._session, self._ownership.of_all(snapshots), self._user_id
-        )
+        return POSITION_TABLE.insert_for(self._ownership, snapshots)
 
     def bulk_replace(self, snapshots: Iterable[PositionSnapshotRecord]) -> int:
         """Store the snapshots in place of what is there, for a repair from their raw JSON.
 
         Returns how many of them were not stored before.
         """
-        return BulkWriter(_POSITIONS).upsert(
-            self._session, self._ownership.of_all(snapshots), self._user_id
-        )
+        return POSITION_TABLE.upsert_for(self._ownership, snapshots)
 
     def get_latest_by_account_symbol(
         self, account_id: str | UUID, symbol: str, source: SnapshotSource | None = None
@@ -97,18 +97,14 @@ class WalletSnapshotRepository(TenantRepository[WalletSnapshotRecord]):
 
         Raises ConstraintError if an account or a run is not one of the user's.
         """
-        return BulkWriter(_WALLETS).insert(
-            self._session, self._ownership.of_all(snapshots), self._user_id
-        )
+        return WALLET_TABLE.insert_for(self._ownership, snapshots)
 
     def bulk_replace(self, snapshots: Iterable[WalletSnapshotRecord]) -> int:
         """Store the snapshots in place of what is there, for a repair from their raw JSON.
 
         Returns how many of them were not stored before.
         """
-        return BulkWriter(_WALLETS).upsert(
-            self._session, self._ownership.of_all(snapshots), self._user_id
-        )
+        return WALLET_TABLE.upsert_for(self._ownership, snapshots)
 
     def get_latest_by_account_coin(
         self, account_id: str | UUID, coin: str

@@ -9,7 +9,6 @@ from uuid import uuid4
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
-from grid_db.bulk.table import BulkTable
 from grid_db.bulk.write import BulkWriter, driver_connection, is_sqlite
 from grid_db.models import Base
 from grid_db.repositories.reading import Record, RowRange, RowReader
@@ -27,11 +26,11 @@ class MarketStream(Generic[Record]):
         session: Session,
         row_type: type[Base],
         record_type: type[Record],
-        bulk: BulkTable,
+        bulk: BulkWriter,
     ) -> None:
         self._session = session
         self._rows = RowReader(session, row_type, record_type)
-        self._bulk = BulkWriter(bulk)
+        self._bulk = bulk
 
     def _last_ts(self, symbol: str) -> datetime | None:
         columns = self._rows.columns

@@ -7,13 +7,16 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from grid_db.bulk.table import BulkTable
+from grid_db.bulk.write import BulkWriter
 from grid_db.columns import StoredTickers, join_tickers, parse_decimals
 from grid_db.models import TickerSnapshotRow
 from grid_db.records import TickerSnapshotRecord
 from grid_db.repositories.streams import MarketStream, batched
 from gridcore import TickerEvent
 
-_BULK = BulkTable(TickerSnapshotRow, TickerSnapshotRecord, ("symbol", "exchange_ts"), owned=False)
+TICKER_TABLE = BulkWriter(
+    BulkTable(TickerSnapshotRow, TickerSnapshotRecord, ("symbol", "exchange_ts"), owned=False)
+)
 _DECIMALS = ("last_price", "mark_price", "bid1_price", "ask1_price", "funding_rate")
 _COLUMNS = {name: f"{name}::text" for name in _DECIMALS}
 
@@ -22,7 +25,7 @@ class TickerSnapshotRepository(MarketStream[TickerSnapshotRecord]):
     """Tickers of all symbols, unique by (symbol, exchange_ts)."""
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session, TickerSnapshotRow, TickerSnapshotRecord, _BULK)
+        super().__init__(session, TickerSnapshotRow, TickerSnapshotRecord, TICKER_TABLE)
 
     def bulk_insert(self, tickers: Iterable[TickerSnapshotRecord]) -> int:
         """Insert what is not there yet; return how many rows that were. Any number, streamed."""
