@@ -32,7 +32,8 @@ from typing import Any
 
 import paper_exchange.host.server
 from grid_service.redaction import Redactor
-from gridbot.actor.runner import Executor, StrategyRunner
+from gridbot.actor.roles import Executor
+from gridbot.actor.runner import StrategyRunner
 from gridbot.calm import calm_interpreter
 from gridbot.orchestrator import Orchestrator
 from gridbot.settings.config import GridbotConfig

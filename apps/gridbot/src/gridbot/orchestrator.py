@@ -260,7 +260,7 @@ class Orchestrator:
             account.config.name,
             session.clock,
             self,
-            BotObserver(self.metrics),
+            BotObserver(self.metrics, session.clock),
             StateFiles(self.config.state_path),
             is_shadow=one.shadow_mode,
         )
@@ -268,7 +268,8 @@ class Orchestrator:
         log.info("%s: %s", one.strat_id, "grid restored" if restored else "begins afresh")
         if one.shadow_mode:
             terms = await shadow_terms(session.rest, instrument)
-            runner.use(ShadowExecutor(runner, terms.wallet, terms.tiers, terms.fees, terms.limits))
+            shadow = ShadowExecutor(runner, terms.wallet, terms.tiers, terms.fees, terms.limits)
+            runner.use(shadow, shadow)
             account.shadows.append(runner)
             return runner
         runner.use(
@@ -519,7 +520,7 @@ class Orchestrator:
         for runner in account.shadows:
             await runner.finish(0.0, cancel_orders=False)
         for runner in (*account.runners, *account.shadows):
-            runner.keep()
+            runner.state.keep()
         await account.session.stop(SETTLE_S, cancel_orders=self.config.cancel_on_shutdown)
 
     async def _release(self) -> None:

@@ -196,7 +196,7 @@ class StormWatch:
         opens = any(
             order.link_id and not order.reduce_only for order in account.orders_of(runner.symbol)
         )
-        if opens or runner.health[0] is not Health.HEALTHY:
+        if opens or runner.health.state()[0] is not Health.HEALTHY:
             self._idle_since.pop(runner.symbol, None)
             return
         since = self._idle_since.setdefault(runner.symbol, now)

@@ -47,9 +47,7 @@ from gridcore import (
     PlaceLimitIntent,
     PlaceOutcome,
     PlaceResultEvent,
-    PublicTradeEvent,
     RejectReason,
-    TickerEvent,
 )
 
 log = logging.getLogger(__name__)
@@ -157,12 +155,6 @@ class IntentExecutor:
         """
         if cancels and not self._is_closed:
             self._spawn(self._sweep(cancels))
-
-    def on_ticker(self, ticker: TickerEvent) -> None:
-        """Nothing here depends on the price."""
-
-    def on_trade(self, trade: PublicTradeEvent) -> None:
-        """Nothing here depends on the market."""
 
     def close(self) -> None:
         """Send nothing more; what is on its way comes to its end."""

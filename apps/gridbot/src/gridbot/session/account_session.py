@@ -24,20 +24,20 @@ from bybit_adapter import (
 from event_saver.writers.records import as_update
 from grid_service.tasks import TaskSet
 from gridbot.actor.executor import Placement
-from gridbot.actor.runner import Confirmation, StrategyRunner
+from gridbot.actor.messages import Confirmation
+from gridbot.actor.runner import StrategyRunner
+from gridbot.actor.strategy_health import STARTING, STREAM_LOST
 from gridbot.alerts.alerts import AlertKey, Alerts
 from gridbot.alerts.occasions import Occasions
 from gridbot.ports import ExchangeClock, OpenPrivate, Rest, Stream
 from gridbot.session.preflight import AccountReport, look_at_account, measure_clock, one_way_problem
 from gridbot.session.reconciler import NotConfirmedError, Reconciler
 from gridbot.settings.session_settings import SessionSettings
-from gridcore import AccountEvent, DirectionType, Hold, Intent
+from gridcore import AccountEvent, DirectionType, Hold, Intent, Reconfirm
 from gridcore.order_desk import ORPHAN_LAG
 
 log = logging.getLogger(__name__)
 
-STARTING = "starting"
-STREAM_LOST = "stream_lost"
 MAINTENANCE = "exchange_maintenance"
 PAUSES_S = (30.0, 60.0, 120.0, 300.0)
 MARGIN_MODE = "margin_mode"
@@ -258,7 +258,7 @@ class AccountSession:
             )
         for runner in self.runners.values():
             self.reconciler.missed_since(runner, change.lost_at)
-            runner.require_confirmation()
+            runner.tell(Reconfirm())
             runner.release(STREAM_LOST)
             self.reconciler.request(runner, "the private stream is back")
 
@@ -429,7 +429,7 @@ class AccountSession:
                     f"account {self.name} is in {info.margin_mode}; it has to be in cross margin,"
                     " switch it back",
                 )
-            elif MARGIN_MODE in runner.hold_reasons:
+            elif runner.health.explains(MARGIN_MODE):
                 runner.release(MARGIN_MODE)
 
     async def _check_clock(self) -> None:
@@ -440,10 +440,7 @@ class AccountSession:
             self._alerts.alert(AlertKey.CLOCK_DRIFT, text, about=self.name)
         self._is_clock_off = is_off
         for runner in self.runners.values():
-            if is_off:
-                runner.doubts[CLOCK] = text
-            else:
-                runner.doubts.pop(CLOCK, None)
+            runner.health.doubt(CLOCK, text if is_off else "")
 
     async def _look_at_trips(self) -> None:
         self._notice_first_connection()

@@ -8,6 +8,7 @@ from decimal import Decimal
 from grid_db import Environment, RunType
 from gridbot.actor.executor import IntentExecutor
 from gridbot.actor.runner import StrategyRunner
+from gridbot.actor.strategy_health import PAUSED
 from gridbot.session.account_session import AccountSession
 from gridbot.words.snapshot import (
     AccountSnapshot,
@@ -19,8 +20,6 @@ from gridbot.words.snapshot import (
     StrategySnapshot,
 )
 from gridcore import LegView
-
-PAUSED = "paused"
 
 
 def run_type_of(environment: Environment, *, is_shadow: bool) -> RunType:
@@ -34,7 +33,7 @@ def strategy_snapshot(runner: StrategyRunner, environment: Environment) -> Strat
     """Return one strategy as it is now."""
     view, ticker = runner.strategy.view, runner.last_ticker
     price = None if ticker is None else ticker.last_price
-    health, reasons = runner.health
+    health, reasons = runner.health.state()
     executor, tally = runner.executor, runner.tally
     placed = cancelled = 0
     if isinstance(executor, IntentExecutor):
@@ -50,7 +49,7 @@ def strategy_snapshot(runner: StrategyRunner, environment: Environment) -> Strat
         last_price=price,
         mark_price=None if ticker is None else ticker.mark_price,
         last_tick_at=None if ticker is None else ticker.local_ts,
-        queued_events=runner.waiting,
+        queued_events=len(runner.inbox),
         long=_leg(view.long, price),
         short=_leg(view.short, price),
         levels=tuple(LevelSnapshot(price=level.price, side=level.side) for level in view.levels),
