@@ -251,7 +251,7 @@ class Orchestrator:
 
     async def _make_runner(self, account: _Account, one: StrategySettings) -> StrategyRunner:
         session = account.session
-        wallet = session.wallet or await session.rest.get_wallet_balance()
+        wallet = session.wallet.newest or await session.rest.get_wallet_balance()
         snapshot = wallet.snapshot
         balance = None if snapshot is None else snapshot.wallet_balance
         instrument = await self._look_at(one, session.rest, balance)
@@ -278,7 +278,7 @@ class Orchestrator:
                 session.clock,
                 runner.tell,
                 runner.still_wants,
-                session.troubles_of(runner),
+                session.outcome_handler(runner),
             )
         )
         await session.add(runner)

@@ -532,7 +532,7 @@ class BotWorld:
                     clock,
                     runner.tell,
                     runner.still_wants,
-                    session.troubles_of(runner),
+                    session.outcome_handler(runner),
                     self._mint,
                 )
             )

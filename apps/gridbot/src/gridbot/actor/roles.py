@@ -1,10 +1,19 @@
-"""Whom the actor of a strategy works with: who carries out, who sees the market, who watches."""
+"""Whom the actor of a strategy works with: who carries out, who hears, sees, or watches."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from gridcore import CancelIntent, Event, Intent, PublicTradeEvent, TickerEvent
+from bybit_adapter import BybitError
+from gridcore import (
+    CancelIntent,
+    DirectionType,
+    Event,
+    Intent,
+    PlaceLimitIntent,
+    PublicTradeEvent,
+    TickerEvent,
+)
 
 
 class Executor(Protocol):
@@ -22,6 +31,20 @@ class MarketWatcher(Protocol):
 
     def on_ticker(self, ticker: TickerEvent, /) -> None: ...
     def on_trade(self, trade: PublicTradeEvent, /) -> None: ...
+
+
+class OutcomeListener(Protocol):
+    """Who is told of answers that say more than that one order failed."""
+
+    def auth_failed(self, error: BybitError) -> None: ...
+    def leg_in_doubt(self, direction: DirectionType) -> None: ...
+    def wallet_in_doubt(self) -> None: ...
+    def trading_paused(self, error: BybitError) -> None: ...
+    def trading_goes_on(self) -> None: ...
+    def order_refused(self, intent: Intent, error: BybitError) -> None: ...
+    def unresolved(self, intent: PlaceLimitIntent, seconds: float) -> None: ...
+    def orders_in_doubt(self) -> None: ...
+    def failed(self, error: BaseException) -> None: ...
 
 
 class RunnerObserver(Protocol):

@@ -94,7 +94,7 @@ def account_snapshot(
     session: AccountSession, environment: Environment, *, market_is_alive: bool, now: datetime
 ) -> AccountSnapshot:
     """Return one account as it is now."""
-    wallet = session.wallet
+    wallet = session.wallet.newest
     usdt = None if wallet is None else wallet.coin()
     shown = None if wallet is None else wallet.snapshot
     balance = None if shown is None else shown.wallet_balance
@@ -106,15 +106,14 @@ def account_snapshot(
         ),
         Decimal(0),
     )
-    stream = session.stream
     return AccountSnapshot(
         name=session.name,
         environment=environment,
-        is_connected=session.is_connected and market_is_alive,
+        is_connected=session.stream.is_alive and market_is_alive,
         wallet_balance=balance,
         available_balance=None if shown is None else shown.available_balance,
         equity=None if balance is None or usdt is None else balance + open_profit,
         wallet_at=None if wallet is None else wallet.as_of,
         clock_drift_s=session.clock.offset.total_seconds(),
-        reconnects=0 if stream is None else stream.get_connection_state().reconnects,
+        reconnects=session.stream.reconnects,
     )
