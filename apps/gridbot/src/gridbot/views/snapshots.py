@@ -12,7 +12,7 @@ from gridbot.actor.strategy_health import PAUSED
 from gridbot.session.account_session import AccountSession
 from gridbot.words.snapshot import (
     AccountSnapshot,
-    LegSnapshot,
+    LegStatus,
     LevelSnapshot,
     OrderCounts,
     OrderSnapshot,
@@ -78,9 +78,9 @@ def strategy_snapshot(runner: StrategyRunner, environment: Environment) -> Strat
     )
 
 
-def _leg(leg: LegView, price: Decimal | None) -> LegSnapshot:
+def _leg(leg: LegView, price: Decimal | None) -> LegStatus:
     ratio = leg.margin_ratio
-    return LegSnapshot(
+    return LegStatus(
         direction=leg.direction,
         size=leg.size,
         entry_price=leg.entry_price,
