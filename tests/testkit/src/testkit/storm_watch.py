@@ -16,6 +16,7 @@ from gridcore import DirectionType
 from paper_exchange.book.account import PaperAccount
 from paper_exchange.book.orders import ExecType, Execution, PaperOrder
 from paper_exchange.market.market import Market, PublicTrade
+from testkit.bot_books import broken_promises
 from testkit.bot_world import BotWorld
 
 ZERO = Decimal(0)
@@ -57,7 +58,7 @@ class StormWatch:
         self, account: PaperAccount, symbol: str, legs: tuple[DirectionType, ...]
     ) -> None:
         """Look at the promises."""
-        for text in self._world.broken_promises():
+        for text in broken_promises(self._world):
             self._problem(text)
 
     def on_execution(self, account: PaperAccount, execution: Execution) -> None:
