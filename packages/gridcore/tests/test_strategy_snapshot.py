@@ -34,7 +34,7 @@ def test_a_restart_at_any_moment_changes_no_later_intent(seed: int) -> None:
                 world.resync()
             world.step()
     assert [repr(i) for i in through.intents] == [repr(i) for i in restarted.intents]
-    assert through.executions
+    assert through.exchange.executions
     assert restarted.strategy.snapshot() == through.strategy.snapshot()
 
 
