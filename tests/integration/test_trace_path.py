@@ -23,6 +23,6 @@ def test_a_tick_reaches_the_wire_by_few_files() -> None:
     assert found.keys() == {"wire", "bybit_adapter", "gridbot", "gridcore"}
     assert "pybit_socket" in steps[0]
     assert "http/connections.py" in steps[-1]
-    for part, most in (("bybit_adapter", (19, 25)), ("wire", (60, 180))):
+    for part, most in (("bybit_adapter", (19, 25)), ("wire", (59, 135))):
         assert found[part][0] <= most[0]
         assert found[part][1] <= most[1]

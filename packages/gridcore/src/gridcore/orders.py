@@ -17,7 +17,7 @@ from gridcore.order_records import LimitOrder, OrderStatus, RestingOrder, Tracke
 from gridcore.past_orders import REMEMBERED_ENDED_ORDERS, EndedOrder, PastOrders
 from gridcore.resting_side import RestingSide
 from gridcore.sides import DirectionType, SideType
-from gridcore.stored_time import of_us, to_us
+from gridcore.stored_time import all_to_us, of_us
 
 __all__ = [
     "REMEMBERED_ENDED_ORDERS",
@@ -215,11 +215,11 @@ class OrderBook:
         What rests is found on the exchange again. What is on its way may not be listed there yet,
         so it is kept whole.
         """
+        created_us = all_to_us({name: one.created_ts for name, one in self._unacknowledged.items()})
         return {
-            "resting": {
-                order_id: None if order.started_ts is None else to_us(order.started_ts)
-                for order_id, order in self._by_order_id.items()
-            },
+            "resting": all_to_us(
+                {order_id: order.started_ts for order_id, order in self._by_order_id.items()}
+            ),
             "in_flight": [
                 {
                     "client_order_id": order.client_order_id,
@@ -228,9 +228,9 @@ class OrderBook:
                     "price": str(order.price),
                     "qty": str(order.qty),
                     "reduce_only": order.reduce_only,
-                    "created_us": to_us(order.created_ts),
+                    "created_us": created_us[name],
                 }
-                for order in self._unacknowledged.values()
+                for name, order in self._unacknowledged.items()
             ],
         }
 

@@ -26,10 +26,8 @@ class DirectionType(StrEnum):
     LONG = "long"
     SHORT = "short"
 
-    @property
-    def opening_side(self) -> SideType:
-        """The side that enlarges the leg: Buy for long, Sell for short."""
-        return BUY if self is LONG else SELL
+    opening_side: SideType  # enlarges the leg: Buy for long, Sell for short
+    closing_side: SideType  # reduces it
 
     @property
     def opposite(self) -> DirectionType:
@@ -49,6 +47,8 @@ SELL: Final = SideType.SELL
 LONG: Final = DirectionType.LONG
 SHORT: Final = DirectionType.SHORT
 DIRECTIONS: Final = (LONG, SHORT)  # in the order of deciding
+LONG.opening_side, LONG.closing_side = BUY, SELL
+SHORT.opening_side, SHORT.closing_side = SELL, BUY
 
 # the taker's side of a market trade, as a column of small integers stores it
 TAKER_BUY: Final = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,6 +30,11 @@ def moment_of(text: str) -> datetime:
 def to_us(ts: datetime) -> int:
     """Return a moment in microseconds since 1970."""
     return (ts - _EPOCH) // _MICROSECOND
+
+
+def all_to_us(moments: Mapping[str, datetime | None]) -> dict[str, int | None]:
+    """Return moments in microseconds since 1970 under their names; none stays none."""
+    return {name: None if ts is None else to_us(ts) for name, ts in moments.items()}
 
 
 def of_us(value: int) -> datetime:

@@ -43,6 +43,7 @@ class StateKeeper:
         self._alerts = alerts
         self._kept: tuple[int, int] | None = None  # of the grid, and fills
         self._kept_stops: object = None
+        self._is_failing = False
         self.saved_at: datetime | None = None  # by an earlier start
 
     # keep
@@ -84,7 +85,7 @@ class StateKeeper:
 
     def try_again(self) -> None:
         """Keep what could not be kept."""
-        if self._health.explains(STATE):
+        if self._is_failing:
             self.keep()
 
     def _save(self, write: Callable[[StateStore, datetime], None]) -> bool:
@@ -93,12 +94,14 @@ class StateKeeper:
         try:
             write(self._store, self._clock.now())
         except OSError as error:
+            self._is_failing = True
             self._health.hold_now(
                 STATE, f"the state cannot be kept ({error}); nothing is placed until it can"
             )
             log.error("%s: the state cannot be kept: %s", self._strat_id, error)
             return False
-        if self._health.explains(STATE):
+        if self._is_failing:
+            self._is_failing = False
             self._health.release_now(STATE)
         return True
 
