@@ -32,8 +32,9 @@ from typing import Any
 
 import paper_exchange.host.server
 from grid_service.redaction import Redactor
-from gridbot.actor.runner import Executor, StrategyRunner
-from gridbot.calm import calm_interpreter
+from gridbot.actor.roles import Executor
+from gridbot.actor.runner import StrategyRunner
+from gridbot.interpreter import avoid_pauses
 from gridbot.orchestrator import Orchestrator
 from gridbot.settings.config import GridbotConfig
 from gridbot.words.bot_logs import bot_logs
@@ -56,7 +57,7 @@ TICKERS_PER_S = 10.0  # of each symbol, which is what the exchange sends at most
 # the figures would be those of the waiting
 WARM_UP_S = 8.0
 # how long a wave of 0.4 % up and down takes; in the short one half of all orders are sent in bursts
-ROUGH_S, CALM_S = 12.0, 60.0
+FAST_WAVE_S, SLOW_WAVE_S = 12.0, 60.0
 LIMITS = RateLimits(factor=20, per_ip=0)
 
 
@@ -87,7 +88,7 @@ def market(
     start_ms: int,
     *,
     per_s: float = TICKERS_PER_S,
-    period_s: float = ROUGH_S,
+    period_s: float = FAST_WAVE_S,
 ) -> Iterator[FeedEvent]:
     """Yield trades in waves without end, `per_s` of each symbol."""
     chance = random.Random(1)
@@ -212,7 +213,7 @@ def session(
     beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
     *,
     is_followed: bool = True,
-    period_s: float = ROUGH_S,
+    period_s: float = FAST_WAVE_S,
 ) -> Figures:
     """Trade until there are so many samples, or for so long; `beside` runs with the bot.
 
@@ -271,7 +272,7 @@ async def _trade(
     for runner in bot.runners:
         if runner.executor is not None and is_followed:
             runner.use(Tap(runner.executor, runner, clockwork))
-    calm_interpreter()
+    avoid_pauses()
     await asyncio.sleep(WARM_UP_S)
     left, _, exchange_cpu = await _look(pipe)
     clockwork.written.clear()
@@ -336,9 +337,9 @@ def rows(samples: int = 2_000, most_s: float = 120.0) -> list[Row]:
     five = ["a1", "a2", "a3", "a4", "a5"]
     for names, accounts, wanted, period_s in (
         # one strategy places a few orders a second: all samples would take a quarter of an hour
-        (symbols[:1], five[:1], samples // 8, ROUGH_S),
-        (symbols, five, samples, ROUGH_S),
-        (symbols, five, samples // 2, CALM_S),
+        (symbols[:1], five[:1], samples // 8, FAST_WAVE_S),
+        (symbols, five, samples, FAST_WAVE_S),
+        (symbols, five, samples // 2, SLOW_WAVE_S),
     ):
         figures = session(names, accounts, wanted, most_s, period_s=period_s)
         given = (

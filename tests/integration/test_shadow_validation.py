@@ -90,7 +90,7 @@ async def shadowed(prices: list[int]) -> list[tuple[object, ...]]:
         strategy, "one", ExchangeClock(MachineTime()), LoggedAlerts(), is_shadow=True
     )
     executor = ShadowExecutor(runner, Decimal(10_000), fees=FeeRates())
-    runner.use(executor)
+    runner.use(executor, executor)
     actor = asyncio.get_running_loop().create_task(runner.run())
     before = prices[0]
     for step, ticks in enumerate(prices):
@@ -111,7 +111,7 @@ async def shadowed(prices: list[int]) -> list[tuple[object, ...]]:
                 mark_price=price,
             )
         )  # fmt: skip
-        while runner.waiting:  # noqa: ASYNC110 - the actor's queue is what is waited for
+        while runner.inbox:  # noqa: ASYNC110 - the actor's queue is what is waited for
             await asyncio.sleep(0)
     actor.cancel()
     assert runner.stopped_because is None
@@ -137,12 +137,13 @@ async def test_a_shadow_names_its_orders_and_sends_nothing() -> None:
     runner = StrategyRunner(
         strategy, "one", ExchangeClock(MachineTime()), LoggedAlerts(), is_shadow=True
     )
-    runner.use(ShadowExecutor(runner, Decimal(10_000)))
+    executor = ShadowExecutor(runner, Decimal(10_000))
+    runner.use(executor, executor)
     runner.handle(
         TickerEvent(symbol="BTCUSDT", exchange_ts=START, local_ts=START, last_price=Decimal(60_000))
     )
-    while runner.waiting:
-        runner.handle(runner.next_message())
+    while runner.inbox:
+        runner.handle(runner.inbox.take())
     ids = {order.order_id: order.client_order_id for order in strategy.view.orders}
     assert len(ids) > 10
     assert all(order_id == f"shadow_{client}" for order_id, client in ids.items())

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 # files and returns, at most
-TICK = {"in all": (60, 180), "bybit_adapter": (19, 25)}
+TICK = {"in all": (60, 135), "bybit_adapter": (19, 25)}
 EXECUTION = {"in all": (21, 25), "grid_db": (7, 8), "event_saver": (5, 8)}
 
 

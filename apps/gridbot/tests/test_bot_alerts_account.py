@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gridbot.alerts.alerts import AlertKey
+from testkit.bot_books import disagreements
 from testkit.bot_scene import Scene, play
 from testkit.paper import KEY
 from testkit.provokes import provokes
@@ -209,7 +210,7 @@ def test_a_position_by_hand_is_told_once(hears: bool) -> None:
         await scene.until(scene.told, SYNC_S + 5, "the alert")
         await asyncio.sleep(600)
         assert scene.health() == HEALTHY
-        assert scene.world.disagreements() == []
+        assert disagreements(scene.world) == []
         assert scene.runner().strategy.view.long.size > 0
 
     scene = play(story)
@@ -228,7 +229,7 @@ def test_a_size_that_no_fill_explains_is_told_once() -> None:
         await scene.until(scene.told, SYNC_S + 5, "the alert")
         await asyncio.sleep(600)
         assert scene.health() == HEALTHY
-        assert scene.world.disagreements() == []
+        assert disagreements(scene.world) == []
 
     assert play(story).world.alerts.all == [
         (

@@ -9,6 +9,7 @@ import pytest
 
 from gridbot.alerts.alerts import AlertKey
 from paper_exchange.market.listing import ContractStatus
+from testkit.bot_books import disagreements
 from testkit.bot_scene import LIVELY, Scene, play
 from testkit.provokes import provokes
 
@@ -95,7 +96,7 @@ def test_another_tick_size_is_one_alert_and_another_grid() -> None:
         await scene.until(lambda: scene.health() == ("healthy", ""), 30, "health")
         await asyncio.sleep(600)
         assert scene.health() == ("healthy", "")
-        assert scene.world.disagreements() == []
+        assert disagreements(scene.world) == []
 
     # its own orders of before are no unknown ones
     scene = play(story)
@@ -195,6 +196,6 @@ def test_a_list_that_lags_is_no_mismatch() -> None:
         assert scene.health() == ("healthy", "")
         scene.heal()
         await asyncio.sleep(SYNC_S)
-        assert scene.world.disagreements() == []
+        assert disagreements(scene.world) == []
 
     assert play(story, volatility=LIVELY).told() == []

@@ -16,8 +16,9 @@ from gridbot.session.market_hub import MarketHub
 from gridbot.session.reconciler import NotConfirmedError
 from gridcore import SafetyCaps
 from paper_exchange.stream.session import Channel
+from testkit.bot_books import disagreements
 from testkit.bot_scene import LIVELY, Scene, play
-from testkit.bot_world import InProcessStream
+from testkit.in_process_stream import InProcessStream
 from testkit.provokes import provokes
 
 WHAT: dict[str, tuple[dict[str, Any], str]] = {
@@ -88,7 +89,7 @@ def test_a_forced_close_is_told_and_counted_once(what: str, how: str) -> None:
             assert AlertKey.STRATEGY_STOPPED in scene.kinds()
             return
         assert scene.health() == ("healthy", "")
-        assert world.disagreements() == []
+        assert disagreements(world) == []
         assert len(scene.told(AlertKey.ORDERS_CANCELLED)) <= 1
         assert set(scene.kinds()) <= {
             AlertKey.LIQUIDATION_OR_ADL, AlertKey.ORDERS_CANCELLED, AlertKey.RECONCILE_DIFFERENCE,

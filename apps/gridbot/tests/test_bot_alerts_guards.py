@@ -8,6 +8,7 @@ from decimal import Decimal
 from gridbot.alerts.alerts import AlertKey
 from gridbot.settings.session_settings import SessionSettings
 from gridcore import ResetLossBreaker, ResetReduceOnly, SafetyCaps
+from testkit.bot_books import disagreements
 from testkit.bot_scene import LIVELY, Scene, play
 from testkit.bot_world import at_once
 from testkit.provokes import provokes
@@ -206,7 +207,7 @@ def test_two_orders_at_once_that_both_fill_stop_placing_until_a_list_shows_none(
         await scene.until(lambda: scene.health() == HEALTHY, 70, "health")
         await asyncio.sleep(TOLD_OVER_S)
         assert scene.orders() >= LEVELS - 2
-        assert scene.world.disagreements() == []
+        assert disagreements(scene.world) == []
 
     scene = play(story)
     assert scene.kinds() == [AlertKey.SAME_ORDER_ERROR, AlertKey.STRATEGY_UNBLOCKED]

@@ -10,6 +10,7 @@ import pytest
 from gridbot.alerts.alerts import AlertKey
 from gridbot.settings.session_settings import SessionSettings
 from paper_exchange.host.faults import FaultKind, FaultRule
+from testkit.bot_books import disagreements
 from testkit.bot_world import BotWorld, StrategySpec, at_once
 from testkit.paper import paper_account, paper_market
 from testkit.storm_watch import StormWatch
@@ -38,7 +39,7 @@ def test_orders_that_no_list_and_no_look_up_shows_for_20_s_are_not_placed_again(
             await world.until(world.exchange.now_ms + 1_000)
             placed.append(len(world.paper.account.open_orders))
         await asyncio.sleep(10)
-        assert world.disagreements() == []
+        assert disagreements(world) == []
 
     run_virtually(session())
     assert problems == []
@@ -82,7 +83,7 @@ def test_orders_on_their_way_when_the_process_is_killed_are_not_placed_again(
         for number in range(40):
             world.paper.trade(Decimal(60_020) + number % 2, after_ms=1)
             await world.until(world.exchange.now_ms + 1_000)
-        assert world.disagreements() == []
+        assert disagreements(world) == []
         assert len(world.paper.account.open_orders) >= whole - 2
 
     run_virtually(session())

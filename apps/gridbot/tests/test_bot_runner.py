@@ -20,7 +20,7 @@ def test_what_is_newer_takes_the_place_of_what_nobody_needs_any_more() -> None:
     told = [*prices[:2], *wallets[:2], *legs, both, prices[2], wallets[2], prices[3]]
     for message in told:
         runner.tell(message)
-    assert runner.conflated == 2
-    left = [runner.next_message() for _ in range(runner.waiting)]
+    assert runner.inbox.conflated == 2
+    left = [runner.inbox.take() for _ in range(len(runner.inbox))]
     # of two tickers or wallets in a row the second; of a leg everything
     assert left == [prices[1], wallets[1], *legs, both, prices[2], wallets[2], prices[3]]

@@ -144,7 +144,7 @@ def story(running: RunningBot, host: PaperHost, name: str) -> str:
     assert isinstance(executor, IntentExecutor)
     return (
         f"agreement after {name}: {running.disagreements(host)}, {running.health(STRAT)};"
-        f" {executor.in_flight} commands in flight, {runner.waiting} messages wait"
+        f" {executor.in_flight} commands in flight, {len(runner.inbox)} messages wait"
     )
 
 

@@ -55,7 +55,7 @@ def quiet(running: RunningBot, host: PaperHost, price: float, *, is_live: bool) 
     def look() -> bool:
         now = running.do(
             lambda: [
-                (one.waiting, len(one.strategy.view.orders), one.tally.fills,
+                (len(one.inbox), len(one.strategy.view.orders), one.tally.fills,
                  sum(order.order_id is None for order in one.strategy.view.orders),
                  None if one.last_ticker is None else one.last_ticker.last_price)
                 for one in running.bot.runners

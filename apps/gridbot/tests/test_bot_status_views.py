@@ -1,40 +1,23 @@
-"""One snapshot, seen through the status file, the texts, the live view and the metrics."""
+"""One snapshot, seen through the status file, the texts and the live view."""
 
 from __future__ import annotations
 
 import io
-import json
 import re
-import socket
 import threading
-import urllib.error
-import urllib.request
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 
-from grid_db import Environment, RunType
-from grid_service.endpoint import PortTakenError
 from gridbot.views.live_view import LiveView, render, summary_text
-from gridbot.views.metrics import BotMetrics
-from gridbot.views.metrics_server import MetricsServer
 from gridbot.views.status import StatusError, StatusFile
 from gridbot.words.snapshot import (
-    AccountSnapshot,
     BotSnapshot,
-    Health,
-    LegSnapshot,
-    LevelSnapshot,
-    OrderCounts,
-    OrderSnapshot,
-    PnlSnapshot,
     RunState,
-    StrategySnapshot,
 )
 from gridbot.words.texts import (
     age,
@@ -45,96 +28,15 @@ from gridbot.words.texts import (
     status_text,
     usdt,
 )
-from gridcore import DirectionType, GridSideType, SideType
-
-NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
-
-
-def order(price: int, side: SideType, *, closing: bool = False) -> OrderSnapshot:
-    is_long = (side is SideType.BUY) is not closing
-    return OrderSnapshot(
-        direction=DirectionType.LONG if is_long else DirectionType.SHORT,
-        side=side,
-        price=Decimal(price),
-        qty=Decimal("0.0020"),
-        leaves_qty=Decimal("0.001"),
-        reduce_only=closing,
-    )
-
-
-def snapshot(at: datetime = NOW) -> BotSnapshot:
-    strategy = StrategySnapshot(
-        strat_id="btc",
-        account="main",
-        symbol="BTCUSDT",
-        run_type=RunType.LIVE,
-        health=Health.BLOCKED,
-        reasons=("held by pause",),
-        is_paused=True,
-        last_price=Decimal("60000.10"),
-        last_tick_at=at - timedelta(seconds=3),
-        long=LegSnapshot(
-            direction=DirectionType.LONG,
-            size=Decimal("0.010"),
-            entry_price=Decimal("59000"),
-            unrealised_pnl=Decimal("10.001"),
-            liquidation_price=Decimal("30000"),
-            margin_ratio=Decimal("0.059"),
-        ),
-        short=LegSnapshot(direction=DirectionType.SHORT, size=Decimal(0)),
-        levels=tuple(
-            LevelSnapshot(
-                price=Decimal(60000 + 100 * step),
-                side=GridSideType.WAIT
-                if not step
-                else GridSideType.SELL
-                if step > 0
-                else GridSideType.BUY,
-            )
-            for step in range(-8, 9)
-        ),
-        orders=(
-            order(59900, SideType.BUY),
-            order(60100, SideType.SELL),
-            order(60200, SideType.SELL, closing=True),
-        ),
-        counts=OrderCounts(placed=12, cancelled=3, rejected=1, fills=6),
-        pnl=PnlSnapshot(
-            realised=Decimal("5.5"),
-            unrealised=Decimal("10.001"),
-            fees=Decimal("1.25"),
-            funding=Decimal("-0.25"),
-        ),
-    )
-    second = replace(
-        strategy, strat_id="eth", symbol="ETHUSDT", health=Health.HEALTHY, reasons=(),
-        is_paused=False, last_price=None, last_tick_at=None, orders=(), levels=(),
-        pnl=PnlSnapshot(realised=Decimal(-1)),
-    )  # fmt: skip
-    account = AccountSnapshot(
-        name="main",
-        environment=Environment.PAPER,
-        is_connected=True,
-        wallet_balance=Decimal("10005.5"),
-        equity=Decimal("10015.501"),
-        clock_drift_s=0.02,
-        reconnects=2,
-    )
-    return BotSnapshot(
-        taken_at=at,
-        started_at=at - timedelta(hours=3),
-        pid=77,
-        accounts=(account,),
-        strategies=(strategy, second),
-    )
-
+from gridcore import SideType
+from testkit.shown_bot import NOW, shown_bot, shown_order
 
 # the status file
 
 
 def test_the_status_file_says_what_the_bot_does(tmp_path: Path) -> None:
     file = StatusFile(tmp_path / "new" / "status.json")
-    file.write(snapshot())
+    file.write(shown_bot())
     found = file.read()
     assert found["version"] == 1
     assert found["state"] == "running"
@@ -151,17 +53,17 @@ def test_the_status_file_says_what_the_bot_does(tmp_path: Path) -> None:
     assert beat.state is RunState.RUNNING
     assert beat.attended == {("main", "BTCUSDT"), ("main", "ETHUSDT")}
     assert beat.age_s(NOW + timedelta(seconds=9)) == 9
-    file.write(replace(snapshot(), state=RunState.STOPPED))
+    file.write(replace(shown_bot(), state=RunState.STOPPED))
     assert file.heartbeat().state is RunState.STOPPED
     assert [path.name for path in file.path.parent.iterdir()] == ["status.json"]
     (file.path.parent / ".status.json.new").write_text("what a killed process left")
-    file.write(snapshot())
+    file.write(shown_bot())
     assert [path.name for path in file.path.parent.iterdir()] == ["status.json"]
 
 
 def test_a_reader_never_sees_a_part(tmp_path: Path) -> None:
     file = StatusFile(tmp_path / "status.json")
-    file.write(snapshot())
+    file.write(shown_bot())
     is_done = threading.Event()
     faults: list[Exception] = []
 
@@ -175,7 +77,7 @@ def test_a_reader_never_sees_a_part(tmp_path: Path) -> None:
     reader = threading.Thread(target=look)
     reader.start()
     for step in range(200):
-        file.write(snapshot(NOW + timedelta(seconds=step)))
+        file.write(shown_bot(NOW + timedelta(seconds=step)))
     is_done.set()
     reader.join()
     assert faults == []
@@ -206,14 +108,14 @@ def test_what_is_no_status_is_told(tmp_path: Path, content: str | bytes | None, 
 
 def test_a_status_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
     file = StatusFile(tmp_path / "status.json")
-    file.write(snapshot())
+    file.write(shown_bot())
     before = file.path.read_text()
-    broken = replace(snapshot(), pid=b"no JSON")  # type: ignore[arg-type]
+    broken = replace(shown_bot(), pid=b"no JSON")  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         file.write(broken)
     assert file.path.read_text() == before
     with pytest.raises(OSError, match="Not a directory"):
-        StatusFile(file.path / "below" / "s.json").write(snapshot())
+        StatusFile(file.path / "below" / "s.json").write(shown_bot())
 
 
 # words
@@ -232,34 +134,34 @@ def test_amounts_read_well() -> None:
 
 
 def test_the_texts_of_the_commands() -> None:
-    told = status_text(snapshot(), NOW)
+    told = status_text(shown_bot(), NOW)
     assert "running for 3.0 h" in told
     assert "main (paper), connected: wallet 10,005.50, available –, equity 10,015.50 USDT" in told
     assert "• btc BTCUSDT (live): BLOCKED, paused: held by pause" in told
     assert "60000.1 USDT, tick 3 s ago, 3 orders, 6 fills, net +14.50 USDT" in told
     assert "• eth ETHUSDT (live): healthy" in told
     assert "tick never ago" in told
-    legs = positions_text(snapshot())
+    legs = positions_text(shown_bot())
     assert "long: 0.01 at 59000, PnL +10.00 USDT, liquidation 30000, value/wallet 0.06" in legs
     assert "short: nothing" in legs
-    orders = orders_text(snapshot()).splitlines()
+    orders = orders_text(shown_bot()).splitlines()
     assert orders[0] == "btc BTCUSDT: 3 orders"
     assert orders[1] == "  60200 Sell 0.001 of 0.002 closes L"
     assert orders[2] == "  60100 Sell 0.001 of 0.002 opens S"
-    profit = pnl_text(snapshot())
+    profit = pnl_text(shown_bot())
     assert "btc BTCUSDT: net +14.50 USDT (realised +5.50, unrealised +10.00, fees 1.25" in profit
     assert profit.endswith("all: net +13.50 USDT")
-    many = replace(snapshot().strategies[0], orders=(order(5, SideType.BUY),) * 100)
-    assert "and 40 more" in orders_text(replace(snapshot(), strategies=(many,)))
-    empty = replace(snapshot(), strategies=(), state=RunState.STOPPING)
+    many = replace(shown_bot().strategies[0], orders=(shown_order(5, SideType.BUY),) * 100)
+    assert "and 40 more" in orders_text(replace(shown_bot(), strategies=(many,)))
+    empty = replace(shown_bot(), strategies=(), state=RunState.STOPPING)
     assert orders_text(empty) == positions_text(empty) == pnl_text(empty) == "no strategies"
     assert "stopping" in status_text(empty, NOW)
 
 
 def test_fees_in_other_coins_stand_beside_and_the_net_says_what_it_lacks() -> None:
-    one = snapshot().strategies[0]
+    one = shown_bot().strategies[0]
     mnt = replace(one.pnl, other_fees={"MNT": Decimal("0.0145")})
-    told = replace(snapshot(), strategies=(replace(one, pnl=mnt), snapshot().strategies[1]))
+    told = replace(shown_bot(), strategies=(replace(one, pnl=mnt), shown_bot().strategies[1]))
     profit = pnl_text(told)
     assert "btc BTCUSDT: net +14.50 USDT without fees in MNT (realised +5.50" in profit
     assert "fees 1.25 and 0.0145 MNT, funding -0.25" in profit
@@ -282,7 +184,7 @@ def of_levels(lines: list[str]) -> list[str]:
 
 
 def test_the_live_view_shows_the_grid_around_the_price() -> None:
-    lines = drawn(snapshot())
+    lines = drawn(shown_bot())
     assert [re.findall(r"60\d00", line)[0] for line in of_levels(lines)] == [
         "60500", "60400", "60300", "60200", "60100", "60000",
     ]  # fmt: skip
@@ -298,13 +200,13 @@ def test_the_live_view_shows_the_grid_around_the_price() -> None:
 
 
 def test_the_live_view_fits_a_small_terminal_without_breaking_lines() -> None:
-    shown = snapshot()
+    shown = shown_bot()
     long = replace(
         shown.strategies[0].long,
         size=Decimal("0.016"), entry_price=Decimal("64922.15714286"),
         unrealised_pnl=Decimal("-12.25"),
     )  # fmt: skip
-    orders = tuple(order(60100, SideType.SELL, closing=closing) for closing in (True, False))
+    orders = tuple(shown_order(60100, SideType.SELL, closing=closing) for closing in (True, False))
     first, second = shown.strategies
     busy = replace(
         shown,
@@ -319,7 +221,7 @@ def test_the_live_view_fits_a_small_terminal_without_breaking_lines() -> None:
 
 
 def test_many_strategies_have_a_line_each() -> None:
-    shown = snapshot()
+    shown = shown_bot()
     many = tuple(replace(shown.strategies[0], strat_id=f"s{n}") for n in range(10))
     lines = drawn(replace(shown, strategies=many), height=24)
     assert len(lines) <= 23
@@ -331,135 +233,26 @@ def test_many_strategies_have_a_line_each() -> None:
 
 
 def test_an_order_that_is_not_what_its_level_wants_shows_its_side() -> None:
-    odd = replace(snapshot().strategies[0], orders=(order(60100, SideType.BUY),))
-    lines = drawn(replace(snapshot(), strategies=(odd,)))
+    odd = replace(shown_bot().strategies[0], orders=(shown_order(60100, SideType.BUY),))
+    lines = drawn(replace(shown_bot(), strategies=(odd,)))
     assert "Buy 0.001 open" in next(line for line in lines if " 60100 " in line)
 
 
 def test_the_live_view_draws_over_itself() -> None:
     out = io.StringIO()
     with LiveView(Console(file=out, force_terminal=True, width=120, height=60)) as view:
-        view.show(snapshot(), NOW)
-        view.show(replace(snapshot(), accounts=()), NOW)
+        view.show(shown_bot(), NOW)
+        view.show(replace(shown_bot(), accounts=()), NOW)
     assert "BTCUSDT" in out.getvalue()
-    away = replace(snapshot().accounts[0], is_connected=False)
-    shown = drawn(replace(snapshot(), accounts=(away,), strategies=()))
+    away = replace(shown_bot().accounts[0], is_connected=False)
+    shown = drawn(replace(shown_bot(), accounts=(away,), strategies=()))
     assert shown[0].startswith("main (paper) NOT CONNECTED")
 
 
 def test_the_summary_ties_to_the_figures() -> None:
-    text = summary_text(snapshot(), NOW)
+    text = summary_text(shown_bot(), NOW)
     assert "ran for 3.0 h" in text
     assert "orders 12 placed, 3 cancelled, 1 rejected, 3 resting; 6 fills" in text
     assert "realised +5.50, unrealised +10.00, fees 1.25, funding -0.25, net +14.50 USDT" in text
     assert "main: wallet 10,005.50, equity 10,015.50 USDT" in text
     assert "net of all: +13.50 USDT" in text
-
-
-# metrics
-
-
-def get(port: int, path: str) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-
-
-Labels = tuple[str, frozenset[str]]
-
-
-def at(name: str, *labels: str) -> Labels:
-    return name, frozenset(labels)
-
-
-def samples(text: str) -> dict[Labels, float]:
-    return {
-        at(one.name, *one.labels.values()): one.value
-        for family in text_string_to_metric_families(text)
-        for one in family.samples
-    }
-
-
-def test_metrics_show_what_a_trader_asks() -> None:
-    metrics = BotMetrics()
-    server = MetricsServer(metrics.registry, lambda: metrics.snapshot, port=0)
-    server.start()
-    try:
-        assert get(server.port, "/healthz") == (503, '{"state": "starting"}\n')
-        metrics.show(snapshot(datetime.now(UTC)))
-        metrics.rest_seconds.labels("place_order", "ok").observe(0.02)
-        metrics.alerts.labels("stream_down").inc()
-        metrics.exceptions.labels("stream").inc()
-        metrics.refusals.labels("btc", "balance").inc()
-        metrics.retries.labels("btc").inc()
-        metrics.decision_seconds.labels("btc").observe(0.001)
-        status, text = get(server.port, "/metrics")
-        assert status == 200
-        found = samples(text)
-        btc = ("main", "btc", "BTCUSDT")
-        assert found[at("gridbot_health", *btc, "blocked")] == 1
-        assert found[at("gridbot_health", *btc, "healthy")] == 0
-        assert found[at("gridbot_paused", *btc)] == 1
-        assert found[at("gridbot_open_orders", *btc, "close")] == 1
-        assert found[at("gridbot_open_orders", *btc, "open")] == 2
-        assert found[at("gridbot_orders_total", *btc, "fills")] == 6
-        assert found[at("gridbot_pnl_usdt", *btc, "net")] == 14.501
-        assert at("gridbot_other_fees", *btc, "MNT") not in found
-        assert found[at("gridbot_position_size", *btc, "long")] == 0.01
-        assert found[at("gridbot_wallet_usdt", "main", "equity")] == 10015.501
-        assert at("gridbot_wallet_usdt", "main", "available_balance") not in found
-        assert at("gridbot_last_price_usdt", "main", "eth", "ETHUSDT") not in found
-        one = snapshot(datetime.now(UTC)).strategies[0]
-        mnt = replace(one, pnl=replace(one.pnl, other_fees={"MNT": Decimal("0.0145")}))
-        metrics.show(replace(snapshot(datetime.now(UTC)), strategies=(mnt,)))
-        found = samples(get(server.port, "/metrics")[1])
-        assert found[at("gridbot_other_fees", *btc, "MNT")] == 0.0145
-        assert found[at("gridbot_reconnects_total", "main")] == 2
-        assert found[at("gridbot_rest_seconds_count", "place_order", "ok")] == 1
-        assert found[at("gridbot_alerts_total", "stream_down")] == 1
-        assert 2.9 < found[at("gridbot_tick_age_seconds", *btc)] < 30
-        assert get(server.port, "/elsewhere")[0] == 404
-    finally:
-        server.close()
-    server.close()
-    assert server.port == 0
-
-
-def test_health_follows_the_heartbeat() -> None:
-    shown = [snapshot(datetime.now(UTC))]
-    server = MetricsServer(BotMetrics().registry, lambda: shown[0], port=0, stale_after_s=30)
-    server.start()
-    try:
-        status, text = get(server.port, "/healthz")
-        assert status == 200
-        assert json.loads(text)["strategies"] == {"btc": "blocked", "eth": "healthy"}
-        old = snapshot(datetime.now(UTC) - timedelta(seconds=31))
-        shown[0] = old
-        status, text = get(server.port, "/healthz")
-        assert (status, json.loads(text)["state"]) == (503, "stale")
-        stopped = snapshot(datetime.now(UTC))
-        ended = tuple(replace(one, health=Health.STOPPED) for one in stopped.strategies)
-        shown[0] = replace(stopped, strategies=ended)
-        status, text = get(server.port, "/healthz")
-        assert (status, json.loads(text)["state"]) == (503, "stopped")
-    finally:
-        server.close()
-
-
-def test_readers_that_say_nothing_do_not_keep_others_out() -> None:
-    metrics = BotMetrics()
-    server = MetricsServer(metrics.registry, lambda: snapshot(datetime.now(UTC)), port=0)
-    server.start()
-    silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(5)]
-    try:
-        assert get(server.port, "/healthz")[0] == 200
-        other = MetricsServer(metrics.registry, lambda: None, port=server.port)
-        with pytest.raises(PortTakenError, match="set another metrics_port"):
-            other.start()
-    finally:
-        for one in silent:
-            one.close()
-        server.close()

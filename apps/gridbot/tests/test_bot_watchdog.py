@@ -8,12 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,178 +21,41 @@ from bybit_adapter import (
     Order,
     OrderKey,
     PagedRows,
-    PlaceRequest,
-    make_order_link_id,
 )
-from grid_db import RunType
 from gridbot.alerts.alerts import AlertKey
 from gridbot.settings.account_config import AccountConfig
-from gridbot.settings.config import GridbotConfig
 from gridbot.settings.config_file import load_gridbot_config
-from gridbot.views.status import StatusFile
 from gridbot.watchdog.command import main
-from gridbot.watchdog.heartbeat import HeartbeatWatch, Verdict
+from gridbot.watchdog.heartbeat import HeartbeatState
 from gridbot.watchdog.orders import cancel_opening, is_opening
 from gridbot.watchdog.watchdog import NothingToWatchError, Watchdog
 from gridbot.words.snapshot import (
-    BotSnapshot,
-    Health,
-    LegSnapshot,
     RunState,
-    StrategySnapshot,
-    Unattended,
 )
-from gridcore import DirectionType, SideType
-from testkit.paper import KEY, SECRET, PaperHost, paper_market
+from gridcore import SideType
+from testkit.paper import KEY, SECRET
 from testkit.provokes import provokes
 from testkit.waiting import eventually
+from testkit.watchdog_stage import (
+    Heard,
+    Stage,
+    fill_book,
+    run_until,
+    watchdog_stage,
+)
 
 pytestmark = pytest.mark.integration
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-OURS = "0123456789abcdef"
-TEXT = f"""accounts:
-  - {{name: main, environment: paper, paper_port: PORT, api_key: {KEY}, api_secret: {SECRET}}}
-strategies:
-  - {{strat_id: btc, account: main, symbol: BTCUSDT}}
-  - {{strat_id: shadow, account: main, symbol: ETHUSDT, shadow_mode: true}}
-status_path: STATUS
-status_interval: 0.1
-watchdog: {{stale_after: 0.5, check_interval: 0.05, repeat_interval: 0.2}}
-"""
-
-
-def grid(
-    strat_id: str,
-    health: Health = Health.HEALTHY,
-    reasons: tuple[str, ...] = (),
-    account: str = "main",
-    symbol: str = "BTCUSDT",
-) -> StrategySnapshot:
-    legs = {one.value: LegSnapshot(direction=one, size=Decimal(0)) for one in DirectionType}
-    return StrategySnapshot(
-        strat_id=strat_id, account=account, symbol=symbol, run_type=RunType.PAPER, health=health,
-        reasons=reasons, **legs,
-    )  # fmt: skip
-
-
-class Heard:
-    """Keeps alerts."""
-
-    def __init__(self) -> None:
-        self.alerts: list[tuple[AlertKey, str]] = []
-
-    def alert(self, key: AlertKey, text: str, *, about: str = "") -> None:
-        self.alerts.append((key, text))
-
-    @property
-    def keys(self) -> list[AlertKey]:
-        return [key for key, _ in self.alerts]
-
-
-@dataclass
-class Stage:
-    """An exchange with orders, a configuration that points at it, and a status file."""
-
-    host: PaperHost
-    rest: BybitRestClient
-    path: Path
-    status: StatusFile
-
-    @property
-    def config(self) -> GridbotConfig:
-        return load_gridbot_config(self.path, {})
-
-    def place(
-        self,
-        price: int,
-        side: SideType = SideType.BUY,
-        *,
-        closing: bool = False,
-        link_id: str | None = None,
-        symbol: str = "BTCUSDT",
-    ) -> str:
-        is_long = (side is SideType.BUY) is not closing
-        request = PlaceRequest(
-            symbol=symbol,
-            direction=DirectionType.LONG if is_long else DirectionType.SHORT,
-            side=side,
-            qty=Decimal("0.01"),
-            price=Decimal(price),
-            order_link_id=link_id or make_order_link_id(OURS, datetime.now(UTC)),
-            reduce_only=closing,
-        )
-        return self.rest.place_order(request).order_id
-
-    def open_orders(self, symbol: str = "BTCUSDT") -> set[str]:
-        return {order.order_id for order in self.rest.get_open_orders(symbol)}
-
-    def beat(
-        self,
-        age_s: float = 0.0,
-        *,
-        state: RunState = RunState.RUNNING,
-        strategies: tuple[StrategySnapshot, ...] | None = None,
-        pid: int = 4711,
-        **more: Any,
-    ) -> None:
-        at = datetime.now(UTC) - timedelta(seconds=age_s)
-        health = Health.HEALTHY if state is RunState.RUNNING else Health.STOPPED
-        listed = (grid("btc", health),) if strategies is None else strategies
-        self.status.write(
-            BotSnapshot(taken_at=at, started_at=at, pid=pid, state=state, strategies=listed, **more)
-        )
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    with PaperHost([paper_market(), paper_market("ETHUSDT")]) as host:
-        host.trade("60000")
-        host.trade("3000", symbol="ETHUSDT")
-        port = host.server.port
-        status = StatusFile(tmp_path / "status.json")
-        path = tmp_path / "g.yaml"
-        path.write_text(TEXT.replace("PORT", str(port)).replace("STATUS", str(status.path)))
-        with BybitRestClient(KEY, SECRET, Environment.local(port)) as rest:
-            yield Stage(host, rest, path, status)
+    with watchdog_stage(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
 def heard() -> Heard:
     return Heard()
-
-
-def run_until(dog: Watchdog, condition: Callable[[], bool]) -> None:
-    stop = threading.Event()
-    thread = threading.Thread(target=dog.run, args=(stop,))
-    thread.start()
-    try:
-        eventually(condition)
-    finally:
-        stop.set()
-        thread.join(30)
-        dog.close()
-
-
-def fill_book(stage: Stage) -> tuple[set[str], set[str]]:
-    """Return (orders to be taken away, orders to be left)."""
-    stage.place(59990)
-    stage.host.trade("59900")  # the long leg holds 0.01
-    eventually(lambda: any(row.size for row in stage.rest.get_positions("BTCUSDT")))
-    opening = {
-        stage.place(59000),
-        stage.place(58000),
-        stage.place(61000, SideType.SELL),
-        stage.place(57000, link_id=f"{OURS}"),
-    }
-    kept = {
-        stage.place(62000, SideType.SELL, closing=True),
-        stage.place(56000, link_id="by-hand"),
-        stage.place(55000, link_id=f"{OURS}extra"),
-    }
-    stage.place(2900, symbol="ETHUSDT")
-    eventually(lambda: stage.open_orders() == opening | kept)
-    return opening, kept
 
 
 @provokes(AlertKey.WATCHDOG_CANCELLED)
@@ -237,7 +97,7 @@ def test_an_old_file_that_begins_to_beat_is_left_alone(stage: Stage, heard: Hear
     stage.place(59000)
     stage.beat(age_s=3600)  # of yesterday; the bot is just being started
     dog = Watchdog(stage.config, heard)
-    assert dog.look().verdict is Verdict.SUSPECT
+    assert dog.look().state is HeartbeatState.SUSPECT
     dog.step()
     stage.beat()
     time.sleep(0.3)
@@ -276,7 +136,7 @@ def test_a_file_that_disappears_counts_as_its_last_heartbeat(
     stage.place(59000)
     stage.beat()
     dog = Watchdog(stage.config, heard)
-    assert dog.look().verdict is Verdict.FRESH
+    assert dog.look().state is HeartbeatState.FRESH
     if content is None:
         stage.status.path.unlink()
     else:
@@ -429,213 +289,6 @@ def test_an_order_that_stays_is_told(stage: Stage) -> None:
     )
     assert report.failure == "1 opening orders are still listed"
     assert report.cancelled == set()
-
-
-# who is looked after
-
-
-def steps(dog: Watchdog, seconds: float, beat: Callable[[], None]) -> None:
-    """Let the bot beat and the watchdog look for some time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        beat()
-        dog.step()
-        time.sleep(0.05)
-    dog.close()
-
-
-def test_a_strategy_that_failed_while_the_bot_lives_loses_its_opening_orders(
-    stage: Stage, heard: Heard
-) -> None:
-    _, kept = fill_book(stage)
-    failed = grid("btc", Health.STOPPED, ("RuntimeError: a defect",))
-    unattended = Unattended(strat_id="btc", account="main", symbol="BTCUSDT", reason="a defect")
-    dog = Watchdog(stage.config, heard)
-    steps(dog, 0.5, lambda: stage.beat(strategies=(failed,), unattended=(unattended,)))
-    assert stage.open_orders() == kept
-    assert set(heard.keys) == {AlertKey.WATCHDOG_CANCELLED}
-    assert heard.alerts[0][1].startswith("nobody looks after btc: a defect. main BTCUSDT: 4 open")
-
-
-def test_an_account_that_did_not_start_loses_its_opening_orders(stage: Stage, heard: Heard) -> None:
-    stage.place(59000)
-    missing = Unattended(strat_id="btc", account="main", symbol="BTCUSDT", reason="not started")
-    dog = Watchdog(stage.config, heard)
-    steps(dog, 0.5, lambda: stage.beat(strategies=(), unattended=(missing,)))
-    assert stage.open_orders() == set()
-
-
-def test_a_strategy_that_is_held_keeps_its_orders(stage: Stage, heard: Heard) -> None:
-    stage.place(59000)
-    held = grid("btc", Health.BLOCKED, ("paused",))
-    dog = Watchdog(stage.config, heard)
-    steps(dog, 1.5, lambda: stage.beat(strategies=(held,)))
-    assert len(stage.open_orders()) == 1
-    assert heard.alerts == []
-
-
-def test_orders_that_a_stop_should_have_cancelled_are_taken_away(
-    stage: Stage, heard: Heard
-) -> None:
-    stage.place(59000)
-    left = Unattended(strat_id="btc", account="main", symbol="BTCUSDT", reason="1 orders may rest")
-    stage.beat(state=RunState.STOPPED, unattended=(left,))
-    dog = Watchdog(stage.config, heard)
-    assert dog.step()
-    assert stage.open_orders() == set()
-    assert "btc: 1 orders may rest" in heard.alerts[0][1]
-
-
-def test_a_bot_that_failed_is_given_the_time_of_a_restart(stage: Stage, heard: Heard) -> None:
-    stage.place(59000)
-    stage.beat(state=RunState.FAILED, reason="no strategy runs any more")
-    dog = Watchdog(stage.config, heard)
-    begun = time.monotonic()
-    run_until(dog, lambda: bool(heard.alerts))
-    assert time.monotonic() - begun > 0.3
-    assert "failed 1 s ago: no strategy runs any more" in heard.alerts[0][1]
-    assert stage.open_orders() == set()
-
-
-def test_a_start_that_fails_again_and_again_does_not_look_alive(stage: Stage, heard: Heard) -> None:
-    stage.place(59000)
-    stage.beat(age_s=60, state=RunState.STOPPED)
-    dog = Watchdog(stage.config, heard)
-    steps(dog, 1.5, lambda: stage.status.start_failed("the exchange is away"))
-    assert heard.keys[0] is AlertKey.WATCHDOG_CANCELLED
-    assert "the start failed: the exchange is away" in heard.alerts[0][1]
-    assert stage.open_orders() == set()
-
-
-def test_a_failed_start_leaves_the_heartbeat_of_a_crash_as_it_is(stage: Stage) -> None:
-    stage.status.start_failed("nothing ran here yet")
-    assert not stage.status.path.exists()
-    stage.beat(age_s=60)
-    before = stage.status.path.read_text()
-    stage.status.start_failed("the exchange is away")
-    assert stage.status.path.read_text() == before
-
-
-def test_of_two_bots_that_write_one_file_the_dead_one_is_missed(stage: Stage, heard: Heard) -> None:
-    stage.place(59000)
-    other = grid("eth", account="other", symbol="ETHUSDT")
-    dog = Watchdog(stage.config, heard)
-    for _ in range(5):
-        stage.beat()
-        assert dog.step()
-        stage.beat(strategies=(other,), pid=4712)
-        assert dog.step()
-    steps(dog, 1.0, lambda: stage.beat(strategies=(other,), pid=4712))
-    assert heard.keys[0] is AlertKey.WATCHDOG_CANCELLED
-    assert "do not list BTCUSDT of account main any more" in heard.alerts[0][1]
-    assert stage.open_orders() == set()
-
-
-def test_a_heartbeat_that_never_lists_a_strategy_is_told_and_nothing_is_done(
-    stage: Stage, heard: Heard
-) -> None:
-    stage.place(59000)
-    dog = Watchdog(stage.config, heard)
-    steps(dog, 1.2, lambda: stage.beat(strategies=()))
-    assert heard.keys == [AlertKey.WATCHDOG_BLIND]
-    assert "does not list main BTCUSDT" in heard.alerts[0][1]
-    assert len(stage.open_orders()) == 1
-    stage.beat(strategies=())
-    assert main(["--config", str(stage.path), "--once"]) == 2
-
-
-# what an older bot wrote when its only strategy had died, and after an orderly stop
-OLDER = """{"version": 1, "state": "%s", "heartbeat_at": "2026-01-01T00:00:00+00:00",
- "started_at": "2026-01-01T00:00:00+00:00", "pid": 9, "accounts": [], "strategies": [
- {"strat_id": "btc", "account": "main", "symbol": "BTCUSDT", "health": "stopped",
-  "reasons": %s}]}"""
-
-
-@pytest.mark.parametrize(
-    ("state", "reasons", "left"),
-    [("stopped", '["RuntimeError: a defect"]', 0), ("stopped", "[]", 1), ("running", "[]", 0)],
-)
-def test_a_status_file_of_an_older_bot_is_understood(
-    stage: Stage, heard: Heard, state: str, reasons: str, left: int
-) -> None:
-    stage.place(59000)
-    stage.status.path.write_text(OLDER % (state, reasons))
-    dog = Watchdog(stage.config, heard)
-    assert dog.once(threading.Event())
-    assert len(stage.open_orders()) == left
-
-
-def test_a_file_that_cannot_be_read_after_a_stop_is_told(stage: Stage, heard: Heard) -> None:
-    stage.beat(state=RunState.STOPPED)
-    dog = Watchdog(stage.config, heard)
-    assert dog.step()
-    stage.status.path.write_text("{")
-    steps(dog, 1.0, lambda: None)
-    assert heard.keys == [AlertKey.WATCHDOG_BLIND]
-    assert "what came then is not known" in heard.alerts[0][1]
-
-
-@pytest.mark.parametrize("step_s", [3600.0, -3600.0])
-def test_a_step_of_the_clock_takes_no_order_away(stage: Stage, heard: Heard, step_s: float) -> None:
-    stage.place(59000)
-    dog = Watchdog(stage.config, heard)
-    steps(dog, 0.3, stage.beat)
-    steps(dog, 1.0, lambda: stage.beat(age_s=step_s))  # the bot's clock and ours differ for a while
-    steps(dog, 0.3, stage.beat)
-    assert heard.alerts == []
-    assert len(stage.open_orders()) == 1
-
-
-def test_a_heartbeat_of_the_future_is_watched_before_it_is_believed(
-    stage: Stage, heard: Heard
-) -> None:
-    stage.place(59000)
-    stage.beat(age_s=-3600)  # of a bot that died before the clock was set back
-    dog = Watchdog(stage.config, heard)
-    assert dog.look().verdict is Verdict.SUSPECT
-    assert dog.once(threading.Event())
-    assert stage.open_orders() == set()
-
-
-# the heartbeat and the clocks
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> StatusFile:
-    return StatusFile(tmp_path / "status.json")
-
-
-def beat(file: StatusFile, at: datetime) -> None:
-    file.write(BotSnapshot(taken_at=at, started_at=at, pid=1))
-
-
-def test_a_clock_set_forward_is_no_death(file: StatusFile) -> None:
-    watch = HeartbeatWatch(file, stale_after_s=60, beat_interval_s=10)
-    beat(file, NOW)
-    assert watch.look(NOW, 0).verdict is Verdict.FRESH
-    jumped = NOW + timedelta(hours=1)
-    assert watch.look(jumped, 5).verdict is Verdict.SUSPECT
-    beat(file, jumped)
-    assert watch.look(jumped, 10).verdict is Verdict.FRESH
-
-
-def test_a_clock_set_back_hides_no_death(file: StatusFile) -> None:
-    watch = HeartbeatWatch(file, stale_after_s=60, beat_interval_s=10)
-    beat(file, NOW)
-    back = NOW - timedelta(hours=1)
-    assert watch.look(back, 0).verdict is Verdict.SUSPECT  # nobody can tell its age
-    assert watch.look(back + timedelta(seconds=59), 59).verdict is Verdict.SUSPECT
-    assert watch.look(back + timedelta(seconds=60), 60).verdict is Verdict.STALE
-
-
-def test_a_death_is_seen_after_the_configured_time(file: StatusFile) -> None:
-    watch = HeartbeatWatch(file, stale_after_s=60, beat_interval_s=10)
-    beat(file, NOW)
-    verdicts = [
-        watch.look(NOW + timedelta(seconds=second), second).verdict for second in range(0, 70, 5)
-    ]
-    assert verdicts.index(Verdict.STALE) == 12
-    assert set(verdicts) == {Verdict.FRESH, Verdict.STALE}
 
 
 # the command

@@ -59,7 +59,6 @@ class TwinWorld(World):
     """A world of two strategies that have to say the same at every message."""
 
     quiet: int = 0
-    elsewhere: Decimal = Decimal(0)  # margin that other contracts hold, USDT
     band: QuietBand | None = None
     attentive: GridStrategy = field(init=False)
 
@@ -83,15 +82,13 @@ class TwinWorld(World):
         self.quiet += is_ticker and not decision.changed
         return decision
 
-    def available(self) -> Decimal:
-        return super().available() - self.elsewhere
-
     def move(self, price_ticks: int | None = None) -> None:
         if self.rng.random() < 0.05:
-            self.now += timedelta(seconds=self.rng.choice(LEAPS_S))
+            self.exchange.now += timedelta(seconds=self.rng.choice(LEAPS_S))
         if self.rng.random() < 0.05:
-            self.elsewhere = self.wallet * self.rng.choice([0, 0, 1]) * Decimal("0.9")
-            self.deliver(self.account_report())
+            share = self.rng.choice([0, 0, 1]) * Decimal("0.9")
+            self.exchange.margin_elsewhere = self.exchange.wallet * share
+            self.deliver(self.exchange.account_report())
         band = self.strategy.quiet_band()
         if price_ticks is None and band is not None and self.rng.random() < 0.4:
             edges = (band.low_ticks - 1, band.low_ticks, band.high_ticks, band.high_ticks + 1)
@@ -139,11 +136,11 @@ def twins(seed: int) -> TwinWorld:
         rng,
         config,
         faults=faults,
-        wallet=Decimal(rng.choice([60, 200, 10_000])),
+        deposit=Decimal(rng.choice([60, 200, 10_000])),
         volatility_ticks=rng.choice([150, 500, 1_500]),
     )
-    if world.wallet > 1_000:
-        for leg in world.legs.values():
+    if world.exchange.wallet > 1_000:
+        for leg in world.exchange.legs.values():
             leg.size = Decimal(rng.choice(["0", "0.01", "0.2"]))
             leg.cost = leg.size * 60_000
     return world

@@ -48,7 +48,7 @@ def worlds(seed: int) -> World:
     )
     grid = GridConfig(rng.choice([6, 10, 20]), rng.choice([0.1, 0.2, 0.4]))
     config = strategy_config(grid=grid, safety_caps=caps)
-    return World(rng, config, faults=KIND, wallet=Decimal(rng.choice([200, 10_000])))
+    return World(rng, config, faults=KIND, deposit=Decimal(rng.choice([200, 10_000])))
 
 
 @pytest.mark.parametrize("seed", range(15))
@@ -62,7 +62,7 @@ def test_inside_nothing_happens_and_at_the_edge_something_does(seed: int) -> Non
         world.step()
         band = world.strategy.quiet_band()
         due = world.strategy.next_position_check
-        if number % 3 or band is None or world.now >= min(due, band.until or due):
+        if number % 3 or band is None or world.exchange.now >= min(due, band.until or due):
             continue
         kept = pickle.dumps(world.strategy)  # much faster to copy from than deepcopy
         for price_ticks in {
@@ -73,7 +73,7 @@ def test_inside_nothing_happens_and_at_the_edge_something_does(seed: int) -> Non
             inside = pickle.loads(kept)  # noqa: S301 - its own dump
             inside.quiet_band()
             before = state(inside)
-            event = world.ticker(world.config.instrument.to_price(price_ticks))
+            event = world.exchange.ticker(world.config.instrument.to_price(price_ticks))
             # the copy has no cached band after this, so the whole tick is decided
             inside.handle(Hold("x"))
             inside.handle(Release("x"))
@@ -86,7 +86,7 @@ def test_inside_nothing_happens_and_at_the_edge_something_does(seed: int) -> Non
             outside = pickle.loads(kept)  # noqa: S301 - its own dump
             before = state(outside)
             refused = dict(outside.admission.refused)
-            event = world.ticker(world.config.instrument.to_price(edge))
+            event = world.exchange.ticker(world.config.instrument.to_price(edge))
             intents = outside.on_event(event)
             changed = state(outside) != before or dict(outside.admission.refused) != refused
             # with refused orders an edge only says where the set of wanted ones changes
@@ -112,8 +112,8 @@ def test_skipping_quiet_tickers_changes_no_intent(seed: int) -> None:
         nonlocal skipped
         assert price_ticks is None
         ticks = skipping.price_ticks + round(skipping.rng.gauss(0, skipping.volatility_ticks))
-        event = skipping.ticker(skipping.config.instrument.to_price(ticks))
-        orders = skipping.orders.values()
+        event = skipping.exchange.ticker(skipping.config.instrument.to_price(ticks))
+        orders = skipping.exchange.orders.values()
         price = event.last_price
         fills = any(price < o.price if o.side == "Buy" else price > o.price for o in orders)
         band = skipping.strategy.quiet_band()
@@ -134,7 +134,7 @@ def test_skipping_quiet_tickers_changes_no_intent(seed: int) -> None:
                 world.strategy.reset_same_order()
             world.step()
     assert [repr(i) for i in exact.intents] == [repr(i) for i in skipping.intents]
-    assert exact.wallet == skipping.wallet
+    assert exact.exchange.wallet == skipping.exchange.wallet
     assert skipped > 20
 
 

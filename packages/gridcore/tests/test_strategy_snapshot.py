@@ -26,7 +26,7 @@ def test_a_restart_at_any_moment_changes_no_later_intent(seed: int) -> None:
                 world.resync()
             if number == moment:
                 world.drain()
-                world.now = at(1_000_000)
+                world.exchange.now = at(1_000_000)
                 if world is restarted:
                     stored = json.loads(json.dumps(world.strategy.snapshot()))
                     world.strategy = GridStrategy(CONFIG)
@@ -34,7 +34,7 @@ def test_a_restart_at_any_moment_changes_no_later_intent(seed: int) -> None:
                 world.resync()
             world.step()
     assert [repr(i) for i in through.intents] == [repr(i) for i in restarted.intents]
-    assert through.executions
+    assert through.exchange.executions
     assert restarted.strategy.snapshot() == through.strategy.snapshot()
 
 
@@ -94,5 +94,5 @@ def test_a_fill_from_before_the_restart_is_not_counted_again() -> None:
     again.restore(json.loads(json.dumps(world.strategy.snapshot())))
     world.strategy = again
     world.resync()
-    assert again.view.duplicate_executions == len(world.executions[-200:])
+    assert again.view.duplicate_executions == len(world.exchange.executions[-200:])
     world.check_agreement()

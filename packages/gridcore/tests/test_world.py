@@ -20,7 +20,7 @@ def world(seed: int, faults: Faults, **config: object) -> World:
     rng = random.Random(seed)
     grid = GridConfig(rng.choice([10, 20, 50]), rng.choice([0.1, 0.2, 0.4]))
     wallet = Decimal(rng.choice([300, 10_000]))
-    return World(rng, strategy_config(grid=grid, **config), faults=faults, wallet=wallet)
+    return World(rng, strategy_config(grid=grid, **config), faults=faults, deposit=wallet)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -29,7 +29,7 @@ def test_books_agree_with_a_kind_exchange(seed: int) -> None:
     kind.run(700)
     kind.heal()
     kind.check_agreement()
-    assert kind.executions
+    assert kind.exchange.executions
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -59,12 +59,13 @@ def test_caps_hold_under_faults(seed: int) -> None:
             capped.resync()
             capped.strategy.reset_same_order()
         capped.step()
-        exposure = sum((leg.cost for leg in capped.legs.values()), Decimal(0)) + sum(
-            (o.leaves * o.price for o in capped.orders.values() if not o.reduce_only), Decimal(0)
+        exposure = sum((leg.cost for leg in capped.exchange.legs.values()), Decimal(0)) + sum(
+            (o.leaves * o.price for o in capped.exchange.orders.values() if not o.reduce_only),
+            Decimal(0),
         )
         assert exposure <= 1500
-        assert len(capped.orders) <= 15
-    assert capped.executions
+        assert len(capped.exchange.orders) <= 15
+    assert capped.exchange.executions
 
 
 def test_same_seed_same_session() -> None:
@@ -79,13 +80,13 @@ def test_a_position_changed_by_hand_is_taken_over(seed: int) -> None:
     changed = world(seed, KIND)
     changed.run(300)
     changed.heal()
-    leg = changed.legs[DirectionType.LONG]
+    leg = changed.exchange.legs[DirectionType.LONG]
     changed.strategy.handle(Hold("test"))
-    for order in list(changed.orders.values()):
+    for order in list(changed.exchange.orders.values()):
         if order.reduce_only and order.direction is DirectionType.LONG:
-            del changed.orders[order.order_id]
+            del changed.exchange.orders[order.order_id]
     leg.size, leg.cost = Decimal("0.5"), Decimal(30_000)
-    leg.changed(changed.now, leg.seq + 10_000)
+    leg.changed(changed.exchange.now, leg.seq + 10_000)
     changed.heal()
     changed.check_agreement()
     assert changed.strategy.account.legs[DirectionType.LONG].unexplained != 0

@@ -21,9 +21,9 @@ from grid_service.command import ExitCodes
 from grid_service.endpoint import PortTakenError
 from grid_service.redaction import Redactor
 from gridbot.alerts.telegram_api import TelegramRefusedError
-from gridbot.calm import calm_interpreter
 from gridbot.check import check_accounts, print_check, print_machine
 from gridbot.instance_lock import InstanceLock, InUseError
+from gridbot.interpreter import avoid_pauses
 from gridbot.orchestrator import Orchestrator, StartError
 from gridbot.preflight_local import folder_problems, look_at_machine
 from gridbot.settings.config import GridbotConfig
@@ -180,7 +180,7 @@ async def _run(
         if not await _start(bot):
             return
         start.is_over = True
-        calm_interpreter()
+        avoid_pauses()
         console.print(_greeting(config, runtime), markup=False)
         for strat_id, text in bot.sizes.items():
             console.print(f"{strat_id}: {text}", markup=False)

@@ -4,46 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from decimal import Decimal
+from collections.abc import Callable
 
-from bybit_adapter import BybitError, Instrument
-from bybit_adapter import Environment as Place
 from grid_db import DatabaseFactory, GridDbError
 from grid_service.redaction import Redactor
 from grid_service.tasks import TaskSet
-from gridbot.actor.executor import IntentExecutor
+from gridbot.accounts.account_starter import AccountStarter
+from gridbot.accounts.bot_status import BotStatus
+from gridbot.accounts.markets import Markets
+from gridbot.accounts.served_account import ServedAccount
 from gridbot.actor.runner import StrategyRunner
 from gridbot.alerts.alerts import AlertKey
 from gridbot.alerts.notifier import Notifier, TelegramChat, telegram_chat
 from gridbot.control.chat_commands import BotCommands
 from gridbot.control.telegram_commands import CommandDesk
 from gridbot.control.telegram_listener import CommandsOnLoop, TelegramListener
-from gridbot.ports import ExchangeClock, MachineTime, Rest
 from gridbot.records.recorder import Recorder
-from gridbot.records.state_store import StateFiles
-from gridbot.session.account_session import AccountSession
-from gridbot.session.connections import Connector, open_public
-from gridbot.session.market_hub import MarketHub
-from gridbot.session.preflight import look_at_account, look_at_strategy
-from gridbot.session.reconciler import NotConfirmedError
-from gridbot.settings.account_config import AccountConfig
-from gridbot.settings.config import GridbotConfig, StrategySettings
-from gridbot.settings.session_settings import SessionSettings
-from gridbot.shadow import ShadowExecutor, shadow_terms
+from gridbot.settings.config import GridbotConfig
 from gridbot.views.life import Life
 from gridbot.views.metrics import BotMetrics
 from gridbot.views.metrics_server import MetricsServer
-from gridbot.views.observer import BotObserver
-from gridbot.views.snapshots import account_snapshot, run_type_of, strategy_snapshot
-from gridbot.views.status import StatusFile
-from gridbot.views.timed_rest import TimedRest
-from gridbot.words.snapshot import BotSnapshot, StrategySnapshot
-from gridcore import GridStrategy
-from gridcore.errors import GridcoreError
+from gridbot.words.snapshot import BotSnapshot
 
 log = logging.getLogger(__name__)
 
@@ -53,19 +34,6 @@ TRY_AGAIN_S = 60.0  # what could not be started
 
 class StartError(Exception):
     """The bot cannot start; nothing was placed. The text is one sentence for each reason."""
-
-
-@dataclass(slots=True)
-class _Account:
-    """One account with everything that serves it."""
-
-    config: AccountConfig
-    place: Place
-    session: AccountSession
-    runners: list[StrategyRunner]
-    shadows: list[StrategyRunner]
-    run_ids: dict[str, str] = field(default_factory=dict)
-    waiting: dict[str, str] = field(default_factory=dict)  # strategies not started, and why
 
 
 class Orchestrator:
@@ -81,24 +49,23 @@ class Orchestrator:
     ) -> None:
         self.config = config
         self.metrics = BotMetrics()
-        self.started_at = datetime.now(UTC)
         self.stopped = asyncio.Event()
         self.recorder: Recorder | None = None
+        self.sizes: dict[str, str] = {}  # what was asked for and what is placed, by strategy
         self._redactor = redactor
         self._embedded_port = embedded_port
         self._database = database or DatabaseFactory(config.database_settings())
         self._chat: TelegramChat | None = telegram_chat(config.notification.telegram)
         self.notifier = Notifier(self._chat, redactor=redactor)
-        self._accounts: list[_Account] = []
-        self._hubs: dict[str, MarketHub] = {}
+        self._accounts: list[ServedAccount] = []
+        self._markets = Markets(config, self)
+        self._life = Life(config.strategies)
+        self._status = BotStatus(
+            self._accounts, self._markets, self._life, self.metrics, self, config.status_path
+        )
         self._tasks = TaskSet(self._task_failed)
-        self._status = StatusFile(config.status_path)
         self._server: MetricsServer | None = None
         self._listener: TelegramListener | None = None
-        self._retries: dict[str, int] = {}
-        self.sizes: dict[str, str] = {}  # what was asked for and what is placed, by strategy
-        self._life = Life(config.strategies)
-        self._is_status_written = True
 
     # start
 
@@ -116,14 +83,18 @@ class Orchestrator:
         try:
             # a port that is taken must be known before the first order
             self._serve_metrics()
-            failures = await self._prepare_accounts(recorder)
+            starter = AccountStarter(
+                self.config, recorder, self, self.metrics, self._life, self._embedded_port
+            )
+            self.sizes = starter.sizes
+            failures = await starter.start_all(self._accounts)
             if not self.runners:
                 self._let_go(recorder)
                 raise StartError("\n".join(failure for _, failure in failures))
             for name, failure in failures:
                 self.alert(AlertKey.STRATEGY_STOPPED, f"not started: {failure}", about=name)
             recorder.start()
-            await self._begin_trading()
+            await self._begin_trading(starter, recorder)
         except BaseException as error:
             self._life.fail(f"the start failed: {error}")
             await (self.stop() if self._accounts else self._release())
@@ -153,188 +124,6 @@ class Orchestrator:
         log.error("a task of the bot failed", exc_info=error)
         self.alert(AlertKey.INTERNAL_ERROR, "a task of the bot failed; see the log")
 
-    async def _prepare_accounts(self, recorder: Recorder) -> list[tuple[str, str]]:
-        """Make and confirm the sessions; return whom that is not possible for, and why."""
-        failures: list[tuple[str, str]] = []
-        for account in self.config.accounts:
-            if not self.config.strategies_of(account.name):
-                continue
-            place = account.place(self._embedded_port)
-            rest = TimedRest(Connector(account, place).rest(), self.metrics)
-            try:
-                found = await self._make_account(account, place, rest, recorder)
-            except NotConfirmedError as error:
-                failures.append((account.name, str(error)))
-            except (BybitError, GridcoreError) as error:
-                failures.append((account.name, f"account {account.name}: {error}"))
-            else:
-                self._accounts.append(found)
-                failures += found.waiting.items()
-                continue
-            self._life.not_started(*failures[-1])
-            recorder.fail_runs(*failures[-1])
-            rest.close()
-        return failures
-
-    async def _look_at(
-        self, one: StrategySettings, rest: Rest, wallet: Decimal | None
-    ) -> Instrument:
-        """Refuse what `--check` refuses; return the contract. Raises NotConfirmedError."""
-        found = await look_at_strategy(self.config, one, rest, wallet)
-        if found.problems or found.instrument is None or found.plan is None:
-            raise NotConfirmedError("\n".join(found.problems))
-        self.sizes[one.strat_id] = found.plan.sizes_text()
-        log.info("%s: %s", one.strat_id, self.sizes[one.strat_id])
-        return found.instrument
-
-    async def _begin_runs(self, account: AccountConfig, recorder: Recorder) -> dict[str, str]:
-        run_ids = {}
-        for one in self.config.strategies_of(account.name):
-            run = await asyncio.to_thread(
-                recorder.begin_run,
-                account.name,
-                account.environment,
-                one.strat_id,
-                one.symbol,
-                run_type_of(account.environment, is_shadow=one.shadow_mode),
-                one.model_dump(mode="json"),
-            )
-            run_ids[one.strat_id] = run.run_id
-        return run_ids
-
-    async def _make_account(
-        self, account: AccountConfig, place: Place, rest: Rest, recorder: Recorder
-    ) -> _Account:
-        clock = ExchangeClock(MachineTime())
-        run_ids = await self._begin_runs(account, recorder)
-        report = await look_at_account(account.name, rest, clock)
-        if report.problems:
-            raise NotConfirmedError("\n".join(report.problems))
-        session = AccountSession(
-            account.name,
-            rest,
-            recorder.listen(
-                account.name,
-                place,
-                rest,
-                Connector(account, place).open_private(arm_dcp=bool(self.config.dcp_window)),
-            ),
-            (),
-            clock,
-            self,
-            self._session_settings(),
-            lambda update: recorder.private_update(account.name, update),
-            report,
-        )
-        found = _Account(account, place, session, [], [], run_ids)
-        for one in self.config.strategies_of(account.name):
-            await self._try_strategy(found, one)
-        return found
-
-    async def _try_strategy(
-        self, account: _Account, one: StrategySettings
-    ) -> StrategyRunner | None:
-        """Make and confirm one strategy; what keeps it from starting keeps no other one."""
-        try:
-            runner = await self._make_runner(account, one)
-        except NotConfirmedError as error:
-            reason = str(error)
-        except (BybitError, GridcoreError) as error:
-            reason = f"{one.strat_id}: {error}"
-        else:
-            account.waiting.pop(one.strat_id, None)
-            self._life.strategy_started(one.strat_id)
-            return runner
-        account.waiting[one.strat_id] = reason
-        self._life.strategy_not_started(one.strat_id, reason)
-        return None
-
-    async def _make_runner(self, account: _Account, one: StrategySettings) -> StrategyRunner:
-        session = account.session
-        wallet = session.wallet or await session.rest.get_wallet_balance()
-        snapshot = wallet.snapshot
-        balance = None if snapshot is None else snapshot.wallet_balance
-        instrument = await self._look_at(one, session.rest, balance)
-        runner = StrategyRunner(
-            GridStrategy(self.config.strategy_config(one, instrument.rules)),
-            account.config.name,
-            session.clock,
-            self,
-            BotObserver(self.metrics),
-            StateFiles(self.config.state_path),
-            is_shadow=one.shadow_mode,
-        )
-        restored = runner.restore()
-        log.info("%s: %s", one.strat_id, "grid restored" if restored else "begins afresh")
-        if one.shadow_mode:
-            terms = await shadow_terms(session.rest, instrument)
-            runner.use(ShadowExecutor(runner, terms.wallet, terms.tiers, terms.fees, terms.limits))
-            account.shadows.append(runner)
-            return runner
-        runner.use(
-            IntentExecutor(
-                session.rest,
-                session.clock,
-                runner.tell,
-                runner.still_wants,
-                session.troubles_of(runner),
-            )
-        )
-        await session.add(runner)
-        account.runners.append(runner)
-        return runner
-
-    async def _start_waiting(self) -> None:
-        """Try again what could not be started: the reason may be gone."""
-        for account in self._accounts:
-            for strat_id in list(account.waiting):
-                one = next(s for s in self.config.strategies if s.strat_id == strat_id)
-                runner = await self._try_strategy(account, one)
-                if runner is None:
-                    log.warning("not started yet: %s", account.waiting[strat_id])
-                    continue
-                if runner.is_shadow:
-                    self._tasks.spawn(runner.run())
-                await self._hubs[account.place.rest_url].add(runner)
-                self.alert(
-                    AlertKey.STRATEGY_UNBLOCKED, f"{strat_id}: it is started now", about=strat_id
-                )
-
-    def _session_settings(self) -> SessionSettings:
-        config = self.config
-        return SessionSettings(
-            sync_interval_s=config.order_sync_interval,
-            position_interval_s=config.position_check_interval,
-            account_interval_s=config.position_check_interval,
-            wallet_interval_s=config.wallet_cache_interval,
-            clock_interval_s=config.clock_check_interval,
-            max_drift_s=config.max_clock_drift,
-            dcp_window_s=config.dcp_window,
-        )
-
-    async def _begin_trading(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._life.begin()
-        self._tasks.spawn(self._every(self.config.status_interval, self._beat))
-        self._tasks.spawn(self._every(1.0, self._show))
-        await asyncio.gather(*(account.session.start() for account in self._accounts))
-        for account in self._accounts:
-            for runner in account.shadows:
-                self._tasks.spawn(runner.run())
-        await self._open_markets()
-        if self._chat is not None and self.config.notification.telegram.commands:
-            control = CommandsOnLoop(BotCommands(self), loop)
-            self._listener = TelegramListener(
-                self._chat, CommandDesk(control, redactor=self._redactor)
-            )
-            self._listener.start()
-        self._tasks.spawn(self._every(self.config.health_check_interval, self._check_health))
-        self._tasks.spawn(
-            self._every(
-                self._session_settings().sync_interval_s or TRY_AGAIN_S, self._start_waiting
-            )
-        )
-
     def _serve_metrics(self) -> None:
         if self.config.metrics_port is None:
             return
@@ -346,31 +135,44 @@ class Orchestrator:
         )
         self._server.start()
 
-    async def _open_markets(self) -> None:
-        """Open one public stream for each exchange that strategies trade on."""
-        by_place: dict[Place, list[StrategyRunner]] = {}
+    async def _begin_trading(self, starter: AccountStarter, recorder: Recorder) -> None:
+        config, loop = self.config, asyncio.get_running_loop()
+        self._life.begin()
+        self._tasks.spawn(self._every(config.status_interval, self._beat))
+        self._tasks.spawn(self._every(1.0, self._status.show))
+        await asyncio.gather(*(account.session.start() for account in self._accounts))
         for account in self._accounts:
-            by_place.setdefault(account.place, []).extend((*account.runners, *account.shadows))
-        recorder = self.recorder
-        for place, runners in by_place.items():
-            trades = self.config.save_events or any(
-                one.shadow_mode
-                for account in self._accounts
-                if account.place == place
-                for one in self.config.strategies_of(account.config.name)
+            for runner in account.shadows:
+                self._tasks.spawn(runner.run())
+        await self._markets.open(self._accounts, recorder)
+        if self._chat is not None and config.notification.telegram.commands:
+            control = CommandsOnLoop(BotCommands(self), loop)
+            self._listener = TelegramListener(
+                self._chat, CommandDesk(control, redactor=self._redactor)
             )
-            opened = open_public(place, trades=trades)
-            hub = MarketHub(
-                place.name,
-                opened if recorder is None else recorder.listen_market(place, opened),
-                runners,
-                MachineTime(),
-                self,
-                self._session_settings(),
-                None if recorder is None else recorder.market_update,
+            self._listener.start()
+        self._tasks.spawn(self._every(config.health_check_interval, self._check_health))
+        self._tasks.spawn(
+            self._every(
+                config.order_sync_interval or TRY_AGAIN_S, lambda: self._start_waiting(starter)
             )
-            self._hubs[place.rest_url] = hub
-            await hub.start()
+        )
+
+    async def _start_waiting(self, starter: AccountStarter) -> None:
+        """Try again what could not be started: the reason may be gone."""
+        for account in self._accounts:
+            for strat_id in list(account.waiting):
+                one = next(s for s in self.config.strategies if s.strat_id == strat_id)
+                runner = await starter.try_strategy(account, one)
+                if runner is None:
+                    log.warning("not started yet: %s", account.waiting[strat_id])
+                    continue
+                if runner.is_shadow:
+                    self._tasks.spawn(runner.run())
+                await self._markets.add(account, runner)
+                self.alert(
+                    AlertKey.STRATEGY_UNBLOCKED, f"{strat_id}: it is started now", about=strat_id
+                )
 
     # while it runs
 
@@ -402,36 +204,9 @@ class Orchestrator:
             await asyncio.sleep(seconds)
 
     async def _beat(self) -> None:
-        await self._write_status(await self._unhurried_snapshot())
+        await self._status.write(await self._status.unhurried_snapshot())
         if self.recorder is not None:
             self.recorder.heartbeat()
-
-    async def _write_status(self, snapshot: BotSnapshot) -> None:
-        try:
-            await asyncio.to_thread(self._status.write, snapshot)
-        except OSError as error:
-            log.error("%s cannot be written: %s", self._status.path, error)
-            if self._is_status_written:
-                self.alert(
-                    AlertKey.STATUS_NOT_WRITTEN,
-                    f"{self._status.path} cannot be written ({error.strerror}); a watchdog will"
-                    " take the bot for dead and its opening orders away",
-                )
-            self._is_status_written = False
-        else:
-            self._is_status_written = True
-
-    async def _show(self) -> None:
-        self.metrics.show(await self._unhurried_snapshot())
-        for account in self._accounts:
-            for shadow in account.shadows:  # of the others their account takes care
-                shadow.look_at_blocks()
-        for runner in self.runners:
-            executor = runner.executor
-            if isinstance(executor, IntentExecutor):
-                known = self._retries.get(runner.strat_id, 0)
-                self.metrics.retries.labels(runner.strat_id).inc(executor.retries - known)
-                self._retries[runner.strat_id] = executor.retries
 
     def _check_health(self) -> None:
         runners = self.runners
@@ -443,7 +218,7 @@ class Orchestrator:
     @property
     def runners(self) -> list[StrategyRunner]:
         """All strategies."""
-        return [one for account in self._accounts for one in (*account.runners, *account.shadows)]
+        return [runner for account in self._accounts for runner in account.runners]
 
     def run_id_of(self, strat_id: str) -> str:
         """Return the id of a strategy's run. Raises KeyError."""
@@ -454,45 +229,7 @@ class Orchestrator:
 
     def snapshot(self) -> BotSnapshot:
         """Return the bot as it is now."""
-        return self._snapshot_with(tuple(self._strategy_snapshots()))
-
-    async def _unhurried_snapshot(self) -> BotSnapshot:
-        """Return nearly the same: with many strategies one piece would hold up orders for long."""
-        found = []
-        for one in self._strategy_snapshots():
-            found.append(one)
-            await asyncio.sleep(0)
-        return self._snapshot_with(tuple(found))
-
-    def _strategy_snapshots(self) -> Iterator[StrategySnapshot]:
-        for one in tuple(self._accounts):
-            for runner in (*one.runners, *one.shadows):
-                yield strategy_snapshot(runner, one.config.environment)
-
-    def _snapshot_with(self, strategies: tuple[StrategySnapshot, ...]) -> BotSnapshot:
-        now = datetime.now(UTC)
-        return BotSnapshot(
-            taken_at=now,
-            started_at=self.started_at,
-            pid=os.getpid(),
-            state=self._life.state,
-            reason=self._life.reason,
-            accounts=tuple(
-                account_snapshot(
-                    one.session,
-                    one.config.environment,
-                    market_is_alive=self._market_is_alive(one),
-                    now=now,
-                )
-                for one in self._accounts
-            ),
-            strategies=strategies,
-            unattended=self._life.unattended(self.runners),
-        )
-
-    def _market_is_alive(self, account: _Account) -> bool:
-        hub = self._hubs.get(account.place.rest_url)
-        return hub is not None and hub.is_connected
+        return self._status.snapshot()
 
     # end
 
@@ -502,24 +239,23 @@ class Orchestrator:
         await self._tasks.cancel()
         if self.recorder is not None:
             await self.recorder.stop_listening()
-        for hub in self._hubs.values():
-            await hub.stop()
+        await self._markets.stop()
         await asyncio.gather(*(self._stop_account(one) for one in self._accounts))
         if self.config.cancel_on_shutdown:
             self._life.cancelled(self.runners)
         self._life.ended()
         last = self.snapshot()
         if self._life.has_begun:
-            await self._write_status(last)
+            await self._status.write(last)
         self.alert(AlertKey.BOT_STOPPED, self._life.reason or "in order")
         await self._release()
         return last
 
-    async def _stop_account(self, account: _Account) -> None:
+    async def _stop_account(self, account: ServedAccount) -> None:
         for runner in account.shadows:
             await runner.finish(0.0, cancel_orders=False)
-        for runner in (*account.runners, *account.shadows):
-            runner.keep()
+        for runner in account.runners:
+            runner.state.keep()
         await account.session.stop(SETTLE_S, cancel_orders=self.config.cancel_on_shutdown)
 
     async def _release(self) -> None:
@@ -529,17 +265,12 @@ class Orchestrator:
             await asyncio.to_thread(self._server.close)
         if self._chat is not None:
             self._chat.api.close()
-        recorder = self.recorder
-        if recorder is not None:
+        if self.recorder is not None:
             failures = {
-                account.run_ids[runner.strat_id]: runner.stopped_because
+                run_id: reason
                 for account in self._accounts
-                for runner in (*account.runners, *account.shadows)
-                if runner.stopped_because is not None
+                for run_id, reason in account.failures().items()
             }
-            for account in self._accounts:
-                for strat_id, reason in account.waiting.items():
-                    failures[account.run_ids[strat_id]] = f"not started: {reason}"
-            await asyncio.to_thread(recorder.close, failures)
+            await asyncio.to_thread(self.recorder.close, failures)
         await asyncio.to_thread(self.notifier.close)
         await asyncio.to_thread(self._database.dispose)

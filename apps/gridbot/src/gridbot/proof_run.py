@@ -108,14 +108,16 @@ def _empty(folder: Path) -> None:
         old.rmdir() if old.is_dir() else old.unlink()
 
 
-class Market(NamedTuple):
+class ProofMarket(NamedTuple):
     """Prices of one symbol in an archive's form, and the grid step in percent that suits them."""
 
     path: Path
     step_pct: Decimal
 
 
-def _markets(folder: Path, data: Sequence[Path], *, racing: bool, seed: int) -> dict[str, Market]:
+def _markets(
+    folder: Path, data: Sequence[Path], *, racing: bool, seed: int
+) -> dict[str, ProofMarket]:
     found = {}
     for number, (symbol, start) in enumerate(SYMBOLS.items()):
         rules = default_rules(symbol)
@@ -130,12 +132,12 @@ def _markets(folder: Path, data: Sequence[Path], *, racing: bool, seed: int) -> 
         if len(prices) < 3:
             raise StartError(f"{symbol}: the files move too little for a proof")
         path = folder / "prices" / f"{symbol}.csv"
-        found[symbol] = Market(path, step_pct)
+        found[symbol] = ProofMarket(path, step_pct)
         write_archive(path, symbol, prices, RACING_MS if racing else SLOW_MS, MOST_TICKS)
     return found
 
 
-def _config(folder: Path, markets: dict[str, Market], *, racing: bool) -> GridbotConfig:
+def _config(folder: Path, markets: dict[str, ProofMarket], *, racing: bool) -> GridbotConfig:
     strategies: list[dict[str, Any]] = []
     for symbol, market in markets.items():
         rules = default_rules(symbol)

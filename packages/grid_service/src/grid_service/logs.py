@@ -92,7 +92,7 @@ def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     return "\n".join(part for part in (record.exc_text, record.stack_info) if part)
 
 
-class _CalmFileHandler(RotatingFileHandler):
+class _RarelyComplainingFileHandler(RotatingFileHandler):
     """A full disk is said once a minute, not with every line."""
 
     _complained = -COMPLAIN_EVERY_S
@@ -221,7 +221,7 @@ class Logs:
             targets[-1].setFormatter(style(redactor))
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
-            target = _CalmFileHandler(
+            target = _RarelyComplainingFileHandler(
                 file, maxBytes=max_mb * 1_000_000, backupCount=backups, encoding="utf-8"
             )
             target.setFormatter(JsonFormatter(redactor))

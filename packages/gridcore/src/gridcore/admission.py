@@ -135,7 +135,7 @@ class Admission:
 
         The lower the price, the larger the order; asked once for all that a leg wants to close.
         """
-        qty = self._quantity(direction, direction.opening_side.opposite, price_ticks, closing=True)
+        qty = self._quantity(direction, direction.closing_side, price_ticks, closing=True)
         return qty is not None and not self._covers(direction, qty)
 
     def covers_nothing(self, direction: DirectionType) -> bool:
@@ -147,47 +147,44 @@ class Admission:
         held_back = self.book.closing_qty[direction] + leg.awaited.closing_qty
         return is_covered(leg.size, held_back, qty)
 
-    def judge(self, want: WantPlace, now: datetime) -> Decimal | Refusal:
-        """Return the quantity (base coin) to place, or why nothing is placed."""
+    def look(self, now: datetime) -> Look:
+        """Begin to judge what one look at the market wants."""
+        return Look(self, now)
+
+    def against_all(self) -> Refusal | None:
+        """Return what stands against every order, None where nothing does."""
         if self.holds:
             return Refusal.HELD
         if self.same_order.is_set:
             return Refusal.SAME_ORDER_ERROR
         if self.loss.is_tripped:
             return Refusal.LOSS_BREAKER
-        direction, ticks = want.direction, want.price_ticks
-        if self.book.is_occupied(direction, ticks):
-            return Refusal.OCCUPIED
-        if self.retry.held_until((direction, ticks), now) is not None:
-            return Refusal.RETRY_HOLD
-        verdict = self._judge_closing(want) if want.closing else self._judge_opening(want, now)
-        if isinstance(verdict, Refusal):
-            return verdict
-        most = self.config.safety_caps.max_open_orders
-        if most is not None and len(self.book) >= most:
-            return Refusal.MAX_OPEN_ORDERS
-        return verdict if self.rate.allows(now) else Refusal.ORDER_RATE
+        return None
 
-    def _judge_closing(self, want: WantPlace) -> Decimal | Refusal:
-        direction = want.direction
-        if self.account.is_closing_blocked(direction):
+    def against_side(self, direction: DirectionType, *, closing: bool) -> Refusal | None:
+        """Return what stands against all closing, or all opening, orders of a leg."""
+        if closing and self.account.is_closing_blocked(direction):
             return Refusal.CLOSING_BLOCKED
-        if self.reduce_only[direction].is_tripped:
-            return Refusal.REDUCE_ONLY_BREAKER
-        qty = self._quantity(direction, want.side, want.price_ticks, closing=True)
-        if qty is None:
-            return Refusal.NO_QTY
-        return qty if self._covers(direction, qty) else Refusal.NOT_COVERED
-
-    def _judge_opening(self, want: WantPlace, now: datetime) -> Decimal | Refusal:
-        direction = want.direction
         if self.reduce_only[direction].is_tripped:
             # what the exchange refuses to close shows that the size is not known
             return Refusal.REDUCE_ONLY_BREAKER
-        account, config = self.account, self.config
-        ratio = account.margin_ratio(direction)
+        if closing:
+            return None
+        ratio = self.account.margin_ratio(direction)
         if ratio is None or ratio >= self.positions[direction].config.max_margin:
             return Refusal.MARGIN_CAP
+        return None
+
+    def closing_qty(self, want: WantPlace) -> Decimal | Refusal:
+        """Return the quantity (base coin) of a closing order, or why there is none."""
+        qty = self._quantity(want.direction, want.side, want.price_ticks, closing=True)
+        if qty is None:
+            return Refusal.NO_QTY
+        return qty if self._covers(want.direction, qty) else Refusal.NOT_COVERED
+
+    def opening_qty(self, want: WantPlace, now: datetime) -> Decimal | Refusal:
+        """Return the quantity (base coin) of an opening order, or why there is none."""
+        direction, account, config = want.direction, self.account, self.config
         qty = self._quantity(direction, want.side, want.price_ticks, closing=False)
         if qty is None:
             return Refusal.NO_QTY
@@ -267,3 +264,41 @@ class Admission:
         """Compute quantities anew where they follow the wallet balance."""
         if self.config.amount.kind is AmountKind.WALLET_SHARE:
             self._qty.clear()
+
+
+class Look:
+    """Judges the orders that one look at the market wants.
+
+    What stands against all orders, or all of a side of a leg, does not change from one order of a
+    look to the next, and is asked once.
+    """
+
+    def __init__(self, admission: Admission, now: datetime) -> None:
+        self._admission = admission
+        self._now = now
+        self._against_all = admission.against_all()
+        self._against_side: dict[tuple[DirectionType, bool], Refusal | None] = {}
+
+    def judge(self, want: WantPlace) -> Decimal | Refusal:
+        """Return the quantity (base coin) to place, or why nothing is placed."""
+        if self._against_all is not None:
+            return self._against_all
+        admission, now = self._admission, self._now
+        direction, ticks, closing = want.direction, want.price_ticks, want.closing
+        if admission.book.is_occupied(direction, ticks):
+            return Refusal.OCCUPIED
+        if admission.retry.held_until((direction, ticks), now) is not None:
+            return Refusal.RETRY_HOLD
+        side = direction, closing
+        if side not in self._against_side:
+            self._against_side[side] = admission.against_side(direction, closing=closing)
+        refusal = self._against_side[side]
+        if refusal is not None:
+            return refusal
+        verdict = admission.closing_qty(want) if closing else admission.opening_qty(want, now)
+        if isinstance(verdict, Refusal):
+            return verdict
+        most = admission.config.safety_caps.max_open_orders
+        if most is not None and len(admission.book) >= most:
+            return Refusal.MAX_OPEN_ORDERS
+        return verdict if admission.rate.allows(now) else Refusal.ORDER_RATE

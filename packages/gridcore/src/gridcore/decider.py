@@ -56,6 +56,7 @@ class Decider:
         highest = _highest_closing(wants)
         uncovered: dict[DirectionType, bool] = {}  # asked when a leg wants to close
         wanting: dict[Side, str] = {}
+        look = self.admission.look(now)
         for want in wants:
             if isinstance(want, WantCancel):
                 intent = self.desk.cancel(want, now)
@@ -69,15 +70,14 @@ class Decider:
                 if uncovered[leg]:
                     refused[NOT_COVERED] += 1
                     continue
-            verdict = self.admission.judge(want, now)
+            verdict = look.judge(want)
             if isinstance(verdict, Refusal):
                 refused[verdict] += 1
                 if verdict not in NOT_STARVING and (leg, want.closing) not in wanting:
                     wanting[leg, want.closing] = self.admission.explain(verdict, want, now)
             else:
                 intents.append(self.desk.place(want, verdict, now))
-                told = self.admission.starvation.last_refusal(leg, closing=want.closing)
-                wanting.setdefault((leg, want.closing), told)
+                self._note_placed((leg, want.closing), wanting)
                 if want.closing:
                     del uncovered[leg]  # the next one may not be covered any more
         sent = {(one.direction, one.reduce_only) for one in self.book.in_flight()}
@@ -85,6 +85,12 @@ class Decider:
         if self.config.cancel_foreign_orders:
             intents.extend(self.desk.cancel_foreign())
         return intents
+
+    def _note_placed(self, side: Side, wanting: dict[Side, str]) -> None:
+        """Note that a side wants an order until the exchange has taken the one that is placed."""
+        if side not in wanting:
+            leg, closing = side
+            wanting[side] = self.admission.starvation.last_refusal(leg, closing=closing)
 
     def cancel_all(self, reason: CancelReason, now: datetime) -> list[Intent]:
         """Return cancels for every live order that has none on its way."""

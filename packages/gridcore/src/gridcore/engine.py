@@ -160,8 +160,7 @@ class GridEngine:
         highest_buy, lowest_sell = bounds
         wants: list[Want] = []
         differing = comparison.differing
-        order = sorted(differing, key=self._levels.rank) if len(differing) > 1 else differing
-        for index in order:
+        for index in self._levels.in_order(differing):
             place, mismatch = differing[index]
             if mismatch is not None:
                 wants.append(mismatch)

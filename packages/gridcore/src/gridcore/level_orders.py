@@ -5,7 +5,7 @@ A comparison is kept between ticks and only looks again at what has changed sinc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from operator import is_not
@@ -133,7 +133,7 @@ class LevelOrders:
         if side is None or (order is not None and order.side is side):
             return None
         mismatch = None if order is None else WantCancel(order, CancelReason.SIDE_MISMATCH)
-        closing = direction.is_closing(side)
+        closing = side is direction.closing_side
         return WantPlace(direction, side, self.grid.ticks[index], index, closing), mismatch
 
     def _keep_one(self, resting: RestingSide, cancels: list[WantCancel]) -> dict[int, RestingOrder]:
@@ -184,10 +184,13 @@ class LevelOrders:
         else:
             self._centre = count // 2
 
-    def rank(self, level: int) -> int:
-        """Return the place of a level in the order of visiting."""
-        away = level - self._centre
-        return 2 * away if away >= 0 else -2 * away - 1
+    def in_order(self, levels: Collection[int]) -> Iterable[int]:
+        """Return levels in the order of visiting."""
+        if len(levels) < 2:
+            return levels
+        centre = self._centre
+        away = [level - centre for level in levels]
+        return [centre + one for one in sorted(away, key=_rank)]
 
     def highest_closing(
         self, resting: Mapping[DirectionType, RestingSide]
@@ -202,6 +205,11 @@ class LevelOrders:
             if ticks:
                 highest[direction] = ticks
         return highest
+
+
+def _rank(away: int) -> int:
+    """Return the place of a level, so far from the centre, in the order of visiting."""
+    return 2 * away if away >= 0 else -2 * away - 1
 
 
 def _outside_grid(kept: Mapping[int, RestingOrder], outside: set[int]) -> list[WantCancel]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -15,6 +16,11 @@ MICROSECOND: Final = timedelta(microseconds=1)
 def moment(ts_us: int) -> datetime:
     """Return microseconds since 1970 as an aware UTC datetime."""
     return EPOCH + MICROSECOND * ts_us
+
+
+def all_to_us(moments: Iterable[datetime | None]) -> list[int | None]:
+    """Return aware datetimes as microseconds since 1970 UTC; none stays none."""
+    return [None if ts is None else (ts - EPOCH) // MICROSECOND for ts in moments]
 
 
 def to_us(ts: datetime) -> int:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from gridcore.intents import extract_client_order_prefix
-from gridcore.moments import LONGEST_LAG, moment, to_us
+from gridcore.moments import LONGEST_LAG, all_to_us, moment
 from gridcore.order_records import LimitOrder, OrderStatus, RestingOrder, TrackedOrder
 from gridcore.past_orders import REMEMBERED_ENDED_ORDERS, EndedOrder, PastOrders
 from gridcore.resting_side import RestingSide
@@ -216,16 +216,37 @@ class OrderBook:
         Whole, where a list of the exchange may lag so far that it does not show them yet; the
         others are found there again, and are kept by the moment from which on they could fill.
         """
-        created = [order.created_ts for order in self]
-        recent = max(created) - LONGEST_LAG if created else None
+        orders = list(self)
+        # one call for all: this is written before orders leave
+        stamps = iter(
+            all_to_us(
+                ts
+                for order in orders
+                for ts in (order.created_ts, order.confirmed_ts, order.started_ts)
+            )
+        )
+        times = {id(order): (next(stamps), next(stamps), next(stamps)) for order in orders}
+        newest = max((order.created_ts for order in orders), default=None)
+        recent = None if newest is None else newest - LONGEST_LAG
+        resting: dict[str, object] = {}
+        for order_id, order in self._by_order_id.items():
+            created, confirmed, started = times[id(order)]
+            if recent is not None and recent < order.created_ts:
+                resting[order_id] = {
+                    **_kept(order),
+                    "created_us": created,
+                    "leaves_qty": str(order.leaves_qty),
+                    "confirmed_us": confirmed,
+                    "started_us": started,
+                }
+            else:
+                resting[order_id] = started
         return {
-            "resting": {
-                order_id: kept_order(order)
-                if recent is not None and recent < order.created_ts
-                else _to_us(order.started_ts)
-                for order_id, order in self._by_order_id.items()
-            },
-            "in_flight": [kept_order(order) for order in self._unacknowledged.values()],
+            "resting": resting,
+            "in_flight": [
+                {**_kept(order), "created_us": times[id(order)][0]}
+                for order in self._unacknowledged.values()
+            ],
         }
 
     def restore(self, state: Mapping[str, Any], tick_size: Decimal) -> None:
@@ -278,26 +299,15 @@ class OrderBook:
             self.opening_notional -= qty * order.price
 
 
-def kept_order(order: TrackedOrder) -> dict[str, Any]:
-    """Return what a later process has to know of a live order, ready for JSON."""
-    kept: dict[str, Any] = {
+def _kept(order: TrackedOrder) -> dict[str, Any]:
+    return {
         "client_order_id": order.client_order_id,
         "direction": order.direction.value,
         "side": order.side.value,
         "price": str(order.price),
         "qty": str(order.qty),
         "reduce_only": order.reduce_only,
-        "created_us": to_us(order.created_ts),
     }
-    if order.confirmed_ts is not None:
-        kept["leaves_qty"] = str(order.leaves_qty)
-        kept["confirmed_us"] = to_us(order.confirmed_ts)
-        kept["started_us"] = _to_us(order.started_ts)
-    return kept
-
-
-def _to_us(ts: datetime | None) -> int | None:
-    return None if ts is None else to_us(ts)
 
 
 def _moment_or_none(stored: int | None) -> datetime | None:

@@ -155,6 +155,7 @@ class QuietFinder:
         admission, retry = self.admission, self.admission.retry
         if not all(admission.covers_nothing(leg) for leg in uncovered):
             refusals.add(Refusal.NOT_COVERED)  # at its present size
+        look = self.admission.look(now)
         for want in wants:
             if isinstance(want, WantCancel):
                 order = want.order
@@ -165,7 +166,7 @@ class QuietFinder:
                 continue
             if want.closing and want.direction in uncovered:
                 continue
-            verdict = self.admission.judge(want, now)
+            verdict = look.judge(want)
             if not isinstance(verdict, Refusal):
                 return None
             refusals.add(verdict)

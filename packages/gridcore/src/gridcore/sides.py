@@ -26,10 +26,11 @@ class DirectionType(StrEnum):
     LONG = "long"
     SHORT = "short"
 
-    @property
-    def opening_side(self) -> SideType:
-        """The side that enlarges the leg: Buy for long, Sell for short."""
-        return BUY if self is LONG else SELL
+    def __init__(self, value: str) -> None:
+        is_long = value == "long"
+        # enlarges the leg: Buy for long, Sell for short; the other one reduces it
+        self.opening_side = SideType.BUY if is_long else SideType.SELL
+        self.closing_side = SideType.SELL if is_long else SideType.BUY
 
     @property
     def opposite(self) -> DirectionType:

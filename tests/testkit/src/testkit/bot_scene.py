@@ -131,7 +131,7 @@ class Scene:
 
     def health(self, symbol: str = "BTCUSDT") -> tuple[str, str]:
         """Return how a strategy is, and why, in one text."""
-        health, reasons = self.runner(symbol).health
+        health, reasons = self.runner(symbol).health.state()
         return health.value, "; ".join(reasons)
 
     def orders(self, symbol: str = "BTCUSDT") -> int:

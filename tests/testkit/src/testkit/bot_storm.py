@@ -17,6 +17,7 @@ from gridcore import SafetyCaps
 from paper_exchange.feeds import SyntheticFeed, SyntheticSettings, merged
 from paper_exchange.host.control import ACTION
 from paper_exchange.host.faults import FaultKind, FaultRule
+from testkit.bot_books import disagreements
 from testkit.bot_world import BotWorld, StrategySpec, at_once
 from testkit.paper import paper_account, paper_listing, paper_market
 from testkit.storm_watch import StormWatch
@@ -335,7 +336,7 @@ class Storm:
         ]
         if self.report.stopped:
             return
-        for text in world.disagreements():
+        for text in disagreements(world):
             self._problem(f"after the storm: {text}")
         self.watch.judge_alerts()
         for runner in runners:

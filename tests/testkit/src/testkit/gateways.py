@@ -327,8 +327,8 @@ class Shadow(Simulated):
         self.follow(self.hear())
 
     def hear(self) -> list[Event]:
-        while self.runner.waiting:
-            self.runner.handle(self.runner.next_message())
+        while self.runner.inbox:
+            self.runner.handle(self.runner.inbox.take())
         return self.strategy.take()
 
     def submit(self, intent: Intent) -> list[Event]:

@@ -16,6 +16,7 @@ from gridcore import DirectionType
 from paper_exchange.book.account import PaperAccount
 from paper_exchange.book.orders import ExecType, PaperExecution, PaperOrder
 from paper_exchange.market.market import Market, PublicTrade
+from testkit.bot_books import broken_promises
 from testkit.bot_world import BotWorld
 
 ZERO = Decimal(0)
@@ -57,7 +58,7 @@ class StormWatch:
         self, account: PaperAccount, symbol: str, legs: tuple[DirectionType, ...]
     ) -> None:
         """Look at the promises."""
-        for text in self._world.broken_promises():
+        for text in broken_promises(self._world):
             self._problem(text)
 
     def on_execution(self, account: PaperAccount, execution: PaperExecution) -> None:
@@ -196,7 +197,7 @@ class StormWatch:
         opens = any(
             order.link_id and not order.reduce_only for order in account.orders_of(runner.symbol)
         )
-        if opens or runner.health[0] is not Health.HEALTHY:
+        if opens or runner.health.state()[0] is not Health.HEALTHY:
             self._idle_since.pop(runner.symbol, None)
             return
         since = self._idle_since.setdefault(runner.symbol, now)

@@ -26,7 +26,7 @@ FAST = StreamTiming(
     longest_pause_s=0.2,
 )
 # where a socket says itself that it has ended
-CALM = replace(FAST, ping_interval_s=8, ping_timeout_s=7, attempt_s=15)
+PATIENT = replace(FAST, ping_interval_s=8, ping_timeout_s=7, attempt_s=15)
 MS = 1762199126022
 
 
@@ -86,7 +86,7 @@ class Streams:
             "on_disconnect": self.witness.on_disconnect,
             "on_reconnect": self.witness.on_reconnect,
             "on_malformed": self.witness.on_malformed,
-            "timing": CALM,
+            "timing": PATIENT,
             "random": Random(1),
         } | options
 

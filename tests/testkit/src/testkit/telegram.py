@@ -14,6 +14,12 @@ TOKEN = "123456789:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bc"
 CHAT, STRANGER = 4711, 666
 
 
+def busy(retry_after: int) -> tuple[int, dict[str, Any]]:
+    """Return an answer that asks to wait so many seconds."""
+    body = {"ok": False, "error_code": 429, "description": "Too Many Requests"}
+    return 429, body | {"parameters": {"retry_after": retry_after}}
+
+
 class TelegramServer:
     """getMe, getUpdates with long polling and sendMessage, on a port of this machine."""
 

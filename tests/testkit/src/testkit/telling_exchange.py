@@ -224,7 +224,7 @@ class TellingExchange:
         """Stop all trading, so that what was said stays as it is."""
         exchange = self.parts.exchange
         for symbol in SYMBOLS:
-            self.call(partial(exchange.halt, symbol, halted=True))
+            self.call(partial(exchange.operator.halt, symbol, halted=True))
         time.sleep(0.05)
         self.call(self.server.driver.catch_up)
         end = time.monotonic() + 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 
 from gridcore import BookedFill, ExecutionEvent, ExecutionKind
@@ -15,7 +16,8 @@ class Tally:
     """What a strategy brought since the start of the run, USDT.
 
     other_fees are those that were paid in other coins and have no known price in USDT: coin to
-    amount of that coin. They are in no other figure. funding is paid when positive.
+    amount of that coin. They are in no other figure. funding is paid when positive. last_at is when
+    the newest execution was.
     """
 
     realised: Decimal = ZERO
@@ -24,11 +26,14 @@ class Tally:
     fills: int = 0
     forced: int = 0
     rejected: int = 0
+    last_at: datetime | None = None
     other_fees: dict[str, Decimal] = field(default_factory=dict)
 
     def add(self, fill: BookedFill) -> None:
         """Count one execution that the strategy has booked."""
         event = fill.execution
+        if self.last_at is None or fill.at > self.last_at:
+            self.last_at = fill.at
         if event.kind is ExecutionKind.FUNDING:
             self.funding += event.fee or ZERO
             return

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from gridbot.actor.runner import StrategyRunner
-from gridbot.views.snapshots import PAUSED
+from gridbot.actor.strategy_health import PAUSED
 from gridbot.words.snapshot import BotSnapshot
 from gridbot.words.texts import orders_text, pnl_text, positions_text, status_text
 from gridcore import ResetLossBreaker, ResetReduceOnly, ResetSameOrder

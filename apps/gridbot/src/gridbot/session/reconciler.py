@@ -10,7 +10,9 @@ from decimal import Decimal
 from typing import Protocol
 
 from bybit_adapter import AuthError, BybitError, Order, OrderKey, PagedRows, PositionRecord, Wallet
-from gridbot.actor.runner import NOT_COMPARED, Confirmation, StrategyRunner
+from gridbot.actor.messages import Confirmation
+from gridbot.actor.runner import StrategyRunner
+from gridbot.actor.strategy_health import NOT_COMPARED
 from gridbot.alerts.alerts import AlertKey, Alerts
 from gridbot.ports import ExchangeClock, Rest
 
@@ -108,7 +110,7 @@ class Reconciler:
                 found = await self.look(runner, orders=orders)
                 runner.tell(found)
                 if not _confirms_nothing(runner, found):
-                    runner.doubts.pop(NOT_COMPARED, None)
+                    runner.health.doubt(NOT_COMPARED, "")
                     return
                 problem = "the list of positions lags behind what is known here"
             except AuthError as error:
@@ -130,8 +132,8 @@ class Reconciler:
         if seconds < NOT_COMPARED_ALERT_S:
             return
         text = f"nothing could be compared with the exchange for {seconds:.0f} s: {problem}"
-        is_told = NOT_COMPARED in runner.doubts
-        runner.doubts[NOT_COMPARED] = text
+        is_told = NOT_COMPARED in runner.health.doubts
+        runner.health.doubt(NOT_COMPARED, text)
         if is_told:
             return
         self._alerts.alert(
@@ -164,7 +166,7 @@ class Reconciler:
         symbol = runner.symbol
         instrument = await self._rest.get_instrument(symbol)
         since = self._since.get(runner.strat_id, runner.started_at)
-        last = runner.last_execution_at
+        last = runner.tally.last_at
         start = since if last is None else min(since, last)
         asked = self._clock.now()
         executions = await self._rest.get_executions_all(symbol, start=start - OVERLAP)
@@ -252,13 +254,13 @@ class Reconciler:
         wanted: Decimal = runner.strategy.config.leverage
         found = {one.leverage for one in positions} - {None, wanted}
         if not found:
-            runner.doubts.pop("leverage", None)
+            runner.health.doubt("leverage", "")
             return
         shown = ", ".join(sorted(str(one) for one in found))
         text = f"the leverage of {runner.symbol} is {shown}, not {wanted}"
-        if runner.doubts.get("leverage") != text:
+        if runner.health.doubts.get("leverage") != text:
             self._alerts.alert(AlertKey.LEVERAGE_CHANGED, text, about=runner.strat_id)
-        runner.doubts["leverage"] = text
+        runner.health.doubt("leverage", text)
 
     async def close(self) -> None:
         """Stop comparing."""

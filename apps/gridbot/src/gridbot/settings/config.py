@@ -15,7 +15,7 @@ from grid_config.strategy import GridStrategySettings
 from grid_db import DatabaseSettings
 from grid_db.errors import DatabaseConfigError
 from gridbot.settings.account_config import AccountConfig
-from gridbot.settings.config_checks import faults_of
+from gridbot.settings.config_checks import problems_of
 from gridbot.settings.paper_section import PaperSection
 from gridbot.settings.sections import (
     LogSettings,
@@ -150,7 +150,7 @@ class GridbotConfig(SecretSettings):
                 loc=location,
                 input=None,
             )
-            for location, text in faults_of(self)
+            for location, text in problems_of(self)
         ]
         if faults:
             raise ValidationError.from_exception_data(type(self).__name__, faults, hide_input=True)

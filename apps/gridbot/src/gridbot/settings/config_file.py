@@ -14,7 +14,7 @@ from grid_db import Environment, account_id_for, user_id_for
 from grid_db.errors import GridDbError
 from gridbot.settings.account_config import AccountConfig, ApiKeys
 from gridbot.settings.config import GridbotConfig
-from gridbot.settings.config_checks import faults_of
+from gridbot.settings.config_checks import problems_of
 
 PATH_VARIABLE = "GRIDBOT_CONFIG_PATH"
 DEFAULT_PATH = Path("conf/gridbot.yaml")
@@ -55,7 +55,7 @@ def load_gridbot_config(
         raise ConfigFileError("\n".join(faults))
     config = config.model_copy(update={"accounts": tuple(accounts)})
     # two names may turn out to be one account only now, with keys of the database
-    for location, text in faults_of(config):
+    for location, text in problems_of(config):
         if location[0] == "accounts" and location[-1] == "api_key":
             line = _line_of_account(path, int(location[1]))
             raise ConfigFileError(f"{path}:{line}: accounts[{location[1]}].api_key: {text}")

@@ -16,7 +16,7 @@ from rich.text import Text
 from gridbot.words.snapshot import (
     BotSnapshot,
     Health,
-    LegSnapshot,
+    LegStatus,
     OrderSnapshot,
     PnlSnapshot,
     StrategySnapshot,
@@ -179,7 +179,7 @@ def _figures(one: StrategySnapshot) -> Table:
     return table
 
 
-def _leg(leg: LegSnapshot) -> tuple[RenderableType, RenderableType]:
+def _leg(leg: LegStatus) -> tuple[RenderableType, RenderableType]:
     if not leg.size:
         return "nothing", ""
     return f"{number(leg.size)} at {average_price(leg.entry_price)}", _money(leg.unrealised_pnl)

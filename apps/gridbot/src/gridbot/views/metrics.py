@@ -14,7 +14,7 @@ from gridbot.words.snapshot import (
     AccountSnapshot,
     BotSnapshot,
     Health,
-    LegSnapshot,
+    LegStatus,
     StrategySnapshot,
 )
 
@@ -160,7 +160,7 @@ def _leg_figures(strategies: tuple[StrategySnapshot, ...]) -> Iterator[Metric]:
     yield from (size, entry, liquidation, ratio)
 
 
-def _leg_labels(one: StrategySnapshot, leg: LegSnapshot) -> list[str]:
+def _leg_labels(one: StrategySnapshot, leg: LegStatus) -> list[str]:
     return [one.account, one.strat_id, one.symbol, leg.direction.value]
 
 

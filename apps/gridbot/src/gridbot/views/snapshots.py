@@ -8,10 +8,11 @@ from decimal import Decimal
 from grid_db import AccountEnvironment, RunType
 from gridbot.actor.executor import IntentExecutor
 from gridbot.actor.runner import StrategyRunner
+from gridbot.actor.strategy_health import PAUSED
 from gridbot.session.account_session import AccountSession
 from gridbot.words.snapshot import (
     AccountSnapshot,
-    LegSnapshot,
+    LegStatus,
     LevelSnapshot,
     OrderCounts,
     OrderSnapshot,
@@ -19,8 +20,6 @@ from gridbot.words.snapshot import (
     StrategySnapshot,
 )
 from gridcore import LegView
-
-PAUSED = "paused"
 
 
 def run_type_of(environment: AccountEnvironment, *, is_shadow: bool) -> RunType:
@@ -34,7 +33,7 @@ def strategy_snapshot(runner: StrategyRunner, environment: AccountEnvironment) -
     """Return one strategy as it is now."""
     view, ticker = runner.strategy.view, runner.last_ticker
     price = None if ticker is None else ticker.last_price
-    health, reasons = runner.health
+    health, reasons = runner.health.state()
     executor, tally = runner.executor, runner.tally
     placed = cancelled = 0
     if isinstance(executor, IntentExecutor):
@@ -50,7 +49,7 @@ def strategy_snapshot(runner: StrategyRunner, environment: AccountEnvironment) -
         last_price=price,
         mark_price=None if ticker is None else ticker.mark_price,
         last_tick_at=None if ticker is None else ticker.local_ts,
-        queued_events=runner.waiting,
+        queued_events=len(runner.inbox),
         long=_leg(view.long, price),
         short=_leg(view.short, price),
         levels=tuple(LevelSnapshot(price=level.price, side=level.side) for level in view.levels),
@@ -79,9 +78,9 @@ def strategy_snapshot(runner: StrategyRunner, environment: AccountEnvironment) -
     )
 
 
-def _leg(leg: LegView, price: Decimal | None) -> LegSnapshot:
+def _leg(leg: LegView, price: Decimal | None) -> LegStatus:
     ratio = leg.margin_ratio
-    return LegSnapshot(
+    return LegStatus(
         direction=leg.direction,
         size=leg.size,
         entry_price=leg.entry_price,
@@ -99,7 +98,7 @@ def account_snapshot(
     now: datetime,
 ) -> AccountSnapshot:
     """Return one account as it is now."""
-    wallet = session.wallet
+    wallet = session.wallet.newest
     usdt = None if wallet is None else wallet.coin()
     shown = None if wallet is None else wallet.snapshot
     balance = None if shown is None else shown.wallet_balance
@@ -111,15 +110,14 @@ def account_snapshot(
         ),
         Decimal(0),
     )
-    stream = session.stream
     return AccountSnapshot(
         name=session.name,
         environment=environment,
-        is_connected=session.is_connected and market_is_alive,
+        is_connected=session.stream.is_alive and market_is_alive,
         wallet_balance=balance,
         available_balance=None if shown is None else shown.available_balance,
         equity=None if balance is None or usdt is None else balance + open_profit,
         wallet_at=None if wallet is None else wallet.as_of,
         clock_drift_s=session.clock.offset.total_seconds(),
-        reconnects=0 if stream is None else stream.get_connection_state().reconnects,
+        reconnects=session.stream.reconnects,
     )

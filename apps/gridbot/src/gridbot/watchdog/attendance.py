@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gridbot.views.status import GridKey
-from gridbot.watchdog.heartbeat import Look, Verdict
+from gridbot.watchdog.heartbeat import HeartbeatState, Look
 
 
 @dataclass(slots=True)
@@ -34,9 +34,9 @@ class Attendance:
     def call(self, look: Look, clock_s: float) -> Roll:
         """Take in a look and return what it means."""
         roll, beat = Roll(), look.beat
-        if look.verdict is Verdict.STALE:
+        if look.state is HeartbeatState.STALE:
             roll.neglected = dict.fromkeys(self._grids, look.reason)
-        if beat is None or look.verdict not in (Verdict.FRESH, Verdict.STOPPED):
+        if beat is None or look.state not in (HeartbeatState.FRESH, HeartbeatState.STOPPED):
             # of an older file nobody knows whether it still holds
             return roll
         for grid in self._grids:

@@ -12,7 +12,7 @@ from gridbot.words.snapshot import RunState
 BEATS_MISSED = 2  # heartbeats that have to be missed before our own eyes
 
 
-class Verdict(StrEnum):
+class HeartbeatState(StrEnum):
     """What a look at the status file tells."""
 
     FRESH = "fresh"
@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 class Look:
     """One judgement, and why; `beat` is the last heartbeat that could be read."""
 
-    verdict: Verdict
+    state: HeartbeatState
     reason: str
     beat: Heartbeat | None = None
 
@@ -67,16 +67,18 @@ class HeartbeatWatch:
             self._last = found
         last = self._last
         if last is None:
-            return Look(Verdict.BLIND, f"there is no heartbeat to read{problem}")
+            return Look(HeartbeatState.BLIND, f"there is no heartbeat to read{problem}")
         if last.state is RunState.STOPPED:
             stopped = f"the bot was stopped in order at {last.at.isoformat()}"
             if problem and self._file.path.exists():
-                return Look(Verdict.BLIND, f"{stopped}; what came then is not known{problem}", last)
-            return Look(Verdict.STOPPED, stopped, last)
-        verdict, reason = self._judged(last, last.age_s(now), clock_s - self._moved_at)
-        return Look(verdict, f"{reason}{problem}", last)
+                return Look(
+                    HeartbeatState.BLIND, f"{stopped}; what came then is not known{problem}", last
+                )
+            return Look(HeartbeatState.STOPPED, stopped, last)
+        state, reason = self._judged(last, last.age_s(now), clock_s - self._moved_at)
+        return Look(state, f"{reason}{problem}", last)
 
-    def _judged(self, last: Heartbeat, age_s: float, still_s: float) -> tuple[Verdict, str]:
+    def _judged(self, last: Heartbeat, age_s: float, still_s: float) -> tuple[HeartbeatState, str]:
         needed_s = self._stale_after_s if age_s < 0 else self._watched_s
         told_s = max(age_s, still_s)
         who = f"the bot (process {last.pid})"
@@ -86,11 +88,14 @@ class HeartbeatWatch:
         else:
             end = f"no heartbeat of {who} for {told_s:.0f} s"
         if (age_s < 0 or is_old) and still_s >= needed_s:
-            return Verdict.STALE, end
+            return HeartbeatState.STALE, end
         if is_old:
-            return Verdict.SUSPECT, f"the last heartbeat of {who} is {age_s:.0f} s old"
+            return HeartbeatState.SUSPECT, f"the last heartbeat of {who} is {age_s:.0f} s old"
         if age_s < -self._watched_s and not self._has_moved:
-            return Verdict.SUSPECT, f"the heartbeat of {who} is of the future, by {-age_s:.0f} s"
+            return (
+                HeartbeatState.SUSPECT,
+                f"the heartbeat of {who} is of the future, by {-age_s:.0f} s",
+            )
         if last.state is RunState.FAILED:
-            return Verdict.SUSPECT, end
-        return Verdict.FRESH, f"heartbeat of {who} {told_s:.0f} s ago"
+            return HeartbeatState.SUSPECT, end
+        return HeartbeatState.FRESH, f"heartbeat of {who} {told_s:.0f} s ago"

@@ -22,7 +22,7 @@ from gridbot.settings.config import GridbotConfig
 from gridbot.settings.config_file import ConfigFileError, load_gridbot_config
 from gridbot.views.status import GridKey, StatusFile
 from gridbot.watchdog.attendance import Attendance, Roll
-from gridbot.watchdog.heartbeat import HeartbeatWatch, Look, Verdict
+from gridbot.watchdog.heartbeat import HeartbeatState, HeartbeatWatch, Look
 from gridbot.watchdog.orders import OrderCalls, SymbolReport, cancel_opening
 from gridbot.words.bot_logs import bot_logs
 
@@ -109,7 +109,7 @@ class Watchdog:
             config.watchdog.stale_after,
         )
         self._clients: dict[str, OrderCalls] = {}
-        self._state: Verdict | None = None
+        self._state: HeartbeatState | None = None
         self._blind = _Patience(config.watchdog.stale_after)
         self._unlisted = _Patience(config.watchdog.stale_after)
         self._act_at: dict[GridKey, float] = {}
@@ -123,10 +123,10 @@ class Watchdog:
         """Look once and do what is to be done; False when something could not be done."""
         look, now = self.look(), self._clock()
         roll = self._attendance.call(look, now)
-        if look.verdict is not self._state:
-            log.log(_LEVELS[look.verdict], "%s: %s", look.verdict, look.reason)
-            self._state = look.verdict
-        back = self._acted & roll.attended if look.verdict is Verdict.FRESH else set()
+        if look.state is not self._state:
+            log.log(_LEVELS[look.state], "%s: %s", look.state, look.reason)
+            self._state = look.state
+        back = self._acted & roll.attended if look.state is HeartbeatState.FRESH else set()
         if back:
             self._alerts.alert(AlertKey.WATCHDOG_BOT_BACK, f"{look.reason}: {_names(back)}")
             self._acted -= back
@@ -142,7 +142,7 @@ class Watchdog:
 
     def _tell_what_is_unknown(self, look: Look, roll: Roll, now: float) -> bool:
         """Alert, once each, that nothing is known of the bot or of a grid; True if all is known."""
-        is_blind = look.verdict is Verdict.BLIND
+        is_blind = look.state is HeartbeatState.BLIND
         # a bot that is just being started gets its time, then somebody is told
         if self._blind.is_over(is_blind, now):
             self._alerts.alert(
@@ -208,7 +208,7 @@ class Watchdog:
 
     def once(self, stop: threading.Event) -> bool:
         """Look for as long as a judgement takes, act, and return whether all was done."""
-        while self.look().verdict is Verdict.SUSPECT and not stop.is_set():
+        while self.look().state is HeartbeatState.SUSPECT and not stop.is_set():
             # the next heartbeat of a bot that lives may be on its way
             stop.wait(min(0.5, self.heartbeat.watched_s / 4))
         return self.step()
@@ -244,11 +244,11 @@ def _names(grids: Iterable[GridKey]) -> str:
 
 
 _LEVELS = {
-    Verdict.FRESH: logging.INFO,
-    Verdict.STOPPED: logging.INFO,
-    Verdict.SUSPECT: logging.WARNING,
-    Verdict.STALE: logging.ERROR,
-    Verdict.BLIND: logging.WARNING,
+    HeartbeatState.FRESH: logging.INFO,
+    HeartbeatState.STOPPED: logging.INFO,
+    HeartbeatState.SUSPECT: logging.WARNING,
+    HeartbeatState.STALE: logging.ERROR,
+    HeartbeatState.BLIND: logging.WARNING,
 }
 
 

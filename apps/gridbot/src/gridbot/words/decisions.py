@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from gridbot.words.texts import number
 from gridcore import CancelIntent, Intent
@@ -19,6 +20,12 @@ def describe(intent: Intent) -> str:
         f"place {intent.side} {number(intent.qty)} at {number(intent.price)}:"
         f" {does} {intent.direction}, level {intent.grid_level}"
     )
+
+
+def log_decisions(strat_id: str, intents: Iterable[Intent], *, shadow: bool = False) -> None:
+    """Write one line about each intent."""
+    for intent in intents:
+        log_decision(strat_id, intent, shadow=shadow)
 
 
 def log_decision(strat_id: str, intent: Intent, *, shadow: bool = False) -> None:

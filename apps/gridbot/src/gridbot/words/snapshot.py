@@ -28,7 +28,7 @@ class Health(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LegSnapshot:
+class LegStatus:
     """One leg of a symbol. margin_ratio is position value / wallet balance."""
 
     direction: DirectionType
@@ -105,8 +105,8 @@ class StrategySnapshot:
     mark_price: Decimal | None = None
     last_tick_at: datetime | None = None
     queued_events: int = 0
-    long: LegSnapshot
-    short: LegSnapshot
+    long: LegStatus
+    short: LegStatus
     levels: tuple[LevelSnapshot, ...] = ()
     orders: tuple[OrderSnapshot, ...] = ()
     counts: OrderCounts = OrderCounts()

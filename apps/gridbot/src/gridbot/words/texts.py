@@ -9,7 +9,7 @@ from gridbot.words.snapshot import (
     AccountSnapshot,
     BotSnapshot,
     Health,
-    LegSnapshot,
+    LegStatus,
     OrderSnapshot,
     PnlSnapshot,
     RunState,
@@ -103,7 +103,7 @@ def positions_text(snapshot: BotSnapshot) -> str:
     return "\n".join(lines) or "no strategies"
 
 
-def _leg_line(leg: LegSnapshot) -> str:
+def _leg_line(leg: LegStatus) -> str:
     if not leg.size:
         return f"  {leg.direction}: nothing"
     ratio = UNKNOWN if leg.margin_ratio is None else f"{leg.margin_ratio:.2f}"

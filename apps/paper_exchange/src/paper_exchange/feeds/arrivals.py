@@ -20,7 +20,7 @@ class Arrivals:
     def __init__(self, chance: Random, trades_per_s: float) -> None:
         self._chance = chance
         rate = trades_per_s / MEAN_PRINTS
-        self._calm = rate * (1 - FOLLOWERS)
+        self._base_rate = rate * (1 - FOLLOWERS)
         self._decay = rate * HASTE
         self._excited = 0.0
         self._s = 0.0
@@ -28,11 +28,11 @@ class Arrivals:
     def next_s(self) -> float:
         """Return the time of the next order in seconds after the beginning."""
         while True:
-            bound = self._calm + self._excited  # the rate only falls until the next order
+            bound = self._base_rate + self._excited  # the rate only falls until the next order
             wait = self._chance.expovariate(bound)
             self._s += wait
             self._excited *= math.exp(-self._decay * wait)
-            if self._chance.random() * bound <= self._calm + self._excited:
+            if self._chance.random() * bound <= self._base_rate + self._excited:
                 self._excited += FOLLOWERS * self._decay
                 return self._s
 

@@ -32,7 +32,7 @@ OK = 200
 PROMPT_S = 0.5  # who must not wait has handed a request to the system long before
 FRESH_S = 1.0  # a connection that answered so lately is not asked whether it still lives
 
-_TROUBLE = (HTTPException, HTTPError, OSError)
+_CONNECTION_ERRORS = (HTTPException, HTTPError, OSError)
 
 
 class ConnectionFailed(Exception):  # noqa: N818 -- as the except clauses of callers read
@@ -140,7 +140,7 @@ class Line:
         try:
             line.request(request.method, request.target, request.body, request.headers)
             is_written = True
-        except _TROUBLE as error:
+        except _CONNECTION_ERRORS as error:
             raise ConnectionFailed(type(error).__name__) from error
         finally:
             if not is_written:
@@ -164,7 +164,7 @@ class Line:
             is_read = True
         except (TimeoutError, ReadTimeoutError) as error:
             raise NoAnswerInTime(type(error).__name__) from error
-        except _TROUBLE as error:
+        except _CONNECTION_ERRORS as error:
             raise ConnectionFailed(type(error).__name__) from error
         finally:
             if is_read:
@@ -226,7 +226,7 @@ class DirectConnections:
             raise NotSent(type(error).__name__) from error
         except ReadTimeoutError as error:
             raise NoAnswerInTime(type(error).__name__) from error
-        except _TROUBLE as error:
+        except _CONNECTION_ERRORS as error:
             raise ConnectionFailed(type(error).__name__) from error
         return HttpAnswer(answer)
 

@@ -1,4 +1,4 @@
-"""Keeps the interpreter from pausing while orders wait."""
+"""Keeps the interpreter from pausing while orders wait: thread turns, garbage collector."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _YOUNG, _MIDDLE, _OLD = 5_000, 20, 20
 _TURN_S = 0.001
 
 
-def calm_interpreter() -> None:
+def avoid_pauses() -> None:
     """Let threads take short turns, and the garbage collector leave out what a start has made.
 
     Call it once, when all is running. Modules, configuration and connections live as long as the
