@@ -220,9 +220,11 @@ class OrderBook:
         # one call for all: this is written before orders leave
         stamps = iter(
             all_to_us(
-                ts
-                for order in orders
-                for ts in (order.created_ts, order.confirmed_ts, order.started_ts)
+                [
+                    ts
+                    for order in orders
+                    for ts in (order.created_ts, order.confirmed_ts, order.started_ts)
+                ]
             )
         )
         times = {id(order): (next(stamps), next(stamps), next(stamps)) for order in orders}
