@@ -16,41 +16,33 @@ import asyncio
 import cProfile
 import hashlib
 import hmac
-import os
 import pstats
 import subprocess
 import sys
 import time
-from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
-from decimal import Decimal
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 import orjson
+from paper_heard import Found, Heard, Placed
+from paper_host import (
+    ACCOUNTS,
+    BESIDE,
+    CLOSED,
+    MIXED,
+    PACED,
+    RATE,
+    SWEPT,
+    SYMBOLS,
+    TOPICS,
+    host,
+    key,
+    level_ticks,
+    listed,
+)
 
-from gridcore import SideType
 from paper_exchange.exchange.driver import wall_ms
-from paper_exchange.host.assembly import assemble, serve
-from paper_exchange.host.server import PaperServer
-from paper_exchange.market.market import FeedTrade, Market
-from testkit.paper import NO_LIMITS, paper_account, paper_market
-
-ACCOUNTS = 50
-SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "BNBUSDT", "DOGEUSDT", "ADAUSDT",
-           "LTCUSDT", "LINKUSDT", "AVAXUSDT")  # fmt: skip
-LEVELS = int(os.environ.get("BENCH_LEVELS", "40"))
-PACED = range(LEVELS // 4)  # orders at RATE
-CLOSED = range(PACED.stop, LEVELS)  # orders as fast as they are acknowledged
-SWEPT = range(LEVELS // 2)  # fills alone
-MIXED = range(SWEPT.stop, LEVELS)  # fills beside orders
-BESIDE = range(LEVELS, LEVELS + LEVELS // 8)  # the orders beside them, at RATE
-RATE = int(os.environ.get("BENCH_RATE", "1000"))  # orders/s where they are paced
-FIRST_TICKS = 100_000
-STEP_TICKS = 20  # between two levels
-MOST_BACKLOG = 200  # frames that a connection may be behind before the market waits
-TOPICS = ("order", "execution", "position", "wallet")
 
 Row = tuple[str, float, str, str]
 
@@ -73,105 +65,6 @@ def rows() -> Iterator[Row]:
         for percent in (50, 95, 99):
             value = float(np.percentile(delays, percent))
             yield f"paper exchange, {name}, {percent} %", value, "ms", paced
-
-
-# the exchange
-
-
-def listed() -> list[Market]:
-    """Return the markets; all stand at the same number of ticks."""
-    return [paper_market(symbol) for symbol in SYMBOLS]
-
-
-def key(account: int) -> str:
-    """Return the API key of an account, which is its secret too."""
-    return f"key-{account:02d}"
-
-
-async def host(profile: cProfile.Profile | None) -> None:
-    """Serve until told to end; asked by `mark` it tells how far it is, by `sweep 0 10` it lets
-    the market fall through ten levels before.
-    """
-    markets = listed()
-    accounts = [
-        paper_account(f"a{n}", "10000000", key=key(n), secret=key(n), uid=1000 + n)
-        for n in range(ACCOUNTS)
-    ]
-    parts = assemble(markets, accounts, start_ms=wall_ms(), limits=NO_LIMITS)
-    server = serve(parts, iter(()))
-    await server.start()
-    trades = Trades(server, markets)
-    for market in markets:
-        trades.trade(market, FIRST_TICKS + 1)
-    said: asyncio.Queue[str] = asyncio.Queue()
-    asyncio.get_running_loop().add_reader(0, lambda: said.put_nowait(sys.stdin.readline().strip()))
-    print(server.port, flush=True)
-    if profile is not None:
-        profile.enable()
-    while (words := (await said.get()).split()) != ["end"]:
-        if words[0] == "sweep":
-            await trades.sweep(range(int(words[1]), int(words[2])))
-        print(parts.hub.subscriptions.frames, time.process_time(), flush=True)
-    if profile is not None:
-        profile.disable()
-    await server.stop()
-
-
-class Trades:
-    """Makes the market trade."""
-
-    def __init__(self, server: PaperServer, markets: list[Market]) -> None:
-        self._server = server
-        self._markets = markets
-        self._count = 0
-
-    def trade(self, market: Market, ticks: int) -> None:
-        """Let a market trade now."""
-        self._count += 1
-        self._server.driver.push(
-            FeedTrade(
-                symbol=market.symbol,
-                ts_ms=0,
-                price=market.price(ticks),
-                qty=Decimal(1_000_000),
-                side=SideType.SELL,
-                trade_id=f"t{self._count}",
-            )
-        )
-
-    async def sweep(self, levels: range) -> None:
-        """Let all markets fall through levels; waits for clients that are behind."""
-        for level, market in product(levels, self._markets):
-            self.trade(market, level_ticks(level) - 1)
-            await asyncio.sleep(0)
-            # nobody tells when a client has caught up
-            while self._server.driver.backlog() > MOST_BACKLOG:  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
-
-
-def level_ticks(level: int) -> int:
-    """Return the price of a level."""
-    return FIRST_TICKS - level * STEP_TICKS
-
-
-# the clients
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What was measured. Delays in ms are those of the paced part."""
-
-    orders_per_s: float
-    order_frames_per_s: float
-    frames_per_s: float
-    mixed_orders_per_s: float
-    mixed_frames_per_s: float
-    order_us: float  # processor time of the exchange
-    frame_us: float  # likewise
-    faults: int
-    acks: list[float]
-    frames: list[float]
-    kept_up: bool
 
 
 class Stream(asyncio.Protocol):
@@ -297,15 +190,6 @@ class Caller(asyncio.Protocol):
         """Leave."""
         assert self._transport is not None
         self._transport.abort()
-
-
-@dataclass(slots=True)
-class Placed:
-    """When an order was sent and when it was acknowledged."""
-
-    account: int
-    sent: float
-    acked: float
 
 
 class Orders:
@@ -482,89 +366,6 @@ async def measured(session: Session) -> Found:
         frames=[resting[name] for name in paced],
         kept_up=len(paced) / paced_s > RATE * 0.98,
     )
-
-
-class Heard:
-    """What all connections heard, and what is wrong with it."""
-
-    def __init__(self, connections: list[list[tuple[float, bytes]]]) -> None:
-        self._connections = [
-            [(when, orjson.loads(text)) for when, text in frames] for frames in connections
-        ]
-        self._times = [when for frames in connections for when, _ in frames]
-
-    def frames_between(self, start: float, end: float) -> int:
-        """Return how many frames came between two moments."""
-        return sum(start <= when <= end for when in self._times)
-
-    def resting_after(self, placed: dict[str, Placed]) -> dict[str, float]:
-        """Return, for each order, the ms from its sending to the frame that it rests."""
-        return {
-            row["orderLinkId"]: (when - placed[row["orderLinkId"]].sent) * 1000
-            for frames in self._connections
-            for when, frame in frames
-            if frame["topic"] == "order"
-            for row in frame["data"]
-            if row["orderStatus"] == "New"
-        }
-
-    def last_fill_before(self, moment: float) -> float:
-        """Return when the last execution before a moment was heard."""
-        return max(
-            when
-            for frames in self._connections
-            for when, frame in frames
-            if when < moment and frame["topic"] == "execution"
-        )
-
-    def faults(self, placed: dict[str, Placed], pushed: int) -> int:
-        """Return how many frames are missing, too many, or out of order."""
-        count = sum(len(frames) for frames in self._connections)
-        return (
-            abs(pushed - count)
-            + sum(map(self._out_of_order, self._connections))
-            + self._stories(placed)
-            + self._sequences()
-        )
-
-    @staticmethod
-    def _out_of_order(frames: list[tuple[float, dict[str, object]]]) -> int:
-        numbers = [int(str(frame["id"]).partition("_")[2]) for _, frame in frames]
-        return sum(later <= earlier for earlier, later in pairwise(numbers))
-
-    def _stories(self, placed: dict[str, Placed]) -> int:
-        """Every order rests and then fills; every fill is told once, to its account alone."""
-        states: defaultdict[str, list[str]] = defaultdict(list)
-        fills: Counter[str] = Counter()
-        foreign = 0
-        for account, frames in enumerate(self._connections):
-            for _, frame in frames:
-                for row in frame["data"]:
-                    if frame["topic"] not in ("order", "execution"):
-                        continue
-                    name = row["orderLinkId"]
-                    foreign += placed[name].account != account
-                    if frame["topic"] == "order":
-                        states[name].append(row["orderStatus"])
-                    else:
-                        fills[name] += 1
-        wrong = sum(states[name] != ["New", "Filled"] for name in placed)
-        return foreign + wrong + sum(fills[name] != 1 for name in placed)
-
-    def _sequences(self) -> int:
-        """Fills of all accounts and trades of the market share one sequence per symbol."""
-        seen: defaultdict[str, list[int]] = defaultdict(list)
-        for frames in self._connections:
-            for _, frame in frames:
-                if frame["topic"] == "execution":
-                    for row in frame["data"]:
-                        seen[row["symbol"]].append(row["seq"])
-        trades = 1 + BESIDE.stop  # a first one, and one per level; they are not heard here
-        whole = set(range(1, 1 + trades + ACCOUNTS * BESIDE.stop))
-        return sum(
-            len(whole) - len(set(found)) != trades or not set(found) <= whole
-            for found in (seen[symbol] for symbol in SYMBOLS)
-        )
 
 
 def main() -> None:

@@ -17,16 +17,13 @@ and what the database has. Exit code 0: nothing differs; 1: something does.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -45,10 +42,11 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
+from soak_outcome import TABLES, Outcome, _sent
+from soak_traffic import SYMBOLS, Trader, Witness
 from sqlalchemy import text
-from websocket import WebSocketException, WebSocketTimeoutException, create_connection
 
-from bybit_adapter import BybitError, BybitRestClient, Environment, OrderKey, PlaceRequest
+from bybit_adapter import BybitRestClient, Environment
 from grid_db import (
     CredentialCipher,
     DatabaseFactory,
@@ -59,147 +57,18 @@ from grid_db import (
 )
 from grid_db import Environment as StoredEnvironment
 from grid_db.testing import EmbeddedPostgres
-from gridcore import DirectionType, SideType
-from paper_exchange.rest.auth import signature
+from gridcore import DirectionType
 
-SYMBOLS = {"BTCUSDT": ("60000", "0.01"), "ETHUSDT": ("3000", "0.1"), "LTCUSDT": ("90", "1")}
 ACCOUNTS = ("alice", "bob")
-ACTIONS_PER_S = 6.0  # of each account; each is told in about three rows
+
+
 OTHER_ROWS_PER_S = 70.0  # tickers, and what the actions of both accounts lead to
-MOST_OPEN = 40  # orders of an account
-TABLES = {
-    "trades": "public_trades",
-    "tickers": "ticker_snapshots",
-    "executions": "private_executions",
-    "orders": "orders",
-    "positions": "position_snapshots",
-    "wallet": "wallet_snapshots",
-}
-KIND_OF_TOPIC = {"publicTrade": "trades", "execution": "executions", "order": "orders",
-                 "position": "positions", "wallet": "wallet", "tickers": "tickers"}  # fmt: skip
+
+
 DAY = timedelta(days=1)
+
+
 console = Console(highlight=False, width=100)
-
-
-class Witness(threading.Thread):
-    """Hears an account's private stream beside the daemon, and keeps the key of each row."""
-
-    def __init__(self, url: str, name: str) -> None:
-        super().__init__(name=f"witness of {name}", daemon=True)
-        self.keys: dict[str, set[tuple[Any, ...]]] = {
-            kind: set() for kind in ("executions", "orders", "positions", "wallet")
-        }
-        self._socket = create_connection(url + "/v5/private", timeout=10)
-        expires = int(time.time() * 1000) + 10_000
-        sign = signature(f"{name}-secret", f"GET/realtime{expires}".encode())
-        self._say(op="auth", args=[f"{name}-key", expires, sign])
-        self._socket.recv()
-        self._say(op="subscribe", args=["execution", "order", "position", "wallet"])
-        self._socket.recv()
-        self.start()
-
-    def _say(self, **message: Any) -> None:
-        self._socket.send(json.dumps(message))
-
-    def run(self) -> None:
-        self._socket.settimeout(1.0)
-        pinged = time.monotonic()
-        while True:
-            if time.monotonic() - pinged > 15:
-                self._say(op="ping")
-                pinged = time.monotonic()
-            try:
-                frame = orjson.loads(self._socket.recv())
-            except WebSocketTimeoutException:
-                continue
-            except (WebSocketException, OSError, ValueError):
-                return
-            if frame.get("topic") in KIND_OF_TOPIC:
-                kind = KIND_OF_TOPIC[frame["topic"]]
-                for row in frame["data"]:
-                    self.keys[kind].add(_key(kind, row, int(frame["creationTime"])))
-
-    def close(self) -> None:
-        self._socket.shutdown()
-
-
-def _key(kind: str, row: dict[str, Any], sent_ms: int) -> tuple[Any, ...]:
-    """Return what tells a row of the stream from all others, as the database does."""
-    match kind:
-        case "executions":
-            return (row["execId"],)
-        case "orders":
-            return (row["orderId"], int(row["updatedTime"]))
-        case "positions":
-            updated = int(row["updatedTime"] or 0) or sent_ms
-            return (row["symbol"], int(row["positionIdx"]), updated)
-        case _:
-            return (sent_ms,)
-
-
-class Trader(threading.Thread):
-    """One account that places, amends, fills and cancels orders until it is told to stop."""
-
-    def __init__(self, client: BybitRestClient, prices: dict[str, Decimal], seed: int) -> None:
-        super().__init__(name=f"trader {seed}", daemon=True)
-        self.done: Counter[str] = Counter()
-        self.stopping = threading.Event()
-        self._client = client
-        self._prices = prices
-        self._chance = random.Random(seed)
-        self._open: dict[str, tuple[str, Decimal]] = {}  # id -> symbol, price
-
-    def run(self) -> None:
-        while not self.stopping.wait(self._chance.expovariate(ACTIONS_PER_S)):
-            try:
-                self._act()
-            except BybitError as error:
-                # a fill was faster, or there is nothing to close: as in life
-                self.done[f"refused: {type(error).__name__}"] += 1
-
-    def _act(self) -> None:
-        draw = self._chance.random()
-        if self._open and (draw < 0.25 or len(self._open) >= MOST_OPEN):
-            order_id = next(iter(self._open))
-            symbol, _ = self._open.pop(order_id)
-            self._client.cancel_order(OrderKey(symbol=symbol, order_id=order_id))
-            self.done["cancelled"] += 1
-        elif self._open and draw < 0.4:
-            order_id = self._chance.choice(tuple(self._open))
-            symbol, price = self._open.pop(order_id)
-            key = OrderKey(symbol=symbol, order_id=order_id)
-            moved = _on_tick(price * Decimal("0.9999"))
-            self._client.amend_order(key, price=moved)
-            self._open[order_id] = (symbol, moved)
-            self.done["amended"] += 1
-        else:
-            self._place(is_market=draw > 0.85)
-
-    def _place(self, *, is_market: bool) -> None:
-        chance = self._chance
-        symbol = chance.choice(tuple(SYMBOLS))
-        direction = chance.choice((DirectionType.LONG, DirectionType.SHORT))
-        side = chance.choice((SideType.BUY, SideType.SELL))
-        away = Decimal(chance.choice((-4, 0, 1, 2, 5, 20, 60))) / 100_000
-        price = self._prices[symbol] * (1 - away if side is SideType.BUY else 1 + away)
-        order = PlaceRequest(
-            symbol=symbol,
-            direction=direction,
-            side=side,
-            qty=Decimal(SYMBOLS[symbol][1]),
-            price=None if is_market else _on_tick(price),
-            order_link_id=f"soak-{chance.getrandbits(64):016x}",
-            reduce_only=(direction is DirectionType.LONG) is not (side is SideType.BUY),
-        )
-        ack = self._client.place_order(order)
-        self.done["placed"] += 1
-        if order.price is not None:
-            self._open[ack.order_id] = (symbol, order.price)
-
-
-def _on_tick(price: Decimal) -> Decimal:
-    """Return a price that all three contracts take."""
-    return price.quantize(Decimal("0.1"))
 
 
 @dataclass
@@ -453,89 +322,6 @@ def _rows_of(scope: TenantScope) -> Iterator[tuple[str, tuple[Any, ...]]]:
             yield "positions", (leg.symbol, legs[leg.direction], _ms(leg.exchange_ts))
     for wallet in scope.wallets.get_by_account_range(account.id):
         yield "wallet", (_ms(wallet.exchange_ts),)
-
-
-@dataclass
-class Outcome:
-    """What the exchange, the daemon and the database say at the end."""
-
-    exit_code: int
-    status: dict[str, Any]
-    connections: list[dict[str, Any]]
-    closing: dict[str, Any]
-    stored: dict[str, int]
-    keys: dict[str, set[tuple[Any, ...]]]
-    said: dict[str, set[tuple[Any, ...]]] = field(default_factory=dict)
-    gaps: int = 0
-
-    def table(self) -> tuple[Table, list[str]]:
-        """Return the comparison, and a sentence for each difference."""
-        table = Table(title="what was sent, what came, what is stored", title_justify="left")
-        for name in ("rows", "sent", "different", "received", "of REST", "written", "known",
-                     "stored", "missing"):  # fmt: skip
-            table.add_column(name, justify="left" if name == "rows" else "right")
-        sent, wrong = _sent(self.connections), self._of_the_whole()
-        for kind in TABLES:
-            line = self.closing.get(kind, {"received": 0, "written": 0, "known": 0})
-            stored = self.stored[kind]
-            if kind in self.said:
-                different: int | None = len(self.said[kind])
-                missing = len(self.said[kind] - self.keys.get(kind, set()))
-            else:
-                different, missing = None, sent[kind] - line["known"] - stored
-            from_rest = line["received"] - sent[kind]
-            table.add_row(
-                kind,
-                *("" if n is None else f"{n:,}" for n in (
-                    sent[kind], different, line["received"], from_rest, line["written"],
-                    line["known"], stored, missing,
-                )),
-            )  # fmt: skip
-            if missing:
-                wrong.append(f"{missing} {kind} that the exchange sent are not in the database")
-            if line["received"] != line["written"] + line["known"]:
-                wrong.append(f"{kind}: received is not written + known")
-            if line["written"] != stored:
-                wrong.append(f"{kind}: {line['written']} written, but {stored} stored")
-            if kind in ("trades", "tickers") and from_rest:
-                wrong.append(f"{kind}: {from_rest} more received than sent")
-            if kind == "trades" and line["known"]:
-                wrong.append(f"{line['known']} trades came twice")
-            if kind in ("executions", "orders") and stored != different:
-                wrong.append(f"{kind}: {different} different ones sent, {stored} stored")
-        return table, wrong
-
-    def _of_the_whole(self) -> list[str]:
-        wrong = []
-        if self.exit_code:
-            wrong.append(f"the daemon ended with code {self.exit_code}")
-        sent: Counter[str] = Counter()
-        for one in self.connections:
-            sent[one["account"] or "public"] += sum(one["rows"].values())
-        heard = sorted(self.closing.get("heard", {}).values())
-        if sorted(sent.values()) != heard:
-            wrong.append(f"connections were sent {dict(sent)} rows and heard {heard}")
-        executions = sum(one["executions"] for one in self.status["accounts"].values())
-        if executions != self.stored["executions"]:
-            wrong.append(
-                f"the exchange has {executions} executions, stored are {self.stored['executions']}"
-            )
-        wrong += [
-            f"{name}: {self.closing[name]}"
-            for name in ("reconnects", "gaps_noted", "conflated")
-            if self.closing.get(name)
-        ]
-        if self.gaps:
-            wrong.append(f"{self.gaps} entries in capture_gaps")
-        return wrong
-
-
-def _sent(connections: list[dict[str, Any]]) -> Counter[str]:
-    sent: Counter[str] = Counter()
-    for one in connections:
-        for topic, rows in one["rows"].items():
-            sent[KIND_OF_TOPIC[topic.partition(".")[0]]] += rows
-    return sent
 
 
 def _ms(moment: datetime) -> int:

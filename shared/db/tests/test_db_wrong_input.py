@@ -1,16 +1,11 @@
 """Wrong settings, files and servers: one sentence, what to do, and never the password."""
 
 import logging
-import socket
 import sqlite3
-import subprocess
-import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from time import sleep
-from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -23,27 +18,26 @@ from grid_db import (
     DatabaseSettings,
     DatabaseType,
     PublicTradeRepository,
-    TenantScope,
     init_db,
-    migrate,
 )
 from grid_db.errors import (
-    ConstraintError,
     DatabaseConfigError,
     DatabaseUnavailableError,
-    GridDbError,
-    InvalidValueError,
-    SchemaError,
 )
 from grid_db.testing import EmbeddedPostgres, settings_for
-from grid_db.testing_rows import NOW, SYMBOL, Tenant, after, trade
-
-# Every sign that means something in a URL. What is left when one of them ends the password early
-# would still be seen, because each part between them is searched for.
-SECRET = "aK1@bK2:cK3/dK4#eK5%fK6?gK7&hK8=iK9 jK0"
-PARTS = ["aK1", "bK2", "cK3", "dK4", "eK5", "fK6", "gK7", "hK8", "iK9", "jK0"]
-Output = pytest.CaptureFixture[str]
-Log = pytest.LogCaptureFixture
+from grid_db.testing_rows import SYMBOL, trade
+from testkit.wrong_input import (
+    PARTS,
+    SECRET,
+    UNREADABLE,
+    Log,
+    Output,
+    assert_command_says,
+    assert_tells,
+    expect,
+    insert,
+    said_by,
+)
 
 
 def settings(url: str) -> DatabaseSettings:
@@ -59,69 +53,6 @@ def using(make: DatabaseSettings) -> Callable[[], None]:
             insert(database)
 
     return use
-
-
-def insert(database: DatabaseFactory, count: int = 1, before: str | None = None) -> None:
-    """Insert trades, after one statement of raw SQL if need be."""
-    with database.get_session() as session:
-        if before is not None:
-            session.execute(text(before))
-        PublicTradeRepository(session).bulk_insert(map(trade, range(count)))
-
-
-def said_by(error: BaseException | None) -> Iterator[str]:
-    """Yield all that an error, and every error behind it, tells anybody who looks."""
-    if error is not None:
-        yield "".join(traceback.format_exception(error))
-    while error is not None:
-        yield from (str(error), repr(error), repr(error.args))
-        error = error.__cause__ or error.__context__
-
-
-def assert_tells(error: GridDbError, *sentences: str) -> None:
-    assert len(str(error).splitlines()) == 1
-    for sentence in sentences:
-        assert sentence in str(error)
-    for said in said_by(error):
-        for part in [*PARTS, quote(SECRET, safe="")]:
-            assert part not in said
-
-
-UNREADABLE = {
-    # scheme and driver
-    "mysql://me:aK1@host/name": "names 'mysql'; write sqlite:///",
-    "mysql+pymysql://me:aK1@host/name": "names 'mysql'",
-    "mongodb://me:aK1@host/name": "names 'mongodb'",
-    "postgresql+asyncpg://me:aK1@host/name": "names the driver 'asyncpg'; write postgresql://",
-    "postgresql+psycopg2://me:aK1@host/name": "names the driver 'psycopg2'",
-    "sqlite+aiosqlite:///x.db": "names the driver 'aiosqlite'; write sqlite:///",
-    # no URL
-    "": "the database URL '' cannot be read; write sqlite:///gridbot.db or postgresql://",
-    "nonsense": "'nonsense' cannot be read",
-    "host=localhost user=me password='aK1 bK2'": "'***' cannot be read",
-    "postgresql:/me:aK1@host/name": "'***' cannot be read",
-    "password = aK1": "'***' cannot be read",
-    # a password that was not encoded, or has nothing behind it
-    "postgresql://me:aK1@bK2@host/name": "percent-encode the password",
-    "postgresql://me:aK1:bK2@cK3@host/name": "me:***@host/name has one @ too many",
-    "postgresql://me@work:aK1@host/name": "me@work:***@host/name has one @ too many",
-    "postgresql://do/main:aK1@host/name": "do/main:***@host/name has one @ too many, or a / before",
-    "postgresql://me:aK1": "'postgresql://me:***' cannot be read",
-    "postgresql://me:aK1/name": "'postgresql://me:***' cannot be read",
-    "postgresql://me:aK1@host:54x/name": "'postgresql://me:***@host:54x/name' cannot be read",
-    # parts that are missing, or that the driver would take for something else
-    "postgresql://me:aK1@host": "names no database",
-    "postgresql://me:aK1@host:70000/name": "names no port from 1 to 65535",
-    "postgresql://me:aK1@host:0/name": "names no port from 1 to 65535",
-    "postgresql://me:aK1%00bK2@host/name": "the password of the database has a NUL",
-    "postgresql://me:aK1@host/na%00me": "the name of the database has a NUL",
-    "postgresql://me:aK1@host/name?options=%00": "the parameter 'options' of the database has a",
-    "postgresql://me:aK1@ho st/name": "the host of the database is 'ho st'; give a name",
-    "sqlite://file.db": "has two slashes; write sqlite:///file.db for a file",
-    "sqlite://me:aK1@/file.db": "sqlite://me:***@/file.db names a user or a port",
-    "sqlite:///file.db?mode=ro": "which only a file: URI takes; write sqlite:///file:",
-    "sqlite:///file:file.db?timeout=long&uri=true": "parameters that cannot be read",
-}
 
 
 @pytest.mark.parametrize("url", UNREADABLE)
@@ -174,22 +105,8 @@ def test_bytes_that_are_no_text_are_refused(part: str) -> None:
         DatabaseFactory(DatabaseSettings(db_type=DatabaseType.POSTGRESQL, **parts))
 
 
-# -- SQLite files --
-
-
 def file_url(file: Path | str, **parameters: str) -> DatabaseSettings:
     return settings_for(URL.create("sqlite", database=str(file), query=parameters))
-
-
-def expect(
-    kind: type[GridDbError], action: Callable[[], object], *sentences: str, log: Log | None = None
-) -> None:
-    with pytest.raises(kind) as caught:
-        action()
-    assert type(caught.value) is kind
-    assert_tells(caught.value, *sentences)
-    if log is not None:
-        assert not any(part in log.text for part in PARTS)
 
 
 def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
@@ -259,9 +176,6 @@ def test_a_file_that_another_program_keeps_locked(tmp_path: Path) -> None:
             lambda: insert(database, before=impatient),
             "database is locked; another process has been writing for too long; end it or try",
         )
-
-
-# -- PostgreSQL servers --
 
 
 def reload_access(server: EmbeddedPostgres) -> None:
@@ -365,14 +279,6 @@ def test_a_database_or_a_user_that_is_not_there(
     )
 
 
-@pytest.fixture
-def closed_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 def test_a_server_that_does_not_answer(closed_port: int, all_logs: Log) -> None:
     for host in ("127.0.0.1", "localhost"):
         expect(
@@ -406,142 +312,3 @@ def test_a_password_among_the_parameters_is_a_password(login: URL) -> None:
     with DatabaseFactory(settings_for(given)) as database:
         database.check_schema()
         assert not any(part in repr(database.engine) for part in PARTS)
-
-
-# -- what goes wrong later --
-
-
-def test_a_connection_that_breaks_is_replaced(database: DatabaseFactory) -> None:
-    if database.dialect == "sqlite":
-        pytest.skip("SQLite is in this process")
-    expect(
-        DatabaseUnavailableError,
-        lambda: insert(database, before="SELECT pg_terminate_backend(pg_backend_pid())"),
-        database.redacted_url,
-        "check that the server runs",
-    )
-    insert(database)
-    # one that breaks between two transactions is nothing that anybody hears of
-    with DatabaseFactory(settings_for(database.engine.url)) as other:
-        everybody = (
-            "pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
-        )
-        with other.transaction() as connection:
-            connection.execute(text(f"SELECT pg_terminate_backend(pid, 5000) FROM {everybody}"))
-    insert(database, 2)
-
-
-def test_a_tenant_has_no_say_about_users(database: DatabaseFactory) -> None:
-    if database.dialect == "sqlite":
-        pytest.skip("SQLite has no permissions")
-    alice = Tenant(database, "alice")
-
-    def delete_users() -> None:
-        with database.get_session() as session:
-            TenantScope(session, alice.user_id)
-            session.execute(text("DELETE FROM users"))
-
-    sentence = "permission denied for table users; work through a TenantScope"
-    expect(DatabaseConfigError, delete_users, sentence)
-
-
-def test_tables_that_are_missing(empty_database: DatabaseFactory) -> None:
-    advice = "create the tables with python -m grid_db.init_db"
-    expect(SchemaError, lambda: insert(empty_database), "public_trades", advice)
-
-
-def test_a_column_that_is_missing(database: DatabaseFactory) -> None:
-    with database.transaction() as connection:
-        connection.execute(text("ALTER TABLE public_trades RENAME COLUMN size TO amount"))
-
-    def read() -> None:
-        with database.get_session() as session:
-            list(PublicTradeRepository(session).iterate(SYMBOL))
-
-    for action in (lambda: insert(database), read):
-        expect(SchemaError, action, "size", "python -m grid_db.migrate upgrade")
-
-
-def test_a_row_that_contradicts_another(database: DatabaseFactory) -> None:
-    wrong = "INSERT INTO alerts (severity, alert_key, message) VALUES ('info', 'k', 'm')"
-    expect(
-        ConstraintError,
-        lambda: insert(database, before=wrong),
-        database.redacted_url,
-        "lacks a value",
-    )
-
-
-def test_values_that_are_not_exact(database: DatabaseFactory) -> None:
-    """In a query as well as in a batch, small or large, and the transaction leaves nothing."""
-    naive = NOW.replace(tzinfo=None)
-    with pytest.raises(InvalidValueError, match="without a time zone"):  # noqa: SIM117
-        with database.get_session() as session:
-            PublicTradeRepository(session).count(SYMBOL, naive)
-    for wrong in ({"price": 0.1}, {"local_ts": naive}, {"side": "Both"}, {"trade_id": "x" * 65}):
-        for count in (10, 1_000):
-            batch = [trade(number) for number in range(count)]
-            batch.insert(count // 2, trade(count, **wrong))
-            with pytest.raises(InvalidValueError) as caught, database.get_session() as session:
-                PublicTradeRepository(session).bulk_insert(batch)
-            assert f"public_trades.{next(iter(wrong))} is " in str(caught.value)
-    with database.get_session() as session:
-        assert PublicTradeRepository(session).count(SYMBOL, end=after(1e6)) == 0
-
-
-# -- the commands --
-
-
-def assert_command_says(command: Callable[[], int], capsys: Output, sentence: str) -> None:
-    assert command() == 1
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert sentence in captured.err
-    assert len(captured.err.splitlines()) == 1
-    assert not any(part in captured.err for part in PARTS)
-
-
-@pytest.mark.parametrize("url", UNREADABLE)
-def test_commands_answer_a_wrong_url_in_one_line(url: str, capsys: Output) -> None:
-    for command, arguments in ((init_db.main, []), (migrate.main, ["status"])):
-        line = ["--database-url", url, *arguments]
-        assert_command_says(lambda c=command, a=line: c(a), capsys, UNREADABLE[url])
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "sentence"),
-    [
-        (["grid_db.init_db"], 1, "init_db: postgresql+psycopg://me:***@127.0.0.1:"),
-        (["grid_db.migrate", "upgrade"], 1, "migrate: postgresql+psycopg://me:***@127.0.0.1:"),
-        (["grid_db.migrate"], 2, "the following arguments are required: COMMAND"),
-    ],
-)
-def test_commands_as_programs(
-    arguments: list[str], code: int, sentence: str, closed_port: int
-) -> None:
-    url = URL.create("postgresql", "me", SECRET, "127.0.0.1", closed_port, "name")
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments],
-        env={"GRIDBOT_DATABASE_URL": url.render_as_string(hide_password=False)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert (done.returncode, done.stdout) == (code, "")
-    assert sentence in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not any(part in done.stderr for part in PARTS)
-    if code == 1:
-        assert len(done.stderr.splitlines()) == 1
-
-
-def test_an_init_that_fails_leaves_nothing(tmp_path: Path, capsys: Output) -> None:
-    file = tmp_path / "x.db"
-    with closing(sqlite3.connect(file)) as other:
-        other.execute("CREATE TABLE users (name TEXT)")
-    url = f"sqlite:///{file}"
-    sentence = "(users) that carry no revision; name an empty database, or drop them"
-    assert_command_says(lambda: init_db.main(["--database-url", url]), capsys, sentence)
-    with closing(sqlite3.connect(file)) as other:
-        assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("users",)]

@@ -19,7 +19,7 @@ from event_saver.basics.loop_lag import LoopLag
 from event_saver.basics.scheduled import Scheduled
 from event_saver.capture.accounts import AccountCapture
 from event_saver.capture.closings import Closings
-from event_saver.capture.connections import Connections
+from event_saver.capture.connections import CaptureConnections
 from event_saver.capture.market import MarketCapture
 from event_saver.collectors.progress import Progress
 from event_saver.health.health import saver_stats, summary, totals
@@ -104,7 +104,9 @@ class EventSaver:
             patience=self._patience,
         )
         self._closings = Closings(self._tasks, self._progress, self._reconciler, DOUBT_S)
-        self._connections = Connections(self._progress, self._closings, self._write_loop.durable)
+        self._connections = CaptureConnections(
+            self._progress, self._closings, self._write_loop.durable
+        )
         self._market = MarketCapture(
             environment,
             self._symbols,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from bybit_adapter import BybitAsyncClient, BybitRestClient, RateLimiter, StreamTiming
 from event_saver.accounts.contexts import AccountContext
 from event_saver.capture.closings import Closings
-from event_saver.capture.connections import Connections
+from event_saver.capture.connections import CaptureConnections
 from event_saver.collectors import PrivateCollector
 from event_saver.collectors.progress import Progress
 from event_saver.reconcile.account import AccountFeed
@@ -30,7 +30,7 @@ class AccountCapture:
         progress: Progress,
         reconciler: GapReconciler,
         closings: Closings,
-        connections: Connections,
+        connections: CaptureConnections,
         timing: StreamTiming | None,
         audit_interval: timedelta,
     ) -> None:

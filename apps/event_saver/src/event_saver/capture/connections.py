@@ -15,7 +15,7 @@ from grid_service.threads import in_thread
 Moments = list[tuple[StreamKey, datetime]]
 
 
-class Connections:
+class CaptureConnections:
     """Collectors by name, with the progress of their streams. On the event loop.
 
     `durable` waits until what has arrived is in the database or on disk, and tells whether it is.

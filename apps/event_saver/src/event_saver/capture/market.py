@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from bybit_adapter import BybitAsyncClient, Environment, StreamTiming
 from event_saver.capture.closings import Closings
-from event_saver.capture.connections import Connections
+from event_saver.capture.connections import CaptureConnections
 from event_saver.collectors import PublicCollector
 from event_saver.collectors.listing import Listings
 from event_saver.collectors.market_watch import MarketWatch, market_keys
@@ -35,7 +35,7 @@ class MarketCapture:
         progress: Progress,
         reconciler: GapReconciler,
         closings: Closings,
-        connections: Connections,
+        connections: CaptureConnections,
         tasks: TaskSet,
         timing: StreamTiming | None,
     ) -> None:

@@ -26,7 +26,12 @@ from grid_db import DatabaseFactory
 from grid_service.tasks import TaskSet
 from gridbot.ports import OpenPrivate, OpenPublic, Rest, Stream, StreamCallbacks
 from gridbot.records.record_upkeep import RecordUpkeep
-from gridbot.records.recorded_streams import AccountStream, MarketStream, RecordedStream, StreamTap
+from gridbot.records.recorded_streams import (
+    AccountStream,
+    RecordedMarketStream,
+    RecordedStream,
+    StreamTap,
+)
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +55,7 @@ class RecordGaps:
         self._write_loop = loop
         self._runs = runs
         self._accounts: dict[str, AccountStream] = {}
-        self._markets: list[MarketStream] = []
+        self._markets: list[RecordedMarketStream] = []
         self._reconcilers: dict[Place, GapReconciler] = {}
         self._clients: list[BybitAsyncClient] = []
         self._tasks = TaskSet(_look_failed)
@@ -82,7 +87,9 @@ class RecordGaps:
         """Return what opens an exchange's market data, with its breaks told here too."""
 
         def opened(symbols: Sequence[str], callbacks: StreamCallbacks) -> Stream:
-            recorded = MarketStream(place.name, symbols, self._progress, self._reconciler(place))
+            recorded = RecordedMarketStream(
+                place.name, symbols, self._progress, self._reconciler(place)
+            )
             self._markets.append(recorded)
             known_since = recorded.known_since()
             tap = StreamTap(callbacks, recorded, self._close_soon, counts_events=False)

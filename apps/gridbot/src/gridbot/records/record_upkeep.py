@@ -11,7 +11,7 @@ from typing import Any
 from bybit_adapter import Environment as Place
 from event_saver.reconcile.reconciler import GapReconciler
 from grid_db import GridDbError
-from gridbot.records.recorded_streams import AccountStream, MarketStream
+from gridbot.records.recorded_streams import AccountStream, RecordedMarketStream
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class RecordUpkeep:
         keep: Work,
         reconcilers: Mapping[Place, GapReconciler],
         accounts: Mapping[str, AccountStream],
-        markets: Sequence[MarketStream],
+        markets: Sequence[RecordedMarketStream],
     ) -> None:
         self._keep = keep
         self._reconcilers = reconcilers

@@ -99,7 +99,7 @@ class AccountStream(RecordedStream):
             await self.reconciler.close_account(feed, stretch)
 
 
-class MarketStream(RecordedStream):
+class RecordedMarketStream(RecordedStream):
     """The public stream of an exchange."""
 
     def __init__(

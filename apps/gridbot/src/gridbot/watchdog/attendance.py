@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gridbot.views.status import GridKey
-from gridbot.watchdog.heartbeat import HeartbeatState, Look
+from gridbot.watchdog.heartbeat import HeartbeatLook, HeartbeatState
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class Attendance:
         self._stale_after_s = stale_after_s
         self._seen: dict[GridKey, float] = {}
 
-    def call(self, look: Look, clock_s: float) -> Roll:
+    def call(self, look: HeartbeatLook, clock_s: float) -> Roll:
         """Take in a look and return what it means."""
         roll, beat = Roll(), look.beat
         if look.state is HeartbeatState.STALE:

@@ -23,7 +23,7 @@ class HeartbeatState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class HeartbeatLook:
     """One judgement, and why; `beat` is the last heartbeat that could be read."""
 
     state: HeartbeatState
@@ -53,7 +53,7 @@ class HeartbeatWatch:
         """How long a heartbeat has to be watched before it is judged stale."""
         return self._watched_s
 
-    def look(self, now: datetime, clock_s: float) -> Look:
+    def look(self, now: datetime, clock_s: float) -> HeartbeatLook:
         """Read the file and judge. `clock_s` is of a clock that never goes back."""
         problem = ""
         try:
@@ -67,16 +67,16 @@ class HeartbeatWatch:
             self._last = found
         last = self._last
         if last is None:
-            return Look(HeartbeatState.BLIND, f"there is no heartbeat to read{problem}")
+            return HeartbeatLook(HeartbeatState.BLIND, f"there is no heartbeat to read{problem}")
         if last.state is RunState.STOPPED:
             stopped = f"the bot was stopped in order at {last.at.isoformat()}"
             if problem and self._file.path.exists():
-                return Look(
+                return HeartbeatLook(
                     HeartbeatState.BLIND, f"{stopped}; what came then is not known{problem}", last
                 )
-            return Look(HeartbeatState.STOPPED, stopped, last)
+            return HeartbeatLook(HeartbeatState.STOPPED, stopped, last)
         state, reason = self._judged(last, last.age_s(now), clock_s - self._moved_at)
-        return Look(state, f"{reason}{problem}", last)
+        return HeartbeatLook(state, f"{reason}{problem}", last)
 
     def _judged(self, last: Heartbeat, age_s: float, still_s: float) -> tuple[HeartbeatState, str]:
         needed_s = self._stale_after_s if age_s < 0 else self._watched_s

@@ -22,7 +22,7 @@ from gridbot.settings.config import GridbotConfig
 from gridbot.settings.config_file import ConfigFileError, load_gridbot_config
 from gridbot.views.status import GridKey, StatusFile
 from gridbot.watchdog.attendance import Attendance, Roll
-from gridbot.watchdog.heartbeat import HeartbeatState, HeartbeatWatch, Look
+from gridbot.watchdog.heartbeat import HeartbeatLook, HeartbeatState, HeartbeatWatch
 from gridbot.watchdog.orders import OrderCalls, SymbolReport, cancel_opening
 from gridbot.words.bot_logs import bot_logs
 
@@ -115,7 +115,7 @@ class Watchdog:
         self._act_at: dict[GridKey, float] = {}
         self._acted: set[GridKey] = set()
 
-    def look(self) -> Look:
+    def look(self) -> HeartbeatLook:
         """Read the heartbeat and judge it."""
         return self.heartbeat.look(datetime.now(UTC), self._clock())
 
@@ -140,7 +140,7 @@ class Watchdog:
         is_done = not due or self._act(due)
         return is_known and is_done
 
-    def _tell_what_is_unknown(self, look: Look, roll: Roll, now: float) -> bool:
+    def _tell_what_is_unknown(self, look: HeartbeatLook, roll: Roll, now: float) -> bool:
         """Alert, once each, that nothing is known of the bot or of a grid; True if all is known."""
         is_blind = look.state is HeartbeatState.BLIND
         # a bot that is just being started gets its time, then somebody is told

@@ -189,11 +189,11 @@ class Market:
             quote.ask1_size,
         )
         if quote.mark_price is not None:
-            self.mark, self._mark_is_fed = self._shifted(quote.mark_price), True
+            self.mark, self._mark_is_fed = _shifted(quote.mark_price, self.factor), True
         elif not self._mark_is_fed and self.last_ticks is not None:
             self.mark = self.price(self.last_ticks)
         if quote.index_price is not None:
-            self.index, self._index_is_fed = self._shifted(quote.index_price), True
+            self.index, self._index_is_fed = _shifted(quote.index_price, self.factor), True
         elif not self._index_is_fed:
             self.index = self.mark
         if quote.funding_rate is not None:
@@ -201,12 +201,9 @@ class Market:
             self.funding_rate = max(-cap, min(cap, quote.funding_rate))
         self._sample_premium(quote.ts_ms)
 
-    def _shifted(self, price: Decimal) -> Decimal:
-        return price if self.factor == 1 else (price * self.factor).quantize(price)
-
     def _ticks(self, price: Decimal) -> int:
         one = self.listing.instrument
-        return max(1, one.to_ticks(one.round_price(self._shifted(price))))
+        return max(1, one.to_ticks(one.round_price(_shifted(price, self.factor))))
 
     def shift_by(self, factor: Decimal) -> None:
         """Multiply every price of the feed from now on, mark and index included."""
@@ -269,3 +266,7 @@ class Market:
 
 def _guessed_side(ticks: int, before: int | None) -> SideType:
     return SideType.SELL if before is not None and ticks < before else SideType.BUY
+
+
+def _shifted(price: Decimal, factor: Decimal) -> Decimal:
+    return price if factor == 1 else (price * factor).quantize(price)

@@ -17,7 +17,7 @@ from paper_exchange.book.account import PaperAccount
 from paper_exchange.exchange.exchange import PaperExchange
 from paper_exchange.rest.rest import RestApi
 from paper_exchange.stream.session import Channel, StreamSession, acknowledgement, topics_of
-from paper_exchange.stream.subscriptions import DCP_TOPIC, Subscriptions
+from paper_exchange.stream.subscriptions import DCP_TOPIC, TopicListeners
 from paper_exchange.stream.trade_stream import TradeStream, trade_answer
 
 REMEMBERED_CONNECTIONS = 100
@@ -33,7 +33,7 @@ class StreamHub:
     def __init__(self, exchange: PaperExchange, rest: RestApi, ack_delay_ms: int = 20) -> None:
         self.exchange = exchange
         self.ack_delay_ms = ack_delay_ms
-        self.subscriptions = Subscriptions(exchange)
+        self.subscriptions = TopicListeners(exchange)
         self.sessions: dict[str, StreamSession] = {}
         self._rest = rest
         self._trade = TradeStream(exchange, rest)

@@ -29,7 +29,7 @@ DCP_TOPIC = "dcp.future"
 MOST_ARGS = 21_000  # characters of args per public connection
 
 
-class Subscriptions:
+class TopicListeners:
     """All topics with their listeners."""
 
     def __init__(self, exchange: PaperExchange) -> None:
