@@ -6,8 +6,9 @@ before is a return.
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,13 +55,13 @@ class Trace:
         return Trace(tuple(one for one in self.steps if one.file.startswith(f"{package}/")))
 
 
-def file_of(filename: str) -> str | None:
+def file_of(filename: str, world: Set[str] = frozenset(_WORLD)) -> str | None:
     """Return a file of the workspace by its package, None for any other file and for the world."""
     with suppress(ValueError):
         parts = Path(filename).relative_to(ROOT).parts
         if "src" in parts:
             inner = parts[parts.index("src") + 1 :]
-            return None if inner[0] in _WORLD else "/".join(inner)
+            return None if inner[0] in world else "/".join(inner)
     return None
 
 
@@ -164,3 +165,59 @@ class Recorder:
         if filename not in self._files:
             self._files[filename] = file_of(filename)
         return self._files[filename]
+
+
+@dataclass(slots=True)
+class CallRecorder:
+    """Notes the steps within each call of one function on this thread, by its qualified name.
+
+    Those calls are kept that lead to exactly one call of the function `once`.
+    """
+
+    function: str
+    once: str
+    world: Set[str]
+    found: list[Trace] = field(default_factory=list)
+    _files: dict[str, str | None] = field(default_factory=dict)
+    _steps: list[Step] = field(default_factory=list)
+    _outer: FrameType | None = None
+    _count: int = 0
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch this thread meanwhile."""
+        sys.setprofile(self._profile)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+
+    def _profile(self, frame: FrameType, event: str, _: Any) -> None:
+        if event not in ("call", "return"):
+            return
+        if self._outer is None:
+            if event != "call" or frame.f_code.co_qualname != self.function:
+                return
+            self._outer, self._steps, self._count = frame, [], 0
+        filename = frame.f_code.co_filename
+        if filename not in self._files:
+            self._files[filename] = file_of(filename, self.world)
+        file, is_call = self._files[filename], event == "call"
+        if frame is self._outer and not is_call:
+            self._outer = None
+            if self._count == 1:
+                self.found.append(Trace(tuple(self._steps)))
+        elif not is_call:
+            caller = frame.f_back
+            while caller is not None and caller.f_code.co_filename not in self._files:
+                caller = caller.f_back
+            back = None if caller is None else self._files[caller.f_code.co_filename]
+            if file is not None and back is not None and caller is not None:
+                self._note(Step(back, caller.f_code.co_qualname, is_call=False))
+        elif file is not None:
+            self._count += frame.f_code.co_qualname == self.once
+            self._note(Step(file, frame.f_code.co_qualname, is_call=True))
+
+    def _note(self, step: Step) -> None:
+        if not self._steps or self._steps[-1].file != step.file:
+            self._steps.append(step)

@@ -22,8 +22,9 @@ from uuid import uuid4
 
 import orjson
 from sqlalchemy import event
-from trace_recorder import Recorder, Trace
+from trace_recorder import CallRecorder, Recorder, Trace
 
+from backtest import BacktestConfig, BacktestEngine
 from bybit_adapter import BybitError, BybitRestClient, Environment, OrderKey, PlaceRequest
 from event_saver import AccountContext, EventSaver, EventSaverConfig
 from grid_db import (
@@ -262,10 +263,37 @@ def _frame_of_a_fill(host: Any, saver: EventSaver) -> tuple[Any, bytes]:
     return frames[0]
 
 
+# a fill in the backtest
+
+
+def fill_to_decision() -> Trace:
+    """Return the way of a row that fills one order, to the end of what is decided at it."""
+    config = BacktestConfig.model_validate(
+        {
+            "strategies": [
+                {"strat_id": "grid", "grid_count": 20, "grid_step": "0.2", "amount": "x0.01"}
+            ],
+            "data": {"synthetic": [{"symbol": "BTCUSDT", "rows": 20_000, "seed": 7}]},
+        }
+    )
+    recorder = CallRecorder(
+        "Simulation._visit", once="BacktestRunner._book", world={"market_data", "testkit"}
+    )
+    engine = BacktestEngine(config)
+    with recorder.watching():
+        engine.run("BTCUSDT")
+    # most fills lead to new orders: the one in the middle stands for them
+    found = sorted(recorder.found, key=lambda trace: len(trace.steps))
+    if not found:
+        raise RuntimeError("no row filled one order")
+    return found[len(found) // 2]
+
+
 # a further way is a line here and a function that returns its Trace
 WAYS = (
     Way(
         "tick", f"{COMMANDS} commands that a tick wants, from the socket to the wire", tick_to_wire
     ),
     Way("execution", "an execution, from event_saver's socket to its row", execution_to_row),
+    Way("fill", "a fill in the backtest, from its row to what is decided at it", fill_to_decision),
 )

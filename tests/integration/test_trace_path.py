@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # files and returns, at most
 TICK = {"in all": (60, 135), "bybit_adapter": (19, 25)}
 EXECUTION = {"in all": (21, 25), "grid_db": (7, 8), "event_saver": (5, 8)}
+FILL = {"in all": (49, 275), "exchange_model": (11, 62)}
 
 
 def run(*arguments: str) -> list[str]:
@@ -35,6 +36,7 @@ def run(*arguments: str) -> list[str]:
             "execution", "pybit_socket", "grid_db/database.py",
             {"bybit_adapter", "event_saver", "grid_db"}, EXECUTION,
         ),
+        ("fill", "backtest/run/simulation.py", "", {"backtest", "exchange_model", "gridcore"}, FILL),
     ],
 )  # fmt: skip
 def test_a_way_visits_few_files(
@@ -59,4 +61,4 @@ def test_a_way_that_is_not_there_is_refused() -> None:
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode != 0
-    assert "there is no way tock; there are tick, execution" in done.stderr
+    assert "there is no way tock; there are tick, execution, fill" in done.stderr
