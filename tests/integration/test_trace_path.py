@@ -36,7 +36,10 @@ def run(*arguments: str) -> list[str]:
             "execution", "pybit_socket", "grid_db/database.py",
             {"bybit_adapter", "event_saver", "grid_db"}, EXECUTION,
         ),
-        ("fill", "backtest/run/simulation.py", "", {"backtest", "exchange_model", "gridcore"}, FILL),
+        (
+            "fill", "backtest/run/simulation.py", "",
+            {"backtest", "exchange_model", "gridcore"}, FILL,
+        ),
     ],
 )  # fmt: skip
 def test_a_way_visits_few_files(
