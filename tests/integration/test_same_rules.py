@@ -15,7 +15,7 @@ import pytest
 
 from bybit_adapter import InsufficientBalance, ReduceOnlyRejected
 from bybit_adapter.basics.errors import KIND_OF_CODE, OrderRejected, TradingPaused
-from exchange_model.rules.codes import RetCode, reason_of
+from exchange_model.rules.codes import RetCode
 from gridcore import (
     AmountSpec,
     CancelOutcome,
@@ -30,6 +30,7 @@ from gridcore import (
     SideType,
     StrategyConfig,
 )
+from gridcore.refusal_codes import reason_of
 from paper_exchange.book.orders import ExecType
 from testkit.gateways import (
     DEPOSIT,
