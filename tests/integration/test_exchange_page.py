@@ -208,6 +208,18 @@ def test_every_reaction_is_told_once() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_what_rest_is_refused_with_has_a_class() -> None:
+    """Only success and what the trade stream alone answers have none."""
+    rows = table(PAGE.read_text(encoding="utf-8"), "Codes")
+    unknown = [
+        f"{name} ({code}) is no code of bybit_adapter.basics.errors, so the bot would take it for"
+        " one that nobody knows; give it a class there"
+        for code, meaning, kind, _, name in rows
+        if kind == NONE and code != "0" and not meaning.startswith("trade stream:")
+    ]
+    assert not unknown, "\n".join(unknown)
+
+
 @pytest.mark.parametrize(
     ("kinds", "answered", "said"),
     [

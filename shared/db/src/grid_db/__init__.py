@@ -89,6 +89,25 @@ if TYPE_CHECKING:
     from grid_db.tenancy import require_shared_writer
     from grid_db.urls import redact_db_url
 
+# the records by the names of what they are; see docs/grid_db.md, Records
+Alert = AlertRecord
+BybitAccount = BybitAccountRecord
+CaptureGap = CaptureGapRecord
+FundingRate = FundingRateRecord
+GridSnapshot = GridSnapshotRecord
+Instrument = InstrumentRecord
+Kline = KlineRecord
+Order = OrderRecord
+PositionSnapshot = PositionSnapshotRecord
+PrivateExecution = PrivateExecutionRecord
+PublicTrade = PublicTradeRecord
+RiskLimitTier = RiskLimitTierRecord
+Run = RunRecord
+Strategy = StrategyRecord
+TickerSnapshot = TickerSnapshotRecord
+User = UserRecord
+WalletSnapshot = WalletSnapshotRecord
+
 __all__ = [
     "ALL_SYMBOLS",
     "EXECUTION_TABLE",
@@ -99,13 +118,16 @@ __all__ = [
     "TRADE_TABLE",
     "WALLET_TABLE",
     "AccountEnvironment",
+    "Alert",
     "AlertRecord",
     "AlertRepository",
     "AlertSeverity",
     "ApiCredential",
     "ApiCredentialRepository",
+    "BybitAccount",
     "BybitAccountRecord",
     "BybitAccountRepository",
+    "CaptureGap",
     "CaptureGapRecord",
     "CaptureGapRepository",
     "CaptureStream",
@@ -118,31 +140,41 @@ __all__ = [
     "DatabaseUnavailableError",
     "DecimalColumn",
     "Environment",
+    "FundingRate",
     "FundingRateRecord",
     "FundingRateRepository",
     "GapStatus",
     "GridDbError",
+    "GridSnapshot",
     "GridSnapshotRecord",
     "GridSnapshotRepository",
+    "Instrument",
     "InstrumentRecord",
     "InstrumentRepository",
     "InvalidValueError",
     "JournalState",
+    "Kline",
     "KlineRecord",
     "KlineRepository",
     "MarketGapRepository",
+    "Order",
     "OrderRecord",
     "OrderRepository",
+    "PositionSnapshot",
     "PositionSnapshotRecord",
     "PositionSnapshotRepository",
     "PriceKind",
+    "PrivateExecution",
     "PrivateExecutionRecord",
     "PrivateExecutionRepository",
+    "PublicTrade",
     "PublicTradeRecord",
     "PublicTradeRepository",
+    "RiskLimitTier",
     "RiskLimitTierRecord",
     "RiskLimitTierRepository",
     "RowRange",
+    "Run",
     "RunRecord",
     "RunRepository",
     "RunStatus",
@@ -151,15 +183,19 @@ __all__ = [
     "SecretKeyError",
     "SnapshotSource",
     "StoredTickers",
+    "Strategy",
     "StrategyRecord",
     "StrategyRepository",
     "TenantError",
     "TenantScope",
+    "TickerSnapshot",
     "TickerSnapshotRecord",
     "TickerSnapshotRepository",
     "TradeColumns",
+    "User",
     "UserRecord",
     "UserRepository",
+    "WalletSnapshot",
     "WalletSnapshotRecord",
     "WalletSnapshotRepository",
     "account_id_for",
