@@ -29,11 +29,11 @@ PACKAGES = [
     "gridcore", "bybit_adapter", "grid_db", "grid_config", "exchange_model", "market_data",
     "backtest", "comparator", "paper_exchange", "gridbot",
 ]  # fmt: skip
-# commands, whose arguments are converted by what parses them, and parts of the running bot
+# what a command's own parser calls, which makes the paths itself, and parts of the running bot
 SKIPPED = re.compile(
-    r"(.*\.)?(main|__main__|settings(\..*)?|migrations\..*|testing(_rows)?)"
-    r"|backtest\.data|grid_db\.tenant_login|gridbot\.(prove|credentials|watchdog\.watchdog)"
-    r"|gridbot\.(actor|session|records)(\..*)?|gridbot\.orchestrator"
+    r"(.*\.)?(main|__main__|migrations\..*|testing(_rows)?)"
+    r"|backtest\.data|grid_db\.tenant_login|gridbot\.(prove|credentials)"
+    r"|gridbot\.watchdog\.command|gridbot\.(actor|session|records)(\..*)?|gridbot\.orchestrator"
 )
 # values that are handed out, and made by nobody outside of their module
 RETURNED = {

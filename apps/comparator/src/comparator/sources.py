@@ -72,7 +72,6 @@ def tenant(database: DatabaseFactory, name: str | None) -> str:
 
 def backtest_of_files(trades: str | Path, equity: str | Path | None) -> Backtest:
     """Return a backtest from its trades file; the equity curve from the file named or beside it."""
-    equity = None if equity is None else Path(equity)
     trades = Path(trades)
     side = BacktestTradeLoader().of_file(trades)
     beside = trades.with_name(f"equity{trades.suffix}")

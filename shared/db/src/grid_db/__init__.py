@@ -37,23 +37,40 @@ if TYPE_CHECKING:
     from grid_db.identity import account_id_for, strategy_id_for, user_id_for
     from grid_db.records import (
         ALL_SYMBOLS,
+        Alert,
         AlertRecord,
         ApiCredential,
+        BybitAccount,
         BybitAccountRecord,
+        CaptureGap,
         CaptureGapRecord,
+        FundingRate,
         FundingRateRecord,
+        GridSnapshot,
         GridSnapshotRecord,
+        Instrument,
         InstrumentRecord,
+        Kline,
         KlineRecord,
+        Order,
         OrderRecord,
+        PositionSnapshot,
         PositionSnapshotRecord,
+        PrivateExecution,
         PrivateExecutionRecord,
+        PublicTrade,
         PublicTradeRecord,
+        RiskLimitTier,
         RiskLimitTierRecord,
+        Run,
         RunRecord,
+        Strategy,
         StrategyRecord,
+        TickerSnapshot,
         TickerSnapshotRecord,
+        User,
         UserRecord,
+        WalletSnapshot,
         WalletSnapshotRecord,
     )
     from grid_db.repositories import (
@@ -88,25 +105,6 @@ if TYPE_CHECKING:
     from grid_db.settings import DatabaseSettings, DatabaseType
     from grid_db.tenancy import require_shared_writer
     from grid_db.urls import redact_db_url
-
-# the records by the names of what they are; see docs/grid_db.md, Records
-Alert = AlertRecord
-BybitAccount = BybitAccountRecord
-CaptureGap = CaptureGapRecord
-FundingRate = FundingRateRecord
-GridSnapshot = GridSnapshotRecord
-Instrument = InstrumentRecord
-Kline = KlineRecord
-Order = OrderRecord
-PositionSnapshot = PositionSnapshotRecord
-PrivateExecution = PrivateExecutionRecord
-PublicTrade = PublicTradeRecord
-RiskLimitTier = RiskLimitTierRecord
-Run = RunRecord
-Strategy = StrategyRecord
-TickerSnapshot = TickerSnapshotRecord
-User = UserRecord
-WalletSnapshot = WalletSnapshotRecord
 
 __all__ = [
     "ALL_SYMBOLS",
@@ -221,11 +219,13 @@ _HOMES = {
     ),
     "identity": "account_id_for strategy_id_for user_id_for",
     "records": (
-        "ALL_SYMBOLS AlertRecord ApiCredential BybitAccountRecord CaptureGapRecord "
-        "FundingRateRecord GridSnapshotRecord InstrumentRecord KlineRecord OrderRecord "
-        "PositionSnapshotRecord PrivateExecutionRecord PublicTradeRecord "
-        "RiskLimitTierRecord RunRecord StrategyRecord TickerSnapshotRecord UserRecord "
-        "WalletSnapshotRecord"
+        "ALL_SYMBOLS Alert AlertRecord ApiCredential BybitAccount BybitAccountRecord "
+        "CaptureGap CaptureGapRecord FundingRate FundingRateRecord GridSnapshot "
+        "GridSnapshotRecord Instrument InstrumentRecord Kline KlineRecord Order "
+        "OrderRecord PositionSnapshot PositionSnapshotRecord PrivateExecution "
+        "PrivateExecutionRecord PublicTrade PublicTradeRecord RiskLimitTier "
+        "RiskLimitTierRecord Run RunRecord Strategy StrategyRecord TickerSnapshot "
+        "TickerSnapshotRecord User UserRecord WalletSnapshot WalletSnapshotRecord"
     ),
     "repositories": (
         "EXECUTION_TABLE ORDER_TABLE POSITION_TABLE TICKER_TABLE TRADE_TABLE WALLET_TABLE "

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from exchange_model.trades import BacktestTrade, FundingPayment, Liquidation
-from grid_config.package_names import names_of
+from grid_service.package_names import names_of
 from gridcore import StrategyConfig
 from market_data.basics.quality import DataQuality
 
