@@ -207,8 +207,11 @@ def test_funding_is_paid_by_longs_and_received_by_shorts_at_the_mark_price() -> 
     assert [row["feeRate"] for row in log] == ["-0.0002", "0.0002"]
 
 
-def test_the_two_leg_example_of_the_fact_sheet() -> None:
-    """L 6.2 @55.91368848, S 2.2 @55.53059536, mark 53.70, leverage 10, MMR 1 %."""
+def test_the_two_leg_example_of_the_page() -> None:
+    """As in docs/exchange.md, "Margin of both legs".
+
+    L 6.2 @55.91368848, S 2.2 @55.53059536, mark 53.70, leverage 10, MMR 1 %.
+    """
     plain = paper_listing("LTCUSDT")
     risk = [
         {**row, "maintenanceMargin": "0.01", "initialMargin": "0.02", "mmDeduction": ""}

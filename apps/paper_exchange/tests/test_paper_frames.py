@@ -1,6 +1,6 @@
 """The frames of this exchange beside recorded ones, field by field: the same keys, the same types.
 
-Recordings lie outside of the project; without them only the fact sheet's field lists are checked.
+Recordings lie outside of the project; without them only lists of fields are checked.
 """
 
 from __future__ import annotations

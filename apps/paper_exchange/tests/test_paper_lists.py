@@ -125,7 +125,7 @@ def test_positions_with_a_symbol_show_both_legs_without_only_what_is_held(
 
 
 def test_closed_pnl_of_an_order_with_its_share_of_the_opening_fee(world: PaperWorld) -> None:
-    """The figures of the fact sheet's own example: closedPnl = exit - entry - both fees."""
+    """docs/exchange.md, "Account": closedPnl = exit - entry - both fees."""
     world.place(price=None, qty="0.03")
     world.trade("61000.0")
     world.place(side="Sell", price=None, qty="0.01")

@@ -38,7 +38,7 @@ def hold(
 
 
 def test_margins_of_a_hedged_pair_as_recorded_on_the_exchange() -> None:
-    # exchange fact sheet, section 8: the recorded rows of two legs, to 1e-8
+    # docs/exchange.md, "Margin of both legs": the recorded rows, to 1e-8
     of = account()
     pair = pair_of(of)
     hold(of, pair, LONG, "6.2", "55.91368848")

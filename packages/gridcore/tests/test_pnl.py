@@ -38,7 +38,7 @@ LAWS = settings(max_examples=300, deadline=None, derandomize=True)
 LONG, SHORT = DirectionType.LONG, DirectionType.SHORT
 RECORDED = "shared/data/real/rest/risk-limit_linear_BTCUSDT_2026-09-28.json"
 FLAT = MMTiers((MMTier(Decimal(10**12), Decimal("0.01"), Decimal("0.02"), Decimal(0)),))
-# limit, maintenance, initial, deduction: as in the fact sheet
+# limit, maintenance, initial, deduction: docs/exchange.md, "Risk tiers"
 LADDER = MMTiers(
     (
         MMTier(Decimal(2_000_000), Decimal("0.005"), Decimal("0.01"), Decimal(0)),
@@ -197,7 +197,7 @@ def test_recorded_margin_never_jumps_between_tiers() -> None:
         )
 
 
-def test_deductions_follow_the_rule_of_the_fact_sheet() -> None:
+def test_deductions_follow_the_rule_of_the_exchange() -> None:
     rows = [
         row(tier.limit, tier.maintenance_rate, tier.initial_rate, 1 / tier.initial_rate)
         for tier in LADDER.tiers

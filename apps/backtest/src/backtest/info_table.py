@@ -10,11 +10,12 @@ from market_data.basics.quality import utc_text
 from market_data.store.store_info import SeriesInfo, damaged_columns, describe_rules, describe_store
 
 
-def print_store(console: Console, root: Path, *, gaps_shown: int, verify: bool) -> bool:
+def print_store(console: Console, root: str | Path, *, gaps_shown: int, verify: bool) -> bool:
     """Print what the store holds. Return False if `verify` found damage.
 
     Raises UnreadableFileError for a damaged manifest.
     """
+    root = Path(root)
     series = describe_store(root)
     instruments, risk_limits = describe_rules(root)
     if not (series or instruments or risk_limits):

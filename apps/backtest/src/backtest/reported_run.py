@@ -22,6 +22,7 @@ from grid_config.yaml_config import ConfigFileError, load_yaml_config
 from grid_service.command import ExitCodes
 from gridcore.errors import GridcoreError
 from market_data.basics.data_errors import DataError
+from market_data.basics.paths import Paths, paths_of
 from market_data.basics.time_range import TimeRange
 from market_data.rules.exchange_look_up import ask_exchange
 from market_data.rules.instrument_info import InstrumentInfoProvider
@@ -50,15 +51,15 @@ EXIT_CODES: ExitCodes = {
 
 
 def run_backtest(
-    config: Path,
+    config: str | Path,
     *,
-    files: Sequence[Path],
+    files: Paths,
     symbols: Sequence[str] | None,
     start: str | None,
     end: str | None,
     from_store: bool,
-    export: Path | None,
-    report: Path | None,
+    export: str | Path | None,
+    report: str | Path | None,
     strict: bool,
     exact_ticks: bool,
     workers: int | None,
@@ -69,6 +70,7 @@ def run_backtest(
 
     Times are ISO texts, UTC. Raises the errors of EXIT_CODES.
     """
+    files = paths_of(files)
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.CRITICAL, stream=sys.stderr, format="%(message)s"
     )

@@ -21,6 +21,7 @@ from rich.progress import (
 from backtest.info_table import print_store
 from grid_service.command import ExitCodes
 from market_data.basics.data_errors import DataError, WrongRangeError
+from market_data.basics.paths import Paths
 from market_data.download.download import Downloader, Patience
 from market_data.download.fetch import ArchiveFetcher, DayResult, days_between
 from market_data.store.store_import import Importer, ImportResult
@@ -47,7 +48,7 @@ def fetch_days(
     last: date,
     *,
     base_url: str,
-    store: Path,
+    store: str | Path,
     workers: int,
     attempts: int,
     timeout_s: float,
@@ -77,7 +78,12 @@ def fetch_days(
 
 
 def import_into(
-    store: Path, files: Sequence[Path], *, symbol: str | None, workers: int, strict: bool
+    store: str | Path,
+    files: Paths,
+    *,
+    symbol: str | None,
+    workers: int,
+    strict: bool,
 ) -> None:
     """Put files into the store. Raises DataError."""
     importer = Importer(store, symbol=symbol, strict=strict)
@@ -87,7 +93,7 @@ def import_into(
         raise NotAllDoneError(f"{failed} of {len(results)} files were not imported, see above")
 
 
-def list_store(store: Path, *, verify: bool, gaps: int) -> None:
+def list_store(store: str | Path, *, verify: bool, gaps: int) -> None:
     """Print what the store holds. Raises DataError for damage."""
     if not print_store(console, store, gaps_shown=gaps, verify=verify):
         raise NotAllDoneError("the store is damaged, see above")

@@ -70,8 +70,9 @@ def tenant(database: DatabaseFactory, name: str | None) -> str:
     return users[0].id
 
 
-def backtest_of_files(trades: Path, equity: Path | None) -> Backtest:
+def backtest_of_files(trades: str | Path, equity: str | Path | None) -> Backtest:
     """Return a backtest from its trades file; the equity curve from the file named or beside it."""
+    trades = Path(trades)
     side = BacktestTradeLoader().of_file(trades)
     beside = trades.with_name(f"equity{trades.suffix}")
     if equity is None and beside.is_file() and beside != trades:
@@ -81,13 +82,14 @@ def backtest_of_files(trades: Path, equity: Path | None) -> Backtest:
 
 
 def backtest_of_config(
-    path: Path, symbols: Sequence[str], wanted: TimeRange, database: DatabaseFactory
+    path: str | Path, symbols: Sequence[str], wanted: TimeRange, database: DatabaseFactory
 ) -> Backtest:
     """Run the configuration over the range; data from where it says, else from the database.
 
     The equity curve is that of a single symbol: symbols are simulated apart, each with the whole
     initial balance.
     """
+    path = Path(path)
     config = load_yaml_config(path, BacktestConfig)
     named = config.data.store is not None or config.data.database_url is not None
     provider = provider_of(

@@ -53,14 +53,14 @@ def compare(
     run_id: str,
     start: str | None,
     end: str | None,
-    backtest_trades: Path | None,
-    backtest_config: Path | None,
+    backtest_trades: str | Path | None,
+    backtest_config: str | Path | None,
     symbol: Sequence[str] | None,
     database_url: str | None,
     user: str | None,
-    backtest_equity: Path | None,
+    backtest_equity: str | Path | None,
     coin: str,
-    output: Path | None,
+    output: str | Path | None,
     price_tolerance: str,
     qty_tolerance: str,
     fee_tolerance: str,
@@ -71,6 +71,7 @@ def compare(
     Tolerances are texts: of prices and fees in USDT, of quantities in the base coin. Raises the
     errors of EXIT_CODES.
     """
+    output = None if output is None else Path(output)
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.CRITICAL, stream=sys.stderr, format="%(message)s"
     )
@@ -108,7 +109,7 @@ def compare(
 
 
 def _simulated(
-    config: Path | None, symbols: Sequence[str], wanted: TimeRange, database: DatabaseFactory
+    config: str | Path | None, symbols: Sequence[str], wanted: TimeRange, database: DatabaseFactory
 ) -> Backtest:
     assert config is not None  # noqa: S101 - one of the two is given
     return backtest_of_config(config, symbols, wanted, database)

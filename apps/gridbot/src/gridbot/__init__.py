@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from gridbot.orchestrator import Orchestrator
     from gridbot.settings.config import GridbotConfig
 
-__all__ = ["GridbotConfig", "Orchestrator"]
+__all__ = [
+    "GridbotConfig",
+    "Orchestrator",
+]
 
 __getattr__ = names_of(
     __name__,
@@ -24,6 +27,13 @@ keep_former_paths(
     __name__,
     {
         "config": "gridbot.settings.config",
+        "executor": "gridbot.actor.executor",
+        "metrics": "gridbot.views.metrics",
+        "notifier": "gridbot.alerts.notifier",
+        "reconciler": "gridbot.session.reconciler",
+        "retry_queue": "gridbot.actor.retry_queue",
+        "runner": "gridbot.actor.runner",
         "session_settings": "gridbot.settings.session_settings",
+        "status": "gridbot.views.status",
     },
 )

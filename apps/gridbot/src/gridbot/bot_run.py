@@ -60,7 +60,7 @@ EXIT_CODES: ExitCodes = {
 
 
 def run_bot(
-    config: Path | None,
+    config: str | Path | None,
     *,
     check: bool = False,
     save_events: bool = False,

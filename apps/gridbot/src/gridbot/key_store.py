@@ -23,7 +23,7 @@ EXIT_CODES: ExitCodes = dict.fromkeys((ConfigFileError, GridDbError, ValueError)
 console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
-def change_keys(account: str, config: Path | None, *, delete: bool) -> None:
+def change_keys(account: str, config: str | Path | None, *, delete: bool) -> None:
     """Ask for the key pair of an account and store it, or delete what is stored.
 
     Raises the errors of EXIT_CODES.

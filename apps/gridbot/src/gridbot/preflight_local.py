@@ -65,8 +65,9 @@ def folder_problems(config: GridbotConfig) -> list[str]:
     return found
 
 
-def folder_problem(folder: Path) -> str | None:
+def folder_problem(folder: str | Path) -> str | None:
     """Return why nothing can be written into a folder, None where it can, or can be made."""
+    folder = Path(folder)
     nearest = folder
     while not nearest.exists() and nearest != nearest.parent:
         nearest = nearest.parent

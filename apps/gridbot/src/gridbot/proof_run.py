@@ -33,6 +33,7 @@ from gridbot.settings.config import GridbotConfig
 from gridcore.errors import GridcoreError
 from gridcore.moments import moment
 from market_data.basics.data_errors import DataError
+from market_data.basics.paths import Paths, paths_of
 from market_data.providers.database_provider import DatabaseDataProvider
 from market_data.rules.instrument_info import default_rules
 from paper_exchange.host.server import PortInUseError
@@ -77,15 +78,16 @@ class Traded:
     seconds: float
 
 
-def run_proof(data: Sequence[Path], *, fills: int, racing: bool, output: Path, seed: int) -> None:
+def run_proof(data: Paths, *, fills: int, racing: bool, output: str | Path, seed: int) -> None:
     """Trade until there are `fills`, simulate the recording, compare, and say what came of it.
 
     Prices are those of the files, or made up from the seed. Raises the errors of EXIT_CODES.
     """
+    output = Path(output)
     logging.basicConfig(level=logging.CRITICAL)
     folder = output / ("racing" if racing else "exact")
     _empty(folder)
-    markets = _markets(folder, data, racing=racing, seed=seed)
+    markets = _markets(folder, paths_of(data), racing=racing, seed=seed)
     config = _config(folder, markets, racing=racing)
     traded = asyncio.run(_trade(config, fills))
     console.print(

@@ -9,14 +9,16 @@ from grid_service.package_names import keep_former_paths, names_of
 if TYPE_CHECKING:
     from paper_exchange.config import PaperConfig
     from paper_exchange.exchange.exchange import PaperExchange
+    from paper_exchange.host.server import PaperServer
 
-__all__ = ["PaperConfig", "PaperExchange"]
+__all__ = ["PaperConfig", "PaperExchange", "PaperServer"]
 
 __getattr__ = names_of(
     __name__,
     {
         "PaperConfig": "paper_exchange.config",
         "PaperExchange": "paper_exchange.exchange.exchange",
+        "PaperServer": "paper_exchange.host.server",
     },
 )
 

@@ -39,7 +39,7 @@ console = Console(emoji=False, highlight=False, soft_wrap=True)
 
 
 def serve(
-    config: Path,
+    config: str | Path,
     *,
     port: int | None,
     speed: float | None,

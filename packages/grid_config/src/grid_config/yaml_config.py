@@ -65,13 +65,14 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 
 def load_yaml_config(
-    path: Path, model: type[Model], environment: Mapping[str, str] | None = None
+    path: str | Path, model: type[Model], environment: Mapping[str, str] | None = None
 ) -> Model:
     """Return the model that a YAML file describes.
 
     `${NAME}` in a text is replaced from the environment. Raises ConfigFileError with one line per
     fault: file, line, what is wrong and what would be right.
     """
+    path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -296,8 +296,9 @@ _REJECTED: Final = PlaceOutcome.REJECTED
 class RejectReason(StrEnum):
     """Why the exchange refused, as far as the strategy reacts to it."""
 
-    REDUCE_ONLY = "reduce_only"  # Bybit 110017
-    INSUFFICIENT_BALANCE = "insufficient_balance"  # Bybit 110007 and its relatives
+    # by which codes of the exchange: refusal_codes.py
+    REDUCE_ONLY = "reduce_only"
+    INSUFFICIENT_BALANCE = "insufficient_balance"
     OTHER = "other"
 
 

@@ -1,7 +1,7 @@
 """Profit, margin and liquidation of hedge-mode legs on a USDT linear contract. Pure functions.
 
-Sources: Bybit help centre and API documentation as collected in the exchange fact sheet, sections
-"Position and margin mathematics" and "Tiers". Money is USDT, size is base coin, both Decimal.
+Sources: docs/exchange.md, "Profit and margin" and "Risk tiers". Money is USDT, size is base coin,
+both Decimal.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ def calc_pair_margins(
     With h the hedged size: every leg reserves its fee to close; the larger leg carries
     size x mark / leverage of initial margin and (size - h) x mark x rate - deduction of
     maintenance margin; the smaller leg carries its fee alone. Equal legs count the long one as
-    the larger. Source: exchange fact sheet, section 8, "Both legs open".
+    the larger. Source: docs/exchange.md, "Margin of both legs".
     """
     _check_price("mark_price", mark_price)
     hedged = min(long.size, short.size)
@@ -274,8 +274,8 @@ def calc_order_margin(
     """Return the margin in USDT that a resting opening order holds.
 
     qty x price / leverage, the fee to open, and the fee to close at the bankruptcy price
-    (1 - 1/leverage for a long, 1 + 1/leverage for a short). Source: exchange fact sheet,
-    section 8, "Order margin".
+    (1 - 1/leverage for a long, 1 + 1/leverage for a short). Source: docs/exchange.md,
+    "Margin of an order".
     """
     notional = qty * price
     share = 1 / leverage
@@ -297,8 +297,8 @@ def estimate_liquidation_prices(
     `equity` is what both legs share: the wallet balance in USDT, without the unrealised profit of
     the two legs. The price is where equity equals maintenance margin. Only the larger leg has one;
     equal legs have none, and neither has a long that would survive at price zero. The tier follows
-    the value of the unhedged part at that price. Source of the formula: exchange fact sheet,
-    section 8, W = equity, F = both fees to close (given where they are known), D = deduction:
+    the value of the unhedged part at that price. Source of the formula: docs/exchange.md,
+    "Liquidation price"; W = equity, F = both fees to close (given where known), D = deduction:
     net long  P = (L x El - S x Es - W + F - D) / ((L - S)(1 - MMR)),
     net short P = (W - L x El + S x Es - F + D) / ((S - L)(1 + MMR)).
     """

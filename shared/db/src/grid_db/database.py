@@ -52,7 +52,7 @@ class DatabaseFactory:
         if not isinstance(settings, DatabaseSettings):
             raise TypeError(
                 f"DatabaseFactory takes settings, not {type(settings).__name__}; call"
-                ' DatabaseFactory(DatabaseSettings(database_url="sqlite:///gridbot.db"))'
+                f' DatabaseFactory(DatabaseSettings(database_url="{_url_meant_by(settings)}"))'
             )
         url = settings.url()
         self._engine = _make_engine(url)
@@ -180,6 +180,16 @@ class DatabaseFactory:
     def dispose(self) -> None:
         """Close all connections. A session asked for later opens new ones."""
         self._engine.dispose()
+
+
+def _url_meant_by(given: object) -> str:
+    """Return the URL to write for what was given in place of settings, without its secrets."""
+    shown = redact_db_url(given if isinstance(given, URL) else str(given))
+    if isinstance(given, Path):
+        return f"sqlite:///{given}"
+    if not isinstance(given, str | URL) or not given or shown == "***":
+        return "sqlite:///gridbot.db"
+    return shown if "://" in shown else f"sqlite:///{shown}"
 
 
 def _size_of(file: Path) -> int:

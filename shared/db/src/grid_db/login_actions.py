@@ -62,11 +62,12 @@ def drop(database: DatabaseFactory, login: str) -> str:
     return f"dropped the login {login} of user {user!r}; the user and its rows are still there"
 
 
-def password_of(file: Path | None) -> SecretStr:
+def password_of(file: str | Path | None) -> SecretStr:
     """Return the password in `file`, made there now if there is none, or ask for one.
 
     Raises InvalidValueError where it cannot be had.
     """
+    file = None if file is None else Path(file)
     if file is None:
         return _asked()
     try:

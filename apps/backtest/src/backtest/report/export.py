@@ -41,8 +41,9 @@ PARQUET_PLACES: Final = 18
 Row = Sequence[object]
 
 
-def export_session(session: BacktestSession, folder: Path) -> list[Path]:
+def export_session(session: BacktestSession, folder: str | Path) -> list[Path]:
     """Write all files of one session into FOLDER/SYMBOL; return their paths."""
+    folder = Path(folder)
     target = folder / session.symbol
     target.mkdir(parents=True, exist_ok=True)
     curve = zip(session.equity.ts_us, session.equity.equity, strict=True)
@@ -119,11 +120,12 @@ def run_facts(session: BacktestSession) -> dict[str, Any]:
     }
 
 
-def read_trades(path: Path) -> list[BacktestTrade]:
+def read_trades(path: str | Path) -> list[BacktestTrade]:
     """Return the trades of a file that `export_session` wrote, CSV or Parquet.
 
     Raises UnreadableFileError that names the missing columns or the row that cannot be read.
     """
+    path = Path(path)
     rows = _rows_of(path)
     found = []
     for number, row in enumerate(rows, 1):

@@ -17,11 +17,12 @@ from market_data.files.column_folder import write_atomically
 
 
 def write_html(
-    path: Path,
+    path: str | Path,
     sessions: Mapping[str, BacktestSession],
     failures: Mapping[str, Exception] | None = None,
 ) -> None:
     """Write all sessions into one file; the file appears whole or not at all."""
+    path = Path(path)
     write_atomically(path, html_page(sessions, failures or {}).encode())
 
 

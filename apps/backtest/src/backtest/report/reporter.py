@@ -31,12 +31,12 @@ class BacktestReporter:
         if len(self.sessions) + len(self.failures) > 1:
             print_summary(console, self.sessions, self.failures)
 
-    def export(self, folder: Path) -> list[Path]:
+    def export(self, folder: str | Path) -> list[Path]:
         """Write CSV and Parquet of every session into FOLDER/SYMBOL; return the files."""
         return [
             path for session in self.sessions.values() for path in export_session(session, folder)
         ]
 
-    def html(self, path: Path) -> None:
+    def html(self, path: str | Path) -> None:
         """Write one self-contained HTML file with all sessions."""
         write_html(path, self.sessions, self.failures)

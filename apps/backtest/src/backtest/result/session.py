@@ -9,12 +9,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from exchange_model.trades import BacktestTrade, FundingPayment, Liquidation
+from grid_service.package_names import names_of
 from gridcore import StrategyConfig
 from market_data.basics.quality import DataQuality
 
 if TYPE_CHECKING:
     from backtest.result.metrics import BacktestMetrics
     from backtest.result.track import AccountState
+
+# a session's figures are asked for here too; computing them needs what is below first
+__getattr__ = names_of(__name__, {"BacktestMetrics": "backtest.result.metrics"})
 
 
 class LegAtEnd(NamedTuple):

@@ -5,13 +5,13 @@ What nobody knows is read off the data, with a warning.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 
 from backtest.run.contract import Contract
 from exchange_model.rules.contract import ContractLimits
 from gridcore import InstrumentInfo, MMTiers
+from market_data.basics.paths import Paths, paths_of
 from market_data.columns.ticks import TickColumns
 from market_data.rules.instrument_info import (
     FUNDING_INTERVAL_MIN,
@@ -31,20 +31,20 @@ class KnownContracts:
 
     def __init__(
         self,
-        instruments: Iterable[Path] = (),
-        risk_limits: Iterable[Path] = (),
-        store: Path | None = None,
+        instruments: Paths = (),
+        risk_limits: Paths = (),
+        store: str | Path | None = None,
         provider: InstrumentInfoProvider | None = None,
     ) -> None:
         self._rules: dict[str, tuple[MarketRules, str]] = {}
         self._tiers: dict[str, tuple[MMTiers, str]] = {}
-        for path in instruments:
+        for path in paths_of(instruments):
             for symbol, rules in read_instruments(path).items():
                 self._rules[symbol] = rules, path.name
-        for path in risk_limits:
+        for path in paths_of(risk_limits):
             for symbol, tiers in read_risk_limits(path).items():
                 self._tiers[symbol] = tiers, path.name
-        self._store = RulesStore(store) if store is not None and store.is_dir() else None
+        self._store = RulesStore(store) if store is not None and Path(store).is_dir() else None
         self._provider = provider or InstrumentInfoProvider(None)
 
     def contract(self, symbol: str, columns: TickColumns) -> Contract:

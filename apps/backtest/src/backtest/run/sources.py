@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from pydantic import SecretStr
 
 from backtest.settings.config import DataSettings, SyntheticDataSettings
 from market_data.basics.data_errors import DataError, NoDataError
+from market_data.basics.paths import Paths, paths_of
 from market_data.columns.ticks import TickColumns
 from market_data.files.file_kind import FileKind, file_kind
 from market_data.providers.data_provider import HistoricalDataProvider, InMemoryDataProvider
@@ -25,7 +25,7 @@ def provider_of(
     settings: DataSettings,
     *,
     db: DatabaseFactory | None = None,
-    default_store: Path | None = None,
+    default_store: str | Path | None = None,
     symbol: str | None = None,
     strict: bool = False,
 ) -> HistoricalDataProvider:
@@ -46,7 +46,7 @@ def provider_of(
     if settings.database_url is not None or db is not None:
         return _database(settings.database_url, db, strict=strict)
     store = settings.store or default_store
-    if store is not None and store.is_dir():
+    if store is not None and Path(store).is_dir():
         return StoreDataProvider(store, strict=strict)
     raise NoDataError(
         "no market data: name files with --data, or fetch some with"
@@ -55,13 +55,13 @@ def provider_of(
     )
 
 
-def market_files(paths: Iterable[Path]) -> list[Path]:
+def market_files(paths: Paths) -> list[Path]:
     """Return the files that the paths name; of a folder all files in it, hidden ones left out.
 
     Raises DataError for a path that does not exist and for a folder without files.
     """
     found: list[Path] = []
-    for path in paths:
+    for path in paths_of(paths):
         if path.is_dir():
             inside = sorted(
                 p for p in path.rglob("*") if p.is_file() and not p.name.startswith(".")
@@ -76,9 +76,10 @@ def market_files(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def rules_among(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+def rules_among(paths: Paths) -> tuple[list[Path], list[Path]]:
     """Return those of the files that hold instruments and those that hold risk limits."""
-    kinds = [(path, file_kind(path)) for path in paths if path.suffix in (".json", ".gz")]
+    files = [path for path in paths_of(paths) if path.suffix in (".json", ".gz")]
+    kinds = [(path, file_kind(path)) for path in files]
     return (
         [path for path, kind in kinds if kind is FileKind.INSTRUMENTS],
         [path for path, kind in kinds if kind is FileKind.RISK_LIMITS],

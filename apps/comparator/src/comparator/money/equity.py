@@ -110,8 +110,9 @@ def wallet_curve(snapshots: Iterable[WalletSnapshotRecord]) -> list[Point]:
     return sorted(found, key=lambda point: point[0])
 
 
-def write_equity(path: Path, comparison: EquityComparison) -> None:
+def write_equity(path: str | Path, comparison: EquityComparison) -> None:
     """Write ts, ts_us, live, backtest, divergence as CSV; the file appears whole or not at all."""
+    path = Path(path)
     divergence = comparison.divergence
     frame = pl.DataFrame(
         {

@@ -22,8 +22,9 @@ td.money { text-align:right; white-space:nowrap; }
 """
 
 
-def write_html(path: Path, comparison: Comparison) -> None:
+def write_html(path: str | Path, comparison: Comparison) -> None:
     """Write the report; the file appears whole or not at all."""
+    path = Path(path)
     write_atomically(path, html_page(comparison).encode())
 
 

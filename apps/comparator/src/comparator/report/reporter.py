@@ -22,10 +22,10 @@ class ComparatorReporter:
         """Print the verdict in one line, then figures, causes and the first differences."""
         print_comparison(console, self.comparison)
 
-    def export(self, folder: Path) -> list[Path]:
+    def export(self, folder: str | Path) -> list[Path]:
         """Write the CSV files into the folder; return their paths."""
         return write_tables(self.comparison, folder)
 
-    def html(self, path: Path) -> None:
+    def html(self, path: str | Path) -> None:
         """Write one self-contained HTML file."""
         write_html(path, self.comparison)

@@ -38,8 +38,9 @@ DELTAS = ("price", "qty", "fee", "realized_pnl")
 EXTRA = ("kind", "order_id", "fills", "fee_coin")
 
 
-def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
+def write_tables(comparison: Comparison, folder: str | Path) -> list[Path]:
     """Write all files; return their paths."""
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     result, explained = comparison.result, comparison.explanations
     split = comparison.split

@@ -35,11 +35,12 @@ USED: Final = frozenset(
 _OFFSET: Final = r"(Z|z|[+-]\d{2}:?\d{2})$"
 
 
-def read_trades(path: Path) -> tuple[pl.DataFrame, dict[str, Exact]]:
+def read_trades(path: str | Path) -> tuple[pl.DataFrame, dict[str, Exact]]:
     """Return the fills of a file: names, kind and ts_us as a frame, and the exact columns.
 
     Raises ComparatorError that names the missing columns, or the row and the value that is wrong.
     """
+    path = Path(path)
     frame = _read(path).rename({"realised_pnl": "realized_pnl"}, strict=False)
     missing = [name for name in (*NAMES, *NUMBERS) if name not in frame.columns]
     if not any(name in frame.columns for name in TIMES):
@@ -71,8 +72,9 @@ def read_trades(path: Path) -> tuple[pl.DataFrame, dict[str, Exact]]:
     return fills, exact
 
 
-def read_funding(trades: Path) -> list[FundingPaid] | None:
+def read_funding(trades: str | Path) -> list[FundingPaid] | None:
     """Return the funding exported beside a trades file, None where there is no such file."""
+    trades = Path(trades)
     path = trades.with_name(f"funding{trades.suffix}")
     if path.name == trades.name or not path.is_file():
         return None
@@ -100,8 +102,9 @@ def read_funding(trades: Path) -> list[FundingPaid] | None:
     return found
 
 
-def read_equity(path: Path) -> list[tuple[int, Decimal]]:
+def read_equity(path: str | Path) -> list[tuple[int, Decimal]]:
     """Return (us UTC, equity in USDT) of an exported equity curve, in time order."""
+    path = Path(path)
     frame = _read(path)
     if "equity" not in frame.columns or not any(name in frame.columns for name in TIMES):
         raise ComparatorError(

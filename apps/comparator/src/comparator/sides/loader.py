@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from backtest.result.session import BacktestSession
 from comparator.columns.exact import of_decimals
 from comparator.columns.recorded_columns import read_executions
-from comparator.columns.trades import Source, TradeTable
+from comparator.columns.trades import NormalizedTrade, Source, TradeTable
 from comparator.money.fee_coins import FeeValuer
 from comparator.money.funding import FundingPaid, of_payments
 from comparator.sides.backtest_file import read_funding, read_trades
@@ -20,6 +20,16 @@ from comparator.sides.grouping import trades_of_fills, with_names
 from comparator.sides.live_fills import live_funding, live_trades
 from gridcore.moments import moment
 from market_data.basics.time_range import TimeRange
+
+__all__ = [
+    "FILLS",
+    "FUNDING",
+    "BacktestTradeLoader",
+    "LiveTradeLoader",
+    "NormalizedTrade",
+    "Side",
+    "Source",
+]
 
 # executions that change a position; everything else that is no funding is counted and left out
 FILLS: Final = frozenset(
@@ -100,11 +110,12 @@ class BacktestTradeLoader:
         table = trades_of_fills(Source.BACKTEST, with_names(frame), exact)
         return Side(trades=table, funding=of_payments(session.funding_payments))
 
-    def of_file(self, path: Path) -> Side:
+    def of_file(self, path: str | Path) -> Side:
         """Return the trades of a CSV or Parquet file, and the funding of the file beside it.
 
         Raises ComparatorError that names the missing columns or the row that cannot be read.
         """
+        path = Path(path)
         frame, exact = read_trades(path)
         table = trades_of_fills(Source.BACKTEST, with_names(frame), exact)
         funding = read_funding(path)

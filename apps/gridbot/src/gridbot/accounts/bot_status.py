@@ -32,8 +32,9 @@ class BotStatus:
         life: Life,
         metrics: BotMetrics,
         alerts: Alerts,
-        path: Path,
+        path: str | Path,
     ) -> None:
+        path = Path(path)
         self._accounts = accounts
         self._markets = markets
         self._life = life

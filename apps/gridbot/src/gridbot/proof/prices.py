@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 
 from market_data.basics.csv_cells import SafeWriter
+from market_data.basics.paths import Paths
 from market_data.providers.file_provider import file_provider
 
 HEADER = (
@@ -25,7 +26,7 @@ STILL_MS = 15_000
 FIRST_S = 1_700_000_000  # moved to the present when it is played
 
 
-def real_prices(paths: Sequence[Path], symbol: str) -> tuple[list[Decimal], Decimal]:
+def real_prices(paths: Paths, symbol: str) -> tuple[list[Decimal], Decimal]:
     """Return prices of files, and the grid step in percent that suits how far they move.
 
     Of each stretch the first price that lies two thirds of a step from the last: small moves are
@@ -58,12 +59,13 @@ def made_up_prices(start: Decimal, tick: Decimal, seed: int) -> list[Decimal]:
 
 
 def write_archive(
-    path: Path, symbol: str, prices: Sequence[Decimal], interval_ms: int, count: int
+    path: str | Path, symbol: str, prices: Sequence[Decimal], interval_ms: int, count: int
 ) -> None:
     """Write `count` trades over the path, there and back, in the form of Bybit's archive.
 
     The market stands still for a while first: a start is a race that no order should lose.
     """
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     there_and_back = [*prices, *reversed(prices[1:-1])]
     moving = (there_and_back[step % len(there_and_back)] for step in range(count))

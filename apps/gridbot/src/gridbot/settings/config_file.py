@@ -22,16 +22,16 @@ DEFAULT_PATH = Path("conf/gridbot.yaml")
 __all__ = ["ConfigFileError", "config_path", "load_gridbot_config"]
 
 
-def config_path(given: Path | None = None, environ: Mapping[str, str] | None = None) -> Path:
+def config_path(given: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Path:
     """Return which file counts: the one given, GRIDBOT_CONFIG_PATH, conf/gridbot.yaml."""
     if given is not None:
-        return given
+        return Path(given)
     named = (os.environ if environ is None else environ).get(PATH_VARIABLE, "").strip()
     return Path(named) if named else DEFAULT_PATH
 
 
 def load_gridbot_config(
-    path: Path | None = None, environ: Mapping[str, str] | None = None
+    path: str | Path | None = None, environ: Mapping[str, str] | None = None
 ) -> GridbotConfig:
     """Return the configuration, with the key pair of every account in it.
 

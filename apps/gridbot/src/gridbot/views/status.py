@@ -49,7 +49,8 @@ class Heartbeat:
 class StatusFile:
     """One file, replaced as a whole: a reader sees the old one or the new one, never a part."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | Path) -> None:
+        path = Path(path)
         self.path = path
         self._lock = threading.Lock()
 

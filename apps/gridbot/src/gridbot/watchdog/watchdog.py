@@ -252,7 +252,7 @@ _LEVELS = {
 }
 
 
-def watch(config: Path | None, *, once: bool, debug: bool) -> None:
+def watch(config: str | Path | None, *, once: bool, debug: bool) -> None:
     """Watch until a signal, or judge once. Raises the errors of EXIT_CODES."""
     settings = load_gridbot_config(config)
     redactor = Redactor.of_config(settings)

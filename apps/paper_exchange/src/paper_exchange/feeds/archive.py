@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 from operator import itemgetter
-from pathlib import Path
 
 from gridcore import InstrumentInfo, SideType
 from gridcore.exact import round_half_even
 from gridcore.sides import TAKER_BUY, TAKER_SELL
+from market_data.basics.paths import Paths, paths_of
 from market_data.columns.ticks import Int64s, TickColumns
 from market_data.files.file_kind import FileKind, file_kind
 from market_data.providers.data_provider import require_symbol
@@ -41,14 +41,14 @@ class ArchiveFeed:
 
     def __init__(
         self,
-        paths: Iterable[str | Path],
+        paths: Paths,
         symbol: str,
         instrument: InstrumentInfo,
         loop: bool = False,
     ) -> None:
         require_same_symbol(symbol, instrument)
         # tick sizes of the present would refuse older prices; here they are rounded instead
-        data = [path for path in paths if file_kind(Path(path)) is not FileKind.INSTRUMENTS]
+        data = [path for path in paths_of(paths) if file_kind(path) is not FileKind.INSTRUMENTS]
         self._provider = file_provider(data, symbol=symbol)
         require_symbol(symbol, self._provider.symbols(), "the files")
         self._instrument = instrument

@@ -310,6 +310,7 @@ class Scenario(BaseModel):
     steps: tuple[ScenarioStep, ...]
 
 
-def read_scenario(path: Path) -> Scenario:
+def read_scenario(path: str | Path) -> Scenario:
     """Return the scenario in a YAML file. Raises ConfigFileError."""
+    path = Path(path)
     return load_yaml_config(path, Scenario)

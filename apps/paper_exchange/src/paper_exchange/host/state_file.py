@@ -121,8 +121,9 @@ class ExchangeState:
 ADAPTER: TypeAdapter[ExchangeState] = TypeAdapter(ExchangeState)
 
 
-def read_state(path: Path) -> ExchangeState | None:
+def read_state(path: str | Path) -> ExchangeState | None:
     """Return what was saved, None where there is no file. Raises StateFileError."""
+    path = Path(path)
     if not path.exists():
         return None
     try:
@@ -140,8 +141,9 @@ def read_state(path: Path) -> ExchangeState | None:
     return state
 
 
-def write_state(path: Path, exchange: PaperExchange, epoch: int) -> None:
+def write_state(path: str | Path, exchange: PaperExchange, epoch: int) -> None:
     """Save all accounts. Raises OSError."""
+    path = Path(path)
     state = ExchangeState(
         version=VERSION,
         epoch=epoch,

@@ -1,4 +1,4 @@
-"""Markets as rows of the wire. Source: exchange fact sheet, sections 3.1 and 4."""
+"""Markets as rows of the wire. Source: docs/exchange.md, "Market data" and "Public topics"."""
 
 from __future__ import annotations
 

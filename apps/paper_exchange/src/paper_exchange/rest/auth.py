@@ -1,4 +1,4 @@
-"""Who calls: keys, signatures, clocks. Source: exchange fact sheet, section 2."""
+"""Who calls: keys, signatures, clocks. Source: docs/exchange.md, "Signing and clock"."""
 
 from __future__ import annotations
 

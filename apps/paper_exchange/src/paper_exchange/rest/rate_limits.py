@@ -1,6 +1,6 @@
 """How often an account may call: per endpoint, a rolling second. Per address: 600 in 5 s.
 
-Source: exchange fact sheet, section 7.
+Source: docs/exchange.md, "Rate limits".
 """
 
 from __future__ import annotations

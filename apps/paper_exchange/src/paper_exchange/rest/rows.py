@@ -1,7 +1,8 @@
 """Orders, executions, positions and money as rows of the wire.
 
-Field names and types: exchange fact sheet, sections 3.2 to 3.6, and recorded answers. REST and
-WebSocket rows differ in a few names; the differences are arguments here.
+Field names and types: recorded answers and docs/exchange.md, "Fields of an order", "Executions",
+"Positions and hedge mode", "Wallet" and "Account". REST and WebSocket rows differ in a few names;
+the differences are arguments here.
 """
 
 from __future__ import annotations

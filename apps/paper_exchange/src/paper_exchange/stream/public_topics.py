@@ -1,4 +1,4 @@
-"""Public topics: what is pushed, and how often. Source: exchange fact sheet, section 4.
+"""Public topics: what is pushed, and how often. Source: docs/exchange.md, "Public topics".
 
 A topic with subscribers pushes when its market changes, at most once per interval. Frames are made
 once per topic, however many listen.

@@ -1,6 +1,6 @@
 """The WebSocket protocol without sockets: connections, commands, acknowledgements.
 
-Source: exchange fact sheet, section 4. A transport hands texts in and takes frames out.
+Source: docs/exchange.md, "Streams". A transport hands texts in and takes frames out.
 """
 
 from __future__ import annotations

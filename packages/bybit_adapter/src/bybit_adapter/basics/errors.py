@@ -10,6 +10,8 @@ DuplicateOrderLinkId  an order with this link id was placed before: look it up, 
 NotModified           the setting is already as asked: fine
 SettingRefused        stop, a person has to change something
 OrderRejected         drop the order; the kinds below it say what else to do
+
+What each code means, and what the bot does: docs/exchange.md, "Codes".
 """
 
 # The names say what happened, as the except clauses of callers read.
@@ -22,6 +24,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
+
+from gridcore import RejectReason
+from gridcore.refusal_codes import codes_of
 
 _SECRET_NAME = re.compile(r"api.?key|secret|sign|token|passw", re.IGNORECASE)
 # Bybit answers a bad signature with the signed text, which starts with timestamp and key.
@@ -151,7 +156,7 @@ class MalformedFrame(ValueError):
         super().__init__(f"{topic}: field {field}: {problem}")
 
 
-_CODES_BY_KIND: Mapping[type[BybitError], tuple[int, ...]] = {
+CODES_OF_KIND: Mapping[type[BybitError], tuple[int, ...]] = {
     RateLimited: (10006, 10018),
     AuthError: (
         *(10003, 10004, 10005, 10007, 10008, 10009, 10010, 10024, 10027, 10028, 10029, 33004),
@@ -164,10 +169,9 @@ _CODES_BY_KIND: Mapping[type[BybitError], tuple[int, ...]] = {
     DuplicateOrderLinkId: (110072,),
     NotModified: (34040, 110025, 110026, 110027, 110043),
     SettingRefused: (10017, 110024, 110028, 110029, 110031, 110036, 110038),
-    InsufficientBalance: (
-        *(110004, 110006, 110007, 110012, 110014, 110044, 110045, 110051, 110052, 110053),
-    ),
-    ReduceOnlyRejected: (110017,),
+    # a strategy reacts to these by itself, in simulation too
+    InsufficientBalance: codes_of(RejectReason.INSUFFICIENT_BALANCE),
+    ReduceOnlyRejected: codes_of(RejectReason.REDUCE_ONLY),
     OpeningBlocked: (
         *(110011, 110013, 110021, 110022, 110023, 110039, 110040),
         *(110086, 110089, 110090, 3400139),
@@ -184,7 +188,7 @@ _CODES_BY_KIND: Mapping[type[BybitError], tuple[int, ...]] = {
 
 
 def _rows() -> Iterator[tuple[int, type[BybitError]]]:
-    for kind, codes in _CODES_BY_KIND.items():
+    for kind, codes in CODES_OF_KIND.items():
         for code in codes:
             yield code, kind
 

@@ -1,7 +1,8 @@
 """Order link ids: what goes on the wire for one placement of one order identity.
 
 Bybit refuses an orderLinkId that it has seen (code 110072), also hours after the order ended, so
-the deterministic client order id of the strategy gets a suffix that no other placement has.
+the deterministic client order id of the strategy gets a suffix that no other placement has. Source:
+docs/exchange.md, "Order link ids".
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The calls that this package makes: path, pybit's name for it, urgency and rate limit."""
+"""The calls that this package makes: path, pybit's name for it, urgency and rate limit.
+
+Source: docs/exchange.md, "Calls".
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Bybit counts per account and endpoint over a rolling second, and per address 600 calls over five
 seconds. One limiter belongs to one account; the window of the address is shared by all limiters
-of a process that call the same exchange.
+of a process that call the same exchange. Source: docs/exchange.md, "Rate limits".
 """
 
 from __future__ import annotations

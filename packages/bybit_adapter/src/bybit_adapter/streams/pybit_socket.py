@@ -5,7 +5,7 @@ without a word to anybody, on most errors that are not a closed connection, on a
 and on an acknowledgement that overtakes its bookkeeping; and it reconnects without any pause.
 This class reads the text frames itself, so that pybit's own handling of topics (which holds
 those traps) never runs, turns every error into the one after which pybit reconnects, and waits
-between attempts.
+between attempts. What was seen of pybit: docs/exchange.md, "pybit".
 """
 
 from __future__ import annotations

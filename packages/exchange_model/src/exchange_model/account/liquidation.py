@@ -27,7 +27,7 @@ def liquidation_range(pairs: Sequence[SimulatedPair], equity: Decimal) -> Edges:
     """Return the prices (low, high) in USDT at which these legs use up `equity`.
 
     `equity` (USDT) is what stands behind them without their own unrealised profit. None where no
-    price does it. One pair follows the formula of the exchange fact sheet, section 8; several
+    price does it. One pair follows the formula of docs/exchange.md, "Liquidation price"; several
     pairs of one symbol follow the same balance, summed.
     """
     open_pairs = [pair for pair in pairs if pair.is_open]
@@ -102,8 +102,8 @@ def bankruptcy_price(pairs: Sequence[SimulatedPair], equity: Decimal) -> Decimal
     """Return the price in USDT at which these legs and `equity` behind them are worth nothing.
 
     Rounded in the account's favour, so that closing everything there leaves no debt. None when
-    the legs cancel out, or when no price above zero does it. Source: exchange fact sheet,
-    section 8, "in cross it is where equity hits zero".
+    the legs cancel out, or when no price above zero does it. Source: docs/exchange.md,
+    "Bankruptcy price".
     """
     net = sum((pair.net_size for pair in pairs), ZERO)
     if not net:

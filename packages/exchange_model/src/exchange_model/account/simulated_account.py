@@ -234,8 +234,8 @@ class SimulatedAccount:
     ) -> Decimal:
         """Settle funding of one leg; return what it paid in USDT (negative: received).
 
-        Longs pay size x mark price x rate, shorts receive it. Source: exchange fact sheet,
-        section 8, "Funding".
+        Longs pay size x mark price x rate, shorts receive it. Source: docs/exchange.md,
+        "Funding".
         """
         paid = pair.leg(direction).size * mark_price * rate
         if direction is SHORT:

@@ -15,7 +15,7 @@ from exchange_model.account.simulated_account import SimulatedAccount
 from exchange_model.fills.fill_simulator import FillModel
 from exchange_model.gateway.last_price import LastPriceMarket
 from exchange_model.orders.order_manager import BacktestOrderManager, SimulatedOrder
-from exchange_model.rules.codes import RefusalError, reason_of
+from exchange_model.rules.codes import RefusalError
 from exchange_model.rules.contract import ContractLimits
 from exchange_model.rules.placing import OrderRules
 from exchange_model.rules.prices import takes
@@ -35,6 +35,7 @@ from gridcore import (
     StrategyConfig,
 )
 from gridcore.moments import moment
+from gridcore.refusal_codes import reason_of
 from gridcore.sides import BUY
 
 ACCEPTED: Final = PlaceOutcome.ACCEPTED

@@ -1,16 +1,12 @@
-"""The exchange's answers to what it does not do: a code, a sentence, what a strategy hears of it.
+"""The exchange's answers to what it does not do: a code and a sentence.
 
-Source: exchange fact sheet, section 6. Wire texts vary on the real exchange; clients match on the
-code.
+Source: docs/exchange.md, "Codes". Wire texts vary on the real exchange; clients match on the code.
+What a strategy hears of a code is in `gridcore.refusal_codes`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import IntEnum
-from types import MappingProxyType
-
-from gridcore import RejectReason
 
 
 class RetCode(IntEnum):
@@ -66,17 +62,3 @@ class RefusalError(Exception):
 def parameter_error(message: str) -> RefusalError:
     """Return the refusal of a parameter, in the exchange's manner."""
     return RefusalError(RetCode.PARAMETER_ERROR, f"params error: {message}")
-
-
-# what `bybit_adapter.errors` makes of the same codes, in the words of a strategy
-REASONS: Mapping[int, RejectReason] = MappingProxyType(
-    {
-        RetCode.REDUCE_ONLY_ZERO: RejectReason.REDUCE_ONLY,
-        RetCode.INSUFFICIENT_BALANCE: RejectReason.INSUFFICIENT_BALANCE,
-    }
-)
-
-
-def reason_of(code: int) -> RejectReason:
-    """Return what a strategy hears when an order is refused with a code."""
-    return REASONS.get(code, RejectReason.OTHER)

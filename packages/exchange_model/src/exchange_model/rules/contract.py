@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from exchange_model.rules.codes import RefusalError, RetCode, parameter_error
 from gridcore import InstrumentInfo
 
-# of one account in one symbol. Source: exchange fact sheet, section 5, "Limits"
+# of one account in one symbol. Source: docs/exchange.md, "Limits of orders"
 MOST_OPEN_ORDERS: Final = 500
 
 

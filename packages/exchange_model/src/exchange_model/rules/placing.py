@@ -16,7 +16,7 @@ from gridcore import DirectionType, InstrumentInfo, MMTiers, SideType
 from gridcore.sides import BUY
 
 ZERO = Decimal(0)
-# how long a link id stays taken after its order has ended. Source: exchange fact sheet, section 5
+# how long a link id stays taken after its order. Source: docs/exchange.md, "Order link ids"
 LINK_RESERVED_MS: Final = 2 * 3_600_000
 
 

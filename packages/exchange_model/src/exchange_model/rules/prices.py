@@ -39,7 +39,8 @@ def price_limits(
     """Return (highest Buy, lowest Sell) in ticks; None without a market or without the ratios.
 
     max buy = min(mark (1 + Y), max(index, mark (1 + X) + max(0, P))), min sell mirrored; P is
-    the average over 30 s of (bid + ask) / 2 - mark. Source: exchange fact sheet, section 5.
+    the average over 30 s of (bid + ask) / 2 - mark. Source: docs/exchange.md, "Limits of
+    prices".
     """
     mark, index = market.mark, market.index
     x, y = limits.price_ratio_x, limits.price_ratio_y

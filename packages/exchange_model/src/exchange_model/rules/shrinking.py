@@ -28,7 +28,7 @@ def closing_cuts(
     """Yield closing orders of a leg with what each loses, until `excess` (base coin) is gone.
 
     Those furthest from the market first. Who loses all is cancelled (`CancelByReduceOnly`).
-    Source: exchange fact sheet, section 5, "reduceOnly in hedge mode".
+    Source: docs/exchange.md, "Reduce-only in hedge mode".
     """
     for order in sorted(orders, key=lambda one: one.price, reverse=direction is LONG):
         if excess <= 0:

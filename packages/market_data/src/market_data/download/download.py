@@ -74,12 +74,13 @@ class Downloader:
         self._stop.set()
 
     def fetch(
-        self, url: str, target: Path, progress: Progress = lambda _done, _total: None
+        self, url: str, target: str | Path, progress: Progress = lambda _done, _total: None
     ) -> Download:
         """Download `url` to `target`; bytes in `target`.part from an earlier try are kept.
 
         Raises NotPublishedError for 404, DownloadError for anything else that stays wrong.
         """
+        target = Path(target)
         part = _Part(target)
         resumed_at = part.size
         opener = _opener(url)

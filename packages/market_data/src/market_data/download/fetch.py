@@ -52,18 +52,26 @@ def archive_name(symbol: str, day: date) -> str:
     return f"{symbol}{day.isoformat()}.csv.gz"
 
 
-@dataclass(frozen=True, slots=True)
 class ArchiveFetcher:
     """Brings days of trades into the store at `root`.
 
     Files lie in ROOT/downloads until they are imported, and stay there with `keep_files`.
     """
 
-    root: Path
-    downloader: Downloader
-    base_url: str = PUBLIC_ARCHIVES
-    keep_files: bool = False
-    strict: bool = False
+    def __init__(
+        self,
+        root: str | Path,
+        downloader: Downloader,
+        base_url: str = PUBLIC_ARCHIVES,
+        *,
+        keep_files: bool = False,
+        strict: bool = False,
+    ) -> None:
+        self.root = Path(root)
+        self.downloader = downloader
+        self.base_url = base_url
+        self.keep_files = keep_files
+        self.strict = strict
 
     def fetch(
         self,

@@ -4,13 +4,14 @@ Which columns they have: archive_format. Files may be newest first, may lack the
 read in blocks: memory is bounded by the columns that come out.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
 from market_data.basics.data_errors import TruncatedFileError, UnreadableFileError
+from market_data.basics.paths import Paths, paths_of
 from market_data.columns.trade_rows import TradeRows
 from market_data.files.archive_format import ID_COLUMN, NEEDED_COLUMNS, archive_columns
 from market_data.files.csv_layout import CsvLayout
@@ -20,7 +21,7 @@ from market_data.files.trade_reader import TradeReader
 
 
 def read_archive(
-    path: Path,
+    path: str | Path,
     *,
     tick_size: Decimal | None = None,
     block_bytes: int = DEFAULT_BLOCK_BYTES,
@@ -31,6 +32,7 @@ def read_archive(
     Corrupt rows and rows of another symbol are left out and counted.
     Raises PriceOffTickError, TruncatedFileError, UnreadableFileError.
     """
+    path = Path(path)
     if is_parquet(path):
         return read_parquet_archive(path, tick_size=tick_size)
     blocks = LineBlocks(path, block_bytes)
@@ -55,12 +57,12 @@ def read_archive(
 
 
 def read_archives(
-    paths: Sequence[Path], *, tick_size: Decimal | None = None, workers: int = 2
+    paths: Paths, *, tick_size: Decimal | None = None, workers: int = 2
 ) -> Iterator[TradeRows]:
     """Yield `read_archive` of each path, in the order given, read on `workers` threads."""
     # Inflating, parsing and array work all release the interpreter lock.
     with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(partial(read_archive, tick_size=tick_size), paths)
+        yield from pool.map(partial(read_archive, tick_size=tick_size), paths_of(paths))
 
 
 def archive_layout(first_line: bytes, file: str) -> tuple[CsvLayout, bool]:
@@ -78,8 +80,9 @@ def _body(first_block: bytes, file: str) -> tuple[CsvLayout, bytes]:
     return layout, first_block[len(head) :] if is_header else first_block
 
 
-def peek_symbol(path: Path) -> str:
+def peek_symbol(path: str | Path) -> str:
     """Return the symbol of an archive's first trade. Raises UnreadableFileError."""
+    path = Path(path)
     if is_parquet(path):
         return peek_parquet_symbol(path)
     try:

@@ -20,13 +20,14 @@ _BLOCK_BYTES = 1 << 20
 
 
 def archive_trades(
-    path: Path, symbol: str, start: datetime, end: datetime
+    path: str | Path, symbol: str, start: datetime, end: datetime
 ) -> Iterator[PublicTradeRecord]:
     """Yield the symbol's trades with start <= time <= end, in the order of the file.
 
     Gzip or plain, newest first or last, with a header or without. Memory holds a block at a time.
     Raises TruncatedFileError and UnreadableFileError, also for a row that cannot be read.
     """
+    path = Path(path)
     columns: tuple[str, ...] = ()
     number = 0
     for block in LineBlocks(path, _BLOCK_BYTES):

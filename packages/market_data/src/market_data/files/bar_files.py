@@ -39,8 +39,9 @@ class _Text:
     read_at_us: int | None  # REST says when it answered; a bar ending later is unfinished
 
 
-def symbol_in_name(path: Path) -> str:
+def symbol_in_name(path: str | Path) -> str:
     """Return the symbol that a file's name contains. Raises UnknownSymbolError."""
+    path = Path(path)
     found = sorted(set(_SYMBOL_IN_NAME.findall(path.name)))
     if len(found) != 1:
         raise UnknownSymbolError(
@@ -50,13 +51,14 @@ def symbol_in_name(path: Path) -> str:
     return str(found[0])
 
 
-def read_bars(path: Path, *, symbol: str | None = None) -> Bars:
+def read_bars(path: str | Path, *, symbol: str | None = None) -> Bars:
     """Return the bars of one file, oldest first.
 
     The symbol comes from the argument, the JSON answer or the file's name. Bars whose high or low
     does not enclose open and close are corrupt. A bar that was unfinished when a REST answer was
     given is left out. Raises UnreadableFileError, UnknownSymbolError.
     """
+    path = Path(path)
     text, source = read_whole(path)
     corrupt = CorruptRows(path.name)
     is_json = text.lstrip()[:1] in (b"{", b"[")

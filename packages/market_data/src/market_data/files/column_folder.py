@@ -65,11 +65,12 @@ class ColumnFolder:
             return ""
 
 
-def publish(directory: Path, name: str, columns: Columns, facts: Mapping[str, Any]) -> None:
+def publish(directory: str | Path, name: str, columns: Columns, facts: Mapping[str, Any]) -> None:
     """Write `columns`, all of one length, and make them the set `name` in one step.
 
     The caller holds `locked(directory, name)` if others may write it too.
     """
+    directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     draft = directory / f".draft-{name}-{uuid.uuid4().hex}"
     draft.mkdir()
@@ -93,8 +94,9 @@ def publish(directory: Path, name: str, columns: Columns, facts: Mapping[str, An
     _sweep(directory, name, folder.name)
 
 
-def open_folder(directory: Path, name: str) -> ColumnFolder | None:
+def open_folder(directory: str | Path, name: str) -> ColumnFolder | None:
     """Return the published set `name`, or None. Raises UnreadableFileError."""
+    directory = Path(directory)
     file = directory / f"{name}.json"
     try:
         manifest = json.loads(file.read_bytes())
@@ -112,9 +114,10 @@ def open_folder(directory: Path, name: str) -> ColumnFolder | None:
 
 
 def map_columns(
-    directory: Path, name: str, columns: tuple[str, ...]
+    directory: str | Path, name: str, columns: tuple[str, ...]
 ) -> tuple[ColumnFolder, dict[str, NDArray[Any]]]:
     """Return the set `name` with the named columns mapped. Raises UnreadableFileError."""
+    directory = Path(directory)
     for _ in range(_OPEN_ATTEMPTS):
         folder = open_folder(directory, name)
         if folder is None:
@@ -126,22 +129,25 @@ def map_columns(
     raise UnreadableFileError(f"{directory / name}: columns are missing; import the data again")
 
 
-def names(directory: Path) -> list[str]:
+def names(directory: str | Path) -> list[str]:
     """Return the names of the published sets, sorted."""
+    directory = Path(directory)
     return sorted(file.stem for file in directory.glob("*.json"))
 
 
 @contextmanager
-def locked(directory: Path, name: str) -> Iterator[None]:
+def locked(directory: str | Path, name: str) -> Iterator[None]:
     """Hold the set `name` against other writers, of this process and of others."""
+    directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / f".{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def write_atomically(file: Path, contents: bytes) -> None:
+def write_atomically(file: str | Path, contents: bytes) -> None:
     """Replace `file` in one step; after a crash it is the old one or the new one, whole."""
+    file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
     with draft.open("wb") as out:

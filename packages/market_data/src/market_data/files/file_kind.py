@@ -25,8 +25,9 @@ class FileKind(StrEnum):
     RISK_LIMITS = "risk limits"
 
 
-def file_kind(path: Path) -> FileKind:
+def file_kind(path: str | Path) -> FileKind:
     """Return what `path` holds. Raises UnreadableFileError if it is none of these."""
+    path = Path(path)
     if is_parquet(path):
         return FileKind.TRADES
     try:

@@ -19,12 +19,13 @@ FUNDING_FIELDS = ("symbol", "fundingRate", "fundingRateTimestamp")
 _RATE_SCALE = 12
 
 
-def read_funding(path: Path) -> dict[str, FundingColumns]:
+def read_funding(path: str | Path) -> dict[str, FundingColumns]:
     """Return the settlements of every symbol in the file, oldest first, each time once.
 
     A wrong rate would be charged silently, so one unreadable row refuses the file.
     Raises UnreadableFileError.
     """
+    path = Path(path)
     text, _ = read_whole(path)
     frame = _from_json(text, path) if text.lstrip()[:1] == b"{" else _from_csv(text, path)
     time_ms, good_time = parse_decimals(frame["fundingRateTimestamp"], 0)

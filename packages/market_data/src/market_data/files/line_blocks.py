@@ -36,11 +36,11 @@ class LineBlocks:
 
     def __init__(
         self,
-        path: Path,
+        path: str | Path,
         block_bytes: int = DEFAULT_BLOCK_BYTES,
         longest_line: int = LONGEST_LINE_BYTES,
     ) -> None:
-        self._path = path
+        self._path = Path(path)
         self._block_bytes = block_bytes
         self._longest_line = longest_line
         self._text_bytes = 0
@@ -142,11 +142,12 @@ class LineBlocks:
             )
 
 
-def read_whole(path: Path) -> tuple[bytes, SourceFile]:
+def read_whole(path: str | Path) -> tuple[bytes, SourceFile]:
     """Return the text of a small file and its fingerprint; `rows` is left at 0.
 
     Raises TruncatedFileError, UnreadableFileError.
     """
+    path = Path(path)
     blocks = LineBlocks(path, longest_line=MOST_JSON_BYTES)
     parts: list[bytes] = []
     size = 0

@@ -18,8 +18,9 @@ _BATCH_ROWS = 250_000
 ROWS_LET_BE = 2_000_000
 
 
-def is_parquet(path: Path) -> bool:
+def is_parquet(path: str | Path) -> bool:
     """Return whether the file begins as Parquet does. Raises UnreadableFileError."""
+    path = Path(path)
     try:
         with path.open("rb") as file:
             return file.read(len(_MAGIC)) == _MAGIC
@@ -27,13 +28,14 @@ def is_parquet(path: Path) -> bool:
         raise UnreadableFileError(f"{path}: {error.strerror or error}") from error
 
 
-def read_parquet_archive(path: Path, *, tick_size: Decimal | None = None) -> TradeRows:
+def read_parquet_archive(path: str | Path, *, tick_size: Decimal | None = None) -> TradeRows:
     """Return the trades of a Parquet file in time order, as `read_archive` does.
 
     Numbers may be text, decimals, integers or floats; a float stands for the shortest decimal that
     reads back as that float, which is the text it was made from. Times are Unix seconds or a
     datetime column. Raises PriceOffTickError, UnreadableFileError.
     """
+    path = Path(path)
     reader = TradeReader(path.name, tick_size)
     first_row = 1
     for frame in _batches(path):
@@ -44,8 +46,9 @@ def read_parquet_archive(path: Path, *, tick_size: Decimal | None = None) -> Tra
     return reader.finish(digest, path.stat().st_size)
 
 
-def peek_parquet_symbol(path: Path) -> str:
+def peek_parquet_symbol(path: str | Path) -> str:
     """Return the symbol of the first trade. Raises UnreadableFileError."""
+    path = Path(path)
     for frame in _batches(path):
         if frame.height:
             return str(frame["symbol"][0])

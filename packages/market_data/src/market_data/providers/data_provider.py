@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from market_data.basics.data_errors import NoDataError, UnknownSymbolError
+from market_data.basics.paths import Paths, paths_of
 from market_data.basics.quality import DEFAULT_GAP_US, Gap, utc_text
 from market_data.basics.time_range import FIRST_US, LAST_US, TimeLike, TimeRange
 from market_data.columns.bars import Bars, join_bars
@@ -59,14 +60,14 @@ class ArchiveDataProvider:
 
     def __init__(
         self,
-        paths: Iterable[str | Path],
+        paths: Paths,
         *,
         tick_sizes: TickSizes = None,
         strict: bool = False,
         workers: int = 2,
     ) -> None:
         self._paths: dict[str, list[Path]] = {}
-        for path in sorted(Path(p) for p in paths):
+        for path in sorted(paths_of(paths)):
             self._paths.setdefault(peek_symbol(path), []).append(path)
         self._tick_sizes = tick_sizes
         self._strict = strict
@@ -100,14 +101,14 @@ class KlineDataProvider:
 
     def __init__(
         self,
-        paths: Iterable[str | Path],
+        paths: Paths,
         *,
         symbol: str | None = None,
         tick_sizes: TickSizes = None,
         strict: bool = False,
     ) -> None:
         self._parts: dict[str, list[Bars]] = {}
-        for path in sorted(Path(p) for p in paths):
+        for path in sorted(paths_of(paths)):
             bars = read_bars(path, symbol=symbol)
             self._parts.setdefault(bars.symbol, []).append(bars)
         self._tick_sizes = tick_sizes

@@ -1,10 +1,10 @@
 """Any files of market data as one source of ticks: sorted by what they contain."""
 
-from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 
 from market_data.basics.data_errors import DataError
+from market_data.basics.paths import Paths, paths_of
 from market_data.columns.bars import Bars, join_bars
 from market_data.columns.ticks import FundingColumns, MarkPriceColumns
 from market_data.files.bar_files import read_bars
@@ -21,7 +21,7 @@ from market_data.rules.market_rules import read_instruments
 
 
 def file_provider(
-    paths: Iterable[str | Path],
+    paths: Paths,
     *,
     symbol: str | None = None,
     tick_sizes: TickSizes = None,
@@ -34,7 +34,7 @@ def file_provider(
     klines, or both (which of them should drive the run is the caller's decision).
     """
     sorted_paths: dict[FileKind, list[Path]] = {kind: [] for kind in FileKind}
-    for path in (Path(p) for p in paths):
+    for path in paths_of(paths):
         sorted_paths[file_kind(path)].append(path)
     trades, klines = sorted_paths[FileKind.TRADES], sorted_paths[FileKind.KLINES]
     if bool(trades) == bool(klines):

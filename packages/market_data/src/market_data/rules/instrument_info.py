@@ -90,9 +90,9 @@ class InstrumentInfoProvider:
     """
 
     def __init__(
-        self, cache: Path | None, look_up: LookUp | None = None, clock: Clock | None = None
+        self, cache: str | Path | None, look_up: LookUp | None = None, clock: Clock | None = None
     ) -> None:
-        self._cache = cache
+        self._cache = None if cache is None else Path(cache)
         self._look_up = look_up
         self._clock = clock or utc_now
 

@@ -38,8 +38,9 @@ class MarketRules:
     limits: PublishedLimits = field(default_factory=PublishedLimits)
 
 
-def read_instruments(path: Path) -> dict[str, MarketRules]:
+def read_instruments(path: str | Path) -> dict[str, MarketRules]:
     """Return the rules of every linear contract in the file. Raises UnreadableFileError."""
+    path = Path(path)
     rules = {}
     for row in read_answer(path):
         try:
@@ -85,11 +86,12 @@ def parse_limits(row: Mapping[str, Any]) -> PublishedLimits:
     )
 
 
-def read_risk_limits(path: Path) -> dict[str, MMTiers]:
+def read_risk_limits(path: str | Path) -> dict[str, MMTiers]:
     """Return the maintenance margin tiers of every symbol in the file.
 
     Raises UnreadableFileError.
     """
+    path = Path(path)
     by_symbol: dict[str, list[dict[str, Any]]] = {}
     try:
         for row in read_answer(path):
@@ -99,8 +101,9 @@ def read_risk_limits(path: Path) -> dict[str, MMTiers]:
         raise UnreadableFileError(f"{path.name}: risk limits cannot be read: {error}") from error
 
 
-def read_answer(path: Path) -> list[dict[str, Any]]:
+def read_answer(path: str | Path) -> list[dict[str, Any]]:
     """Return `result.list` of a saved REST answer. Raises UnreadableFileError."""
+    path = Path(path)
     text, _ = read_whole(path)
     try:
         answer = json.loads(text)

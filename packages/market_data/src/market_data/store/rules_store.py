@@ -21,8 +21,8 @@ _RISK_LIMITS = "risk_limits"
 class RulesStore:
     """The newest rules that were imported. Safe for any number of readers and writers."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
 
     def symbols(self) -> list[str]:
         """Return the symbols with instrument rules, sorted."""

@@ -29,8 +29,8 @@ class BarKind(StrEnum):
 class SeriesStore:
     """Series on disk beside the trades. Safe for any number of readers and writers."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
 
     def symbols(self, kind: BarKind) -> list[str]:
         """Return the symbols with bars of `kind`, sorted."""

@@ -40,8 +40,8 @@ _ALL_COLUMNS = (*_TICK_COLUMNS, "key")
 class TradeStore:
     """Trades on disk. Any number of processes may read and import at the same time."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
 
     def symbols(self) -> list[str]:
         """Return the symbols with trades, sorted."""

@@ -1,12 +1,13 @@
 """Files of any kind into the store, several at a time; one bad file does not stop the others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from market_data.basics.data_errors import DataError
+from market_data.basics.paths import Paths, paths_of
 from market_data.files.archive import read_archive
 from market_data.files.bar_files import read_bars
 from market_data.files.file_kind import FileKind, file_kind
@@ -27,7 +28,6 @@ class ImportResult:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
 class Importer:
     """Imports files into the store at `root`.
 
@@ -35,13 +35,16 @@ class Importer:
     corrupt, duplicate or out-of-order rows are refused.
     """
 
-    root: Path
-    symbol: str | None = None
-    strict: bool = False
+    def __init__(
+        self, root: str | Path, symbol: str | None = None, *, strict: bool = False
+    ) -> None:
+        self.root = Path(root)
+        self.symbol = symbol
+        self.strict = strict
 
     def add_all(
         self,
-        paths: Sequence[Path],
+        paths: Paths,
         *,
         workers: int = 2,
         done: Callable[[ImportResult], None] = lambda _: None,
@@ -57,10 +60,11 @@ class Importer:
             return result
 
         with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(one, paths))
+            return list(pool.map(one, paths_of(paths)))
 
-    def add(self, path: Path) -> ImportResult:
+    def add(self, path: str | Path) -> ImportResult:
         """Import one file. Raises DataError."""
+        path = Path(path)
         readers: dict[FileKind, Callable[[Path], ImportResult]] = {
             FileKind.TRADES: self._trades,
             FileKind.KLINES: partial(self._bars, BarKind.KLINES),

@@ -24,19 +24,20 @@ class SeriesInfo:
     faults: tuple[str, ...] = ()
 
 
-def describe_store(root: Path) -> list[SeriesInfo]:
+def describe_store(root: str | Path) -> list[SeriesInfo]:
     """Return all series by symbol. Raises UnreadableFileError for a damaged manifest."""
+    root = Path(root)
     series = [*_trades(root), *_bars(root), *_funding(root)]
     return sorted(series, key=lambda info: (info.symbol, info.what))
 
 
-def describe_rules(root: Path) -> tuple[list[str], list[str]]:
+def describe_rules(root: str | Path) -> tuple[list[str], list[str]]:
     """Return the symbols with instrument rules and those with risk limits."""
     rules = RulesStore(root)
     return rules.symbols(), rules.risk_limit_symbols()
 
 
-def damaged_columns(root: Path) -> list[str]:
+def damaged_columns(root: str | Path) -> list[str]:
     """Return every trade column on disk that no longer has its checksum (reads everything)."""
     store = TradeStore(root)
     return [f"{symbol}/{column}" for symbol in store.symbols() for column in store.damaged(symbol)]

@@ -28,24 +28,60 @@ from grid_db.records.trading import (
     WalletSnapshotRecord,
 )
 
+# by the names of what they are: User is a UserRecord
+Alert = AlertRecord
+BybitAccount = BybitAccountRecord
+CaptureGap = CaptureGapRecord
+FundingRate = FundingRateRecord
+GridSnapshot = GridSnapshotRecord
+Instrument = InstrumentRecord
+Kline = KlineRecord
+Order = OrderRecord
+PositionSnapshot = PositionSnapshotRecord
+PrivateExecution = PrivateExecutionRecord
+PublicTrade = PublicTradeRecord
+RiskLimitTier = RiskLimitTierRecord
+Run = RunRecord
+Strategy = StrategyRecord
+TickerSnapshot = TickerSnapshotRecord
+User = UserRecord
+WalletSnapshot = WalletSnapshotRecord
+
 __all__ = [
     "ALL_SYMBOLS",
+    "Alert",
     "AlertRecord",
     "ApiCredential",
+    "BybitAccount",
     "BybitAccountRecord",
+    "CaptureGap",
     "CaptureGapRecord",
+    "FundingRate",
     "FundingRateRecord",
+    "GridSnapshot",
     "GridSnapshotRecord",
+    "Instrument",
     "InstrumentRecord",
+    "Kline",
     "KlineRecord",
+    "Order",
     "OrderRecord",
+    "PositionSnapshot",
     "PositionSnapshotRecord",
+    "PrivateExecution",
     "PrivateExecutionRecord",
+    "PublicTrade",
     "PublicTradeRecord",
+    "RiskLimitTier",
     "RiskLimitTierRecord",
+    "Run",
     "RunRecord",
+    "Strategy",
     "StrategyRecord",
+    "TickerSnapshot",
     "TickerSnapshotRecord",
+    "User",
     "UserRecord",
+    "WalletSnapshot",
     "WalletSnapshotRecord",
 ]
