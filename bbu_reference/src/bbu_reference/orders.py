@@ -142,11 +142,14 @@ def order_qty(
     return ceil_to_step(max(amount * factor, minimum), step)
 
 
-def same_price(a: float, b: float, switches: LegacySwitches) -> bool:
-    """Return whether two prices (USDT) are the same."""
+def at_price(
+    orders: Iterable[LimitOrder], price: float, switches: LegacySwitches
+) -> list[LimitOrder]:
+    """Return the orders at a price (USDT)."""
     if switches.prices_compared_as_floats:
-        return a == b
-    return round(a, PRICE_DECIMALS) == round(b, PRICE_DECIMALS)
+        return [order for order in orders if order.price == price]
+    price = round(price, PRICE_DECIMALS)
+    return [order for order in orders if round(order.price, PRICE_DECIMALS) == price]
 
 
 def identical_rests(
@@ -154,10 +157,9 @@ def identical_rests(
 ) -> bool:
     """Return whether an order of the same price, quantity, side and reduce-only rests."""
     return any(
-        same_price(other.price, order.price, switches)
-        and shed_noise(other.qty) == shed_noise(order.qty)
+        shed_noise(other.qty) == shed_noise(order.qty)
         and (other.side, other.reduce_only) == (order.side, order.reduce_only)
-        for other in resting
+        for other in at_price(resting, order.price, switches)
     )
 
 

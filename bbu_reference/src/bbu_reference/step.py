@@ -13,10 +13,10 @@ from bbu_reference.orders import (
     NewOrder,
     Side,
     Sizing,
+    at_price,
     identical_rests,
     is_covered,
     order_qty,
-    same_price,
 )
 from bbu_reference.switches import LegacySwitches
 
@@ -133,13 +133,11 @@ class _Poll:
         for level in placement_order(self._grid.levels):
             if level.side == "wait":
                 continue
-            at_level = next(
-                (o for o in limits if same_price(o.price, level.price, self._switches)), None
-            )
-            if at_level is not None and at_level.side == level.side:
+            at_level = at_price(limits, level.price, self._switches)
+            if at_level and at_level[0].side == level.side:
                 continue
-            if at_level is not None:
-                self._cancel(at_level)
+            if at_level:
+                self._cancel(at_level[0])
             self._try_to_place(direction, level.side, level.price)
 
     def _try_to_place(self, direction: Direction, side: Side, price: float) -> None:
