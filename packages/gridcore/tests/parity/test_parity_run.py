@@ -33,7 +33,7 @@ def test_no_difference_at_any_boundary_of_the_position_rules() -> None:
     for verdict in compare_searched_multipliers():
         tally.add(verdict)
     assert tally.failures == []
-    assert tally.compared == 15_876
+    assert tally.compared == 15_877
 
 
 def test_a_run_repeats_exactly() -> None:
@@ -131,3 +131,14 @@ def test_rules_and_comparison_have_the_same_names() -> None:
     rows = [line.split("|") for line in section.splitlines() if line.startswith("|")]
     listed = [row[1].strip() for row in rows if "`make parity`" in row[3]]
     assert sorted(listed) == sorted(deviation.title for deviation in Deviation)
+
+
+def test_a_name_that_no_difference_has_fails_a_whole_run() -> None:
+    tally = Tally("all")
+    tally.add(tuple(Deviation))
+    assert Report(1, "built-in", [tally], is_whole=True).unseen == []
+    tally.deviations.pop(Deviation.MAX_QTY)
+    report = Report(1, "built-in", [tally], is_whole=True)
+    assert report.unseen == [Deviation.MAX_QTY]
+    assert f"A NAME WITHOUT A DIFFERENCE: {Deviation.MAX_QTY.title}" in report.as_text()
+    assert Report(1, "built-in", [tally]).unseen == []  # a part of a run proves nothing

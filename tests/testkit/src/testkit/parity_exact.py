@@ -135,13 +135,13 @@ class ExactGrid:
     ) -> tuple[str, ...]:
         side, ticks = level
         distance = abs(ticks - filled) / ticks
-        market = "Sell" if close < ticks else "Buy" if close > ticks else side
-        if noisy and close == ticks:
-            # a float level may lie one unit in the last place off its tick
-            return side, "Sell", "Buy"
+        # a float level may lie one unit in the last place off its tick, and so off the market
+        market = (side, "Sell", "Buy") if noisy else (side,)
+        if close != ticks:
+            market = ("Sell",) if close < ticks else ("Buy",)
         if noisy and is_noise(distance, self._step / 4, Fraction(1)):
-            return "Wait", market
-        return ("Wait",) if distance < self._step / 4 else (market,)
+            return "Wait", *market
+        return ("Wait",) if distance < self._step / 4 else market
 
     def _recentred(self, levels: Levels, rule: Recentre, *, noisy: bool) -> Iterator[Levels]:
         buys = [ticks for side, ticks in levels if side == "Buy"]

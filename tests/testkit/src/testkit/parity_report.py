@@ -216,6 +216,7 @@ class Report:
     seed: int
     sources: str
     tallies: list[Tally] = field(default_factory=list)
+    is_whole: bool = False  # large enough for every name to occur
 
     @property
     def failures(self) -> list[str]:
@@ -226,6 +227,11 @@ class Report:
     def deviations(self) -> Counter[Deviation]:
         """Named deviations of all tallies."""
         return sum((tally.deviations for tally in self.tallies), Counter[Deviation]())
+
+    @property
+    def unseen(self) -> list[Deviation]:
+        """Names that no difference of a whole run has: a side has changed, or the name is wrong."""
+        return [one for one in Deviation if self.is_whole and not self.deviations[one]]
 
     @property
     def compared(self) -> Counter[str]:
@@ -255,6 +261,7 @@ class Report:
             lines += [f"{count:>10}  {deviation.title}{mark}", f"{'':>12}{deviation.reason}"]
         failures = self.failures
         lines += ["", "* equal once both are given the same reading, so counted as equal too", ""]
+        lines += [f"A NAME WITHOUT A DIFFERENCE: {one.title}" for one in self.unseen]
         if not failures:
             lines.append("no unnamed difference")
         else:
