@@ -13,7 +13,6 @@ import os
 import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 from testkit.parity_cases import Contract, contracts
@@ -102,6 +101,8 @@ def run(
         for found in map(_run_part, jobs):
             tallies[found.what].join(found)
         return report
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - --help answers at once
+
     with ProcessPoolExecutor(workers) as pool:
         for found in pool.map(_run_part, jobs):
             tallies[found.what].join(found)

@@ -365,3 +365,11 @@ def compare_searched_multipliers() -> Iterator[Verdict]:
                 wallet,
                 limits,
             )
+    # 30.9 / 154.5 is 0.2 exactly, and less in floats
+    yield compare_multipliers(
+        _leg(DirectionType.LONG, Decimal("30.9"), Decimal(99), None, wallet),
+        _leg(DirectionType.SHORT, Decimal("154.5"), Decimal(99), None, wallet),
+        price,
+        wallet,
+        LimitsPair(RiskConfig(0.8, 1.2, 8.0, 0.15)),
+    )
