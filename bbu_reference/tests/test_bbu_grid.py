@@ -3,6 +3,7 @@
 import pytest
 
 from bbu_reference.grid import Grid, Level, LevelSide
+from bbu_reference.switches import LegacySwitches
 
 
 def grid_of(*pairs: tuple[LevelSide, float], step_pct: float = 1.0) -> Grid:
@@ -215,7 +216,7 @@ def test_threshold_is_exceeded_strictly(buys: int, sells: int, shifts: bool) -> 
     assert (grid.as_pairs() != before) == shifts
 
 
-def test_new_level_is_one_step_beyond_the_outermost_of_its_side() -> None:
+def test_new_level_is_one_step_beyond_the_end_of_the_grid() -> None:
     grid = grid_of(*(("Buy", 900.0 + i) for i in range(5)), ("Sell", 1000.0), ("Sell", 1010.0))
     grid.recentre()
     assert grid.as_pairs()[-1] == ("Sell", 1020.1)
@@ -230,9 +231,8 @@ def test_one_shift_per_call() -> None:
     assert sides(grid) == "B" * 8 + "SS"
 
 
-@pytest.mark.parametrize("side", ["Buy", "Sell", "wait"])
-def test_no_shift_without_a_level_to_start_from(side: LevelSide) -> None:
-    grid = grid_of((side, 990), (side, 1000), (side, 1010))
+def test_nothing_moves_while_every_level_waits() -> None:
+    grid = grid_of(("wait", 990), ("wait", 1000), ("wait", 1010))
     before = grid.as_pairs()
     grid.recentre()
     assert grid.as_pairs() == before
@@ -242,3 +242,45 @@ def test_new_top_starts_from_the_highest_sell_even_below_a_wait_level() -> None:
     grid = grid_of(("Buy", 970), ("Buy", 980), ("Buy", 990), ("Sell", 1000), ("wait", 1010))
     grid.recentre()
     assert grid.as_pairs()[-2:] == [("wait", 1010), ("Sell", 1010.0)]
+
+
+def test_new_bottom_starts_from_the_outermost_level_whatever_its_side() -> None:
+    grid = grid_of(("wait", 990), ("Buy", 1000), ("Sell", 1010), ("Sell", 1020), ("Sell", 1030))
+    grid.recentre()
+    assert grid.as_pairs()[:3] == [("Buy", 980.1), ("wait", 990), ("Buy", 1000)]
+
+
+def test_without_any_buy_the_grid_moves_down_all_the_same() -> None:
+    grid = Grid(tick_size=1, count=4, step_pct=1)
+    grid.build(1000.0)
+    grid.update(980.0, 985.0)
+    assert grid.as_pairs() == [
+        ("Buy", 970),
+        ("wait", 980),
+        ("Sell", 990),
+        ("Sell", 1000),
+        ("Sell", 1010),
+    ]
+
+
+def test_without_any_sell_a_level_at_price_0_joins_and_the_next_update_dies_of_it() -> None:
+    grid = Grid(tick_size=1, count=4, step_pct=1)
+    grid.build(1000.0)
+    grid.update(1020.0, 1015.0)
+    assert grid.as_pairs()[-2:] == [("wait", 1020), ("Sell", 0)]
+    with pytest.raises(ZeroDivisionError):
+        grid.update(1020.0, 1015.0)
+
+
+def test_from_the_outermost_level_the_grid_moves_up_as_it_moves_down() -> None:
+    switches = LegacySwitches(recentre_upwards_from_highest_sell=False)
+    grid = Grid(tick_size=1, count=4, step_pct=1, switches=switches)
+    grid.build(1000.0)
+    grid.update(1020.0, 1015.0)
+    assert grid.as_pairs() == [
+        ("Buy", 990),
+        ("Buy", 1000),
+        ("Buy", 1010),
+        ("wait", 1020),
+        ("Sell", 1030),
+    ]

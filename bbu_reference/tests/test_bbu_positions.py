@@ -4,11 +4,13 @@ import pytest
 
 from bbu_reference.orders import Multipliers, neutral_multipliers
 from bbu_reference.positions import (
+    LastCheck,
     Position,
     PositionCheck,
     RiskLimits,
     liq_ratio,
     multipliers_for,
+    position_ratio,
     unrealised_pct,
 )
 from bbu_reference.switches import LegacySwitches
@@ -25,7 +27,7 @@ LIMITS = RiskLimits(
 def leg(
     size: float = 1.0,
     *,
-    entry: float = PRICE,
+    entry: float | None = PRICE,
     value: float | None = None,
     liq: float | None = None,
     leverage: float = 10,
@@ -33,7 +35,7 @@ def leg(
     return Position(
         size=size,
         entry_price=entry,
-        position_value=size * entry if value is None else value,
+        position_value=size * (entry or 0) if value is None else value,
         liq_price=liq,
         leverage=leverage,
     )
@@ -45,9 +47,13 @@ def set_by(
     *,
     wallet: float = 100.0,
     increase: bool = False,
+    before: LastCheck | None = None,
     switches: LegacySwitches | None = None,
 ) -> Multipliers:
-    """Return the multipliers that are not 1."""
+    """Return the multipliers that are not 1.
+
+    The check before is one of the same legs, unless another one is given.
+    """
     limits = RiskLimits(
         min_liq_ratio=0.8,
         max_liq_ratio=1.2,
@@ -55,7 +61,16 @@ def set_by(
         increase_same_position_on_low_margin=increase,
     )
     result = multipliers_for(
-        long, short, last_price=PRICE, wallet_usdt=wallet, limits=limits, switches=switches
+        long,
+        short,
+        last_price=PRICE,
+        wallet_usdt=wallet,
+        limits=limits,
+        before=before
+        or LastCheck(
+            position_ratio=position_ratio(long, short), short_margin=short.position_value / wallet
+        ),
+        switches=switches or LegacySwitches(),
     )
     assert set(result) == set(neutral_multipliers())
     return {key: value for key, value in result.items() if value != 1}
@@ -69,7 +84,9 @@ def test_unrealised_percent() -> None:
     assert unrealised_pct("long", leg(entry=80), 100) == pytest.approx(200)  # (1 - 0.8) x 100 x 10
     assert unrealised_pct("short", leg(entry=80), 100) == pytest.approx(-200)
     assert unrealised_pct("long", leg(entry=80, leverage=5), 100) == pytest.approx(100)
-    assert unrealised_pct("short", leg(0, entry=0), 100) == 0
+    assert unrealised_pct("short", leg(0, entry=None), 100) == 0
+    with pytest.raises(ZeroDivisionError):
+        unrealised_pct("long", leg(0, entry=0), 100)
 
 
 def test_liq_ratio() -> None:
@@ -108,10 +125,6 @@ def test_long_near_liquidation(liq: float | None, expected: Multipliers) -> None
 )
 def test_small_long(long_size: float, long_entry: float, expected: Multipliers) -> None:
     assert set_by(leg(long_size, entry=long_entry), leg()) == expected
-
-
-def test_long_without_a_position_beside_a_short() -> None:
-    assert set_by(leg(0, entry=0), leg()) == {("long", "Buy"): 2}
 
 
 def test_long_liquidation_comes_before_the_other_rules() -> None:
@@ -231,16 +244,76 @@ def test_neither_leg_resets_what_the_other_set() -> None:
     assert set_by(leg(liq=90), leg(liq=105)) == both
 
 
+# one leg alone
+
+
+def test_a_lone_long_is_checked_for_liquidation() -> None:
+    for entry in (0, None):
+        assert set_by(leg(liq=90), leg(0, entry=entry)) == {("long", "Sell"): 1.5}
+        assert set_by(leg(liq=82), leg(0, entry=entry)) == {("short", "Buy"): 0.5}
+        assert set_by(leg(), leg(0, entry=entry)) == {}
+
+
+def test_beside_a_lone_short_the_buys_of_the_long_leg_are_not_doubled() -> None:
+    for entry in (0, None):
+        assert set_by(leg(0, entry=entry), leg()) == {}
+
+
+def test_a_lone_short_is_checked_unless_the_long_leg_raises() -> None:
+    assert set_by(leg(0, entry=None), leg(liq=105)) == {("short", "Buy"): 1.5}
+    assert set_by(leg(0, entry=0), leg(liq=105)) == {}
+    no_raise = LegacySwitches(empty_long_leg_raises=False)
+    assert set_by(leg(0, entry=0), leg(liq=105), switches=no_raise) == {("short", "Buy"): 1.5}
+
+
+def test_without_any_position_nothing_is_set() -> None:
+    for entry in (0, None):
+        assert set_by(leg(0, entry=entry), leg(0, entry=entry)) == {}
+
+
+def test_position_ratio() -> None:
+    assert position_ratio(leg(3), leg(2)) == 1.5
+    assert position_ratio(leg(0), leg(2)) == 0
+    assert position_ratio(leg(1), leg(0)) == float("inf")
+    assert position_ratio(leg(0), leg(0)) == 1
+
+
+# the check before
+
+
+def test_ratio_is_the_one_of_the_check_before() -> None:
+    even = LastCheck(position_ratio=1.0, short_margin=1.0)
+    small = LastCheck(position_ratio=0.1, short_margin=1.0)
+    assert set_by(leg(0.1), leg(), before=even) == {}
+    assert set_by(leg(), leg(), before=small) == {("long", "Buy"): 2}
+    present = LegacySwitches(checks_use_previous_check=False)
+    assert set_by(leg(0.1), leg(), before=even, switches=present) == {("long", "Buy"): 2}
+    assert set_by(leg(), leg(), before=small, switches=present) == {}
+
+
+def test_short_margin_is_the_one_of_the_check_before() -> None:
+    # sizes 0.048 and 0.050, then 0.052 and 0.048: 0.052 / 0.050 are equal, 0.052 / 0.048 are not
+    before = LastCheck(position_ratio=0.96, short_margin=0.005)
+    long, short = leg(0.052), leg(0.048)
+    halved = {("long", "Sell"): 0.5, ("short", "Buy"): 0.5}
+    assert set_by(long, short, wallet=1000, before=before) == halved
+    own = LegacySwitches(short_rules_use_previous_short_margin=False)
+    found = set_by(long, short, wallet=1000, before=before, switches=own)
+    assert found == {("long", "Sell"): 0.5}
+    present = LegacySwitches(checks_use_previous_check=False)
+    assert set_by(long, short, wallet=1000, before=before, switches=present) == {}
+
+
+def test_at_first_the_check_before_is_one_of_ratio_and_margin_1() -> None:
+    check = PositionCheck(LIMITS)
+    assert check.last == LastCheck(position_ratio=1, short_margin=1)
+    for expected in (1, 2):  # long / short is 0.1, which only the second check knows
+        check.check(leg(0.1), leg(), last_price=PRICE, wallet_usdt=100)
+        assert check.multipliers["long", "Buy"] == expected
+    assert check.last == LastCheck(position_ratio=0.1, short_margin=1)
+
+
 # switches
-
-
-def test_zero_short_skips_the_rest_unless_switched_off() -> None:
-    run_on = LegacySwitches(zero_short_size_skips_rules=False)
-    nothing = leg(0, entry=0)
-    assert set_by(leg(liq=90), nothing) == {}
-    expected = {("long", "Sell"): 1.5, ("short", "Sell"): 2}
-    assert set_by(leg(liq=90), nothing, switches=run_on) == expected
-    assert set_by(nothing, nothing, switches=run_on) == {}
 
 
 def test_inverted_operator_acts_on_a_safe_short_and_ignores_one_in_danger() -> None:
@@ -282,15 +355,10 @@ def test_check_runs_every_63_seconds_and_keeps_its_result_between() -> None:
     assert fetched == [0.0, 63.0, 126.0]
 
 
-def test_check_resets_even_when_a_zero_short_skips_the_rest() -> None:
+def test_check_resets_even_when_it_raises() -> None:
     check = PositionCheck(LIMITS)
-    for now_s, short in [(0.0, leg()), (63.0, leg(0, entry=0))]:
-        check.run(
-            now_s,
-            fetch_positions=lambda short=short: (leg(liq=90), short),  # type: ignore[misc]
-            last_price=PRICE,
-            wallet_usdt=100,
-        )
+    for long in (leg(liq=90), leg(0, entry=0)):
+        check.check(long, leg(liq=105), last_price=PRICE, wallet_usdt=100)
     assert check.multipliers == neutral_multipliers()
 
 

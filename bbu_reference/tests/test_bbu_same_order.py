@@ -53,7 +53,7 @@ def test_anything_else_is_not(second: Execution) -> None:
     assert not guard.on_execution(second)
 
 
-def test_legs_have_lists_of_their_own() -> None:
+def test_fills_of_a_leg_are_compared_with_each_other() -> None:
     guard = SameOrderGuard()
     guard.on_execution(fill("1"))
     guard.on_execution(fill("2", "Sell"))  # short leg, between two long fills
@@ -76,11 +76,31 @@ def test_one_clean_fill_of_the_leg_ends_the_error() -> None:
     assert not guard.error
 
 
+@pytest.mark.parametrize(("between", "seen"), [(0, True), (2, True), (3, False)])
+def test_only_the_four_newest_fills_of_both_legs_are_remembered(between: int, seen: bool) -> None:
+    guard = SameOrderGuard()
+    own_lists = SameOrderGuard(LegacySwitches(four_newest_fills_in_all=False))
+    sequence = [fill("1"), *(fill(f"s{i}", "Sell", 200.0 + i) for i in range(between)), fill("2")]
+    for execution in sequence:
+        guard.on_execution(execution)
+        own_lists.on_execution(execution)
+    assert guard.error == seen
+    assert own_lists.error
+
+
+def test_the_error_ends_when_its_fills_are_pushed_out() -> None:
+    guard = SameOrderGuard()
+    for execution in (fill("1"), fill("2")):
+        guard.on_execution(execution)
+    found = [guard.on_execution(fill(f"s{i}", "Sell", 200.0 + i)) for i in range(3)]
+    assert found == [True, True, False]
+
+
 def test_swapped_filters_change_the_list_and_not_the_error() -> None:
     plain = SameOrderGuard()
     swapped = SameOrderGuard(LegacySwitches(same_order_filters_swapped=True))
     sequence = [fill("1"), fill("2", "Sell"), fill("3"), fill("4", "Sell", closing=True)]
     for execution in sequence:
         assert plain.on_execution(execution) == swapped.on_execution(execution)
-    assert list(plain.long) == list(swapped.short) == [sequence[2], sequence[3]]
-    assert list(plain.short) == list(swapped.long) == [sequence[1]]
+    assert plain.fills("long") == swapped.fills("short") == [sequence[2], sequence[3]]
+    assert plain.fills("short") == swapped.fills("long") == [sequence[1]]

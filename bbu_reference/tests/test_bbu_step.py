@@ -4,6 +4,7 @@ import pytest
 
 from bbu_reference.grid import Grid, Level, LevelSide
 from bbu_reference.orders import (
+    AccountSeen,
     Direction,
     LimitOrder,
     Multipliers,
@@ -23,7 +24,7 @@ from bbu_reference.step import (
 )
 from bbu_reference.switches import LegacySwitches
 
-SIZING = Sizing(amount="b1", qty_step=0.1, min_qty=0.1)
+SIZING = Sizing(amount="1", qty_step=0.1, min_qty=0.1)
 
 
 def limit(
@@ -62,7 +63,7 @@ def poll(
         last_filled_price=filled,
         last_price=last,
         position_sizes={"long": long, "short": short},
-        wallet_usdt=10_000,
+        account=AccountSeen(wallet_usdt=10_000),
     )
     return check_pair(
         grid,
@@ -126,7 +127,7 @@ def test_position_check_runs_after_the_grid_and_before_the_orders() -> None:
         last_filled_price=None,
         last_price=1000.0,
         position_sizes={"long": 0, "short": 0},
-        wallet_usdt=0,
+        account=AccountSeen(wallet_usdt=0),
     )
     actions = check_pair(
         grid, seen, sizing=SIZING, multipliers=multipliers, check_positions=double_long_buy
@@ -179,7 +180,7 @@ def test_placements_of_the_poll_use_up_the_position_unless_switched_off() -> Non
 
 
 def test_closing_minimum_follows_the_switch() -> None:
-    tiny = Sizing(amount="b0.001", qty_step=0.001, min_qty=0.001)
+    tiny = Sizing(amount="0.001", qty_step=0.001, min_qty=0.001)
     exempt = LegacySwitches(minimum_notional_for_closing_orders=False)
     assert "long Sell 1010.0" not in brief(poll(fresh_grid(), long=0.002, sizing=tiny))
     actions = poll(fresh_grid(), long=0.002, sizing=tiny, switches=exempt)
@@ -318,9 +319,25 @@ def test_level_with_its_order_is_left_alone() -> None:
     assert words == ["long Buy 980.1", "short Sell 1010.0", "short Sell 1020.1"]
 
 
-def test_prices_are_compared_to_8_decimals() -> None:
+def test_prices_are_compared_to_the_last_bit_unless_switched_off() -> None:
+    grid = Grid(tick_size=0.2, count=4, step_pct=1)
+    grid.build(717037.2)
+    assert grid.levels[2].price == 717037.2000000001
+    grid.update(1.0, 720000.0)  # what waited is a Buy now
+    order = limit("1", "Buy", 717037.2)
+    words = brief(poll(grid, [order], last=722000.0, filled=None))
+    assert words[0] == "long Buy 717037.2000000001"  # although it rests
+    assert "cancel 1" in words
+    to_8_decimals = LegacySwitches(prices_compared_as_floats=False)
+    words = brief(poll(grid, [order], last=722000.0, filled=None, switches=to_8_decimals))
+    assert "long Buy 717037.2000000001" not in words
+    assert "cancel 1" not in words
+
+
+def test_an_order_is_looked_for_among_the_levels_by_8_decimals_of_its_price() -> None:
     words = brief(poll(fresh_grid(), [limit("1", "Buy", 990.000000001, qty=7)]))
-    assert words == ["long Buy 980.1", "short Sell 1010.0", "short Sell 1020.1"]
+    assert words[0] == "long Buy 990.0"
+    assert "cancel 1" not in words
 
 
 def test_order_on_the_wrong_side_is_replaced() -> None:

@@ -84,7 +84,7 @@ def test_a_fault_is_told_with_file_and_line(tmp_path: Path, text: str, fault: st
 
 
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
-    text = "strategies:\n  - grid_count: 1\n    leverage: 0\nlatency_ms: -1"
+    text = "strategies:\n  - grid_count: 3\n    leverage: 0\nlatency_ms: -1"
     assert len(faults(tmp_path, text).splitlines()) == 3
 
 

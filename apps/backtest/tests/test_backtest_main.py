@@ -63,6 +63,35 @@ def test_a_run_reports_and_exports(tmp_path: Path, capsys: pytest.CaptureFixture
     assert page.stat().st_size > 1_000_000
 
 
+@pytest.mark.parametrize("by", ["option", "setting"])
+def test_a_file_is_no_place_for_an_export_and_said_so_before_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], by: str
+) -> None:
+    out, kept = tmp_path / "results.csv", tmp_path / "kept"
+    kept.write_text("mine")
+    for place in (out, kept):
+        more = f"report: {{export: {place}}}\n" if by == "setting" else ""
+        options = ("--export", place) if by == "option" else ()
+        code, text, errors = run(capsys, "--config", config(tmp_path, SYNTHETIC + more), *options)
+        assert (code, text) == (WRONG_START, "")
+        assert errors == [f"backtest: {errors[0].removeprefix('backtest: ')}"]
+        assert str(place) in errors[0]
+        assert "folder" in errors[0]
+    assert not out.exists()
+    assert kept.read_text() == "mine"
+
+
+def test_a_folder_is_no_place_for_a_report_and_said_so_before_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "here").mkdir()
+    code, text, errors = run(
+        capsys, "--config", config(tmp_path, SYNTHETIC), "--report", tmp_path / "here"
+    )
+    assert (code, text) == (WRONG_START, "")
+    assert "is a folder; a report is one file" in errors[0]
+
+
 def test_the_store_takes_the_place_of_the_configuration_s_data(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

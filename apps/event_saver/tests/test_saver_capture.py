@@ -307,8 +307,6 @@ async def test_symbols_that_an_account_does_not_want_are_ignored(
     await saver.add_account(replace(contexts[0], symbols=("ETHUSDT",)))
     with pytest.raises(ValueError, match="captured already"):
         await saver.add_account(contexts[0])
-    with pytest.raises(ValueError, match="has no symbols"):
-        await saver.add_account(replace(contexts[1], symbols=()))
     await saver.start()
     await until(lambda: is_up(saver))
     await stream(exchange, 1.0)
@@ -316,6 +314,32 @@ async def test_symbols_that_an_account_does_not_want_are_ignored(
     status = saver.get_stats()["streams"]
     assert status == {}  # nothing is connected any more
     assert {key[1] for key in stored.positions()} == {"ETHUSDT"}
+
+
+@on_sqlite
+async def test_an_account_without_symbols_is_captured_with_all_its_contracts(
+    world: Callable[..., Any], make_saver: Callable[..., Any], database: DatabaseFactory
+) -> None:
+    keys = {"symbols": "", "api_key": "alice-key", "api_secret": "alice-secret"}
+    exchange, saver, contexts, stored = world(config=keys)
+    context = replace(contexts[0], symbols=())
+    await saver.add_account(context)
+    await saver.start()
+    await until(lambda: is_up(saver))
+    assert set(saver.get_stats()["streams"]) == {f"account {context.account_id}"}
+    await stream(exchange, 2.0)
+    await saver.stop()
+    # what happens while nobody captures is fetched by REST, of whatever contract
+    await stream(exchange, 1.0)
+    again = make_saver(exchange, **keys)
+    await again.add_account(context)
+    await again.start()
+    await until(lambda: is_up(again))
+    await finish(exchange, again)
+    said = exchange.said
+    assert sorted(stored.executions()["alice"]) == sorted(said.executions["alice"])
+    assert len({key[1] for key in stored.positions()}) == 3
+    assert stored.trades() == []
 
 
 @on_sqlite

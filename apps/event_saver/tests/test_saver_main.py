@@ -201,6 +201,15 @@ WRONG = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "account", [{"API_KEY": "key", "API_SECRET": "secret"}, {"ACCOUNTS": "alice/main"}]
+)
+def test_an_account_needs_no_symbols(account: dict[str, str], clean_environment: Any) -> None:
+    for name, value in account.items():
+        clean_environment.setenv(f"EVENTSAVER_{name}", value)
+    assert load_config(None).get_symbols() == []
+
+
 @pytest.mark.parametrize(("values", "sentence"), WRONG, ids=lambda value: str(value)[:40])
 def test_wrong_settings_end_with_one_sentence(
     values: dict[str, str], sentence: str, clean_environment: Any, capfd: Any

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bbu_reference.rounding import round_to_tick
+from bbu_reference.switches import LegacySwitches
 
 LevelSide = Literal["Buy", "Sell", "wait"]
 
@@ -25,6 +26,7 @@ class Grid:
     step_pct: float = 0.2  # distance of neighbouring levels, percent of the price
     rebalance_threshold: float = 0.3  # share of Buy minus Sell levels, 0-1
     levels: list[Level] = field(default_factory=list)
+    switches: LegacySwitches = field(default_factory=LegacySwitches)
 
     def __post_init__(self) -> None:
         """Raise ValueError for a count that builds no neighbour of the middle level."""
@@ -53,7 +55,7 @@ class Grid:
         """Set every side from the last fill and the market (USDT), then re-centre.
 
         Does nothing while either price is missing. A market that is not strictly inside the
-        grid rebuilds the grid first.
+        grid rebuilds the grid first. Raises ZeroDivisionError for a level at price 0.
         """
         if last_filled_price is None or last_price is None:
             return
@@ -69,18 +71,25 @@ class Grid:
         self.recentre()
 
     def recentre(self) -> None:
-        """Move one level from the heavier end to the other end, at most one per call."""
+        """Move one level from the heavier end to the other end, at most one per call.
+
+        Moving down starts from the outermost level, whatever its side and also when there is no
+        Buy at all. Moving up starts from the highest Sell; where there is none, the level that
+        joins has the price 0, and the next update dies of a division by it.
+        """
         buys = [level.price for level in self.levels if level.side == "Buy"]
         sells = [level.price for level in self.levels if level.side == "Sell"]
         if not buys and not sells:
             return
         imbalance = (len(buys) - len(sells)) / (len(buys) + len(sells))
-        # the new level is one step beyond the outermost level of its side, not of the grid:
-        # with a wait level further out the new one lands on or next to that level
-        if imbalance > self.rebalance_threshold and sells:
-            self.levels = [*self.levels[1:], Level("Sell", self._next_above(max(sells)))]
-        elif imbalance < -self.rebalance_threshold and buys:
-            self.levels = [Level("Buy", self._next_below(min(buys))), *self.levels[:-1]]
+        if imbalance > self.rebalance_threshold:
+            start = self.levels[-1].price
+            if self.switches.recentre_upwards_from_highest_sell:
+                start = max(sells, default=0.0)
+            self.levels = [*self.levels[1:], Level("Sell", self._next_above(start))]
+        elif imbalance < -self.rebalance_threshold:
+            start = self.levels[0].price
+            self.levels = [Level("Buy", self._next_below(start)), *self.levels[:-1]]
 
     def _next_above(self, price: float) -> float:
         return round_to_tick(price * (1 + self.step_pct / 100), self.tick_size)
@@ -89,4 +98,5 @@ class Grid:
         return round_to_tick(price * (1 - self.step_pct / 100), self.tick_size)
 
     def _strictly_inside(self, price: float) -> bool:
-        return bool(self.levels) and self.levels[0].price < price < self.levels[-1].price
+        prices = [level.price for level in self.levels]
+        return bool(prices) and min(prices) < price < max(prices)

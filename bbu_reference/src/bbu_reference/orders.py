@@ -12,7 +12,9 @@ Side = Literal["Buy", "Sell"]
 Multipliers = dict[tuple[Direction, Side], float]
 
 MIN_NOTIONAL_USDT = 5.0
-PRICE_DECIMALS = 8  # two prices that agree in so many decimals are the same price
+PRICE_DECIMALS = (
+    8  # as many as the price of an order is rounded to, to see whether it is on a level
+)
 
 
 def is_reduce_only(direction: Direction, side: Side) -> bool:
@@ -70,22 +72,45 @@ class NewOrder:
 class Sizing:
     """The configured amount and the contract's quantity rules."""
 
-    amount: str  # "100", "x0.001" or "b0.001"; see `base_amount`
+    amount: str  # "0.5", "x0.001" or "b250"; see `base_amount`
     qty_step: float  # base coin
     min_qty: float  # base coin
+    min_notional_usdt: float = MIN_NOTIONAL_USDT  # a constant; no contract has one of its own
+    long_koef: float = 1.0  # factor; see `koef_of`
 
 
-def base_amount(amount: str, wallet_usdt: float, price: float) -> float:
-    """Return the configured amount in base coin; `price` in USDT is the order's.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSeen:
+    """What the quantity looks at of the account."""
 
-    "100" is the quantity itself, "x0.001" a fraction (0-1) of the wallet, "b0.001" an amount of
-    base coin. Raises ValueError for any other text.
+    wallet_usdt: float
+    other_coins_usd: float = 0.0  # what the wallet's other coins are worth
+    position_ratio: float = 1.0  # long size / short size
+    has_liq_price: bool = False  # whether a leg has a liquidation price
+
+
+def base_amount(amount: str, wallet: float, price: float) -> float:
+    """Return the configured amount in base coin, not rounded yet; `price` in USDT is the order's.
+
+    "0.5" is the quantity itself, "x0.001" a fraction (0-1) of the wallet (USDT), "b250" what 250
+    USDT buy. Raises ValueError for any other text.
     """
     if amount.startswith("x"):
-        return wallet_usdt / price * float(amount[1:])
+        return wallet / price * float(amount[1:])
     if amount.startswith("b"):
-        return float(amount[1:])
+        return float(amount[1:]) / price
     return float(amount)
+
+
+def koef_of(
+    direction: Direction, long_koef: float, account: AccountSeen, switches: LegacySwitches
+) -> float:
+    """Return the factor by which `long_koef` enlarges an order of this leg."""
+    if switches.long_koef_by_position_ratio:
+        applies = 1.1 < account.position_ratio < 10 and not account.has_liq_price
+    else:
+        applies = direction == "long"
+    return long_koef if applies else 1.0
 
 
 def order_qty(
@@ -94,33 +119,47 @@ def order_qty(
     price: float,
     *,
     sizing: Sizing,
-    wallet_usdt: float,
+    account: AccountSeen,
     multipliers: Mapping[tuple[Direction, Side], float],
     switches: LegacySwitches,
 ) -> float:
     """Return the order's quantity in base coin, a multiple of the quantity step.
 
-    The minimum is applied to the multiplied amount: a multiplier of 0.5 never halves below it.
+    Raised to the minimum and rounded up, then multiplied and rounded up again: a multiplier of
+    0.5 halves the minimum as well.
     """
-    qty = base_amount(sizing.amount, wallet_usdt, price) * multipliers[direction, side]
+    wallet = account.wallet_usdt
+    if switches.other_coins_in_wallet:
+        wallet += account.other_coins_usd
+    amount = base_amount(sizing.amount, wallet, price)
     minimum = sizing.min_qty
     if switches.minimum_notional_for_closing_orders or not is_reduce_only(direction, side):
-        minimum = max(minimum, MIN_NOTIONAL_USDT / price)
-    return ceil_to_step(max(qty, minimum), sizing.qty_step)
+        minimum = max(minimum, sizing.min_notional_usdt / price)
+    factor = multipliers[direction, side] * koef_of(direction, sizing.long_koef, account, switches)
+    step = sizing.qty_step
+    if switches.quantity_rounded_before_multiplying:
+        return ceil_to_step(ceil_to_step(max(amount, minimum), step) * factor, step)
+    return ceil_to_step(max(amount * factor, minimum), step)
 
 
-def same_price(a: float, b: float) -> bool:
-    """Return whether two prices (USDT) are the same to 8 decimals."""
-    return round(a, PRICE_DECIMALS) == round(b, PRICE_DECIMALS)
+def at_price(
+    orders: Iterable[LimitOrder], price: float, switches: LegacySwitches
+) -> list[LimitOrder]:
+    """Return the orders at a price (USDT)."""
+    if switches.prices_compared_as_floats:
+        return [order for order in orders if order.price == price]
+    price = round(price, PRICE_DECIMALS)
+    return [order for order in orders if round(order.price, PRICE_DECIMALS) == price]
 
 
-def identical_rests(order: NewOrder, resting: Iterable[LimitOrder]) -> bool:
+def identical_rests(
+    order: NewOrder, resting: Iterable[LimitOrder], switches: LegacySwitches
+) -> bool:
     """Return whether an order of the same price, quantity, side and reduce-only rests."""
     return any(
-        same_price(other.price, order.price)
-        and shed_noise(other.qty) == shed_noise(order.qty)
+        shed_noise(other.qty) == shed_noise(order.qty)
         and (other.side, other.reduce_only) == (order.side, order.reduce_only)
-        for other in resting
+        for other in at_price(resting, order.price, switches)
     )
 
 

@@ -1,6 +1,5 @@
 """The same-order error: two orders filled where there should have been one."""
 
-from collections import deque
 from dataclasses import dataclass
 
 from bbu_reference.orders import Direction, Side
@@ -25,13 +24,18 @@ class Execution:
 
 
 class SameOrderGuard:
-    """Remembers the two newest complete fills of each leg and compares them."""
+    """Remembers the four newest complete fills and compares the two newest ones of each leg."""
 
     def __init__(self, switches: LegacySwitches | None = None) -> None:
-        self.long: deque[Execution] = deque(maxlen=2)
-        self.short: deque[Execution] = deque(maxlen=2)
         self.error = False  # True: place nothing
-        self._swapped = (switches or LegacySwitches()).same_order_filters_swapped
+        self._switches = switches or LegacySwitches()
+        self._newest: list[Execution] = []  # newest last
+
+    def fills(self, direction: Direction) -> list[Execution]:
+        """Return the remembered fills of one leg's list, at most two, the newest last."""
+        if self._switches.same_order_filters_swapped:
+            direction = "short" if direction == "long" else "long"
+        return [fill for fill in self._newest if fill.direction == direction][-2:]
 
     def on_execution(self, execution: Execution) -> bool:
         """Take one execution and return the error as it stands now.
@@ -39,13 +43,24 @@ class SameOrderGuard:
         Partial fills and executions that are no trades change nothing.
         """
         if execution.leaves_qty == 0 and execution.exec_type == "Trade":
-            into_long = (execution.direction == "long") != self._swapped
-            (self.long if into_long else self.short).append(execution)
-        self.error = _is_duplicate(self.long) or _is_duplicate(self.short)
+            self._remember(execution)
+        self.error = _is_duplicate(self.fills("long")) or _is_duplicate(self.fills("short"))
         return self.error
 
+    def _remember(self, execution: Execution) -> None:
+        fills = [*self._newest, execution]
+        if self._switches.four_newest_fills_in_all:
+            self._newest = fills[-4:]
+            return
+        legs = {"long": 0, "short": 0}
+        self._newest = []
+        for fill in reversed(fills):
+            legs[fill.direction] += 1
+            if legs[fill.direction] <= 2:
+                self._newest.insert(0, fill)
 
-def _is_duplicate(fills: deque[Execution]) -> bool:
+
+def _is_duplicate(fills: list[Execution]) -> bool:
     if len(fills) < 2:
         return False
     older, newer = fills

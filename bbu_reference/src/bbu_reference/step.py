@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from bbu_reference.grid import Grid, Level
 from bbu_reference.orders import (
     PRICE_DECIMALS,
+    AccountSeen,
     Direction,
     LimitOrder,
     Multipliers,
     NewOrder,
     Side,
     Sizing,
+    at_price,
     identical_rests,
     is_covered,
     order_qty,
-    same_price,
 )
 from bbu_reference.switches import LegacySwitches
 
@@ -52,7 +53,7 @@ class Snapshot:
     last_filled_price: float | None  # USDT; None before the first fill
     last_price: float  # USDT
     position_sizes: Mapping[Direction, float]  # base coin, never negative
-    wallet_usdt: float
+    account: AccountSeen
 
 
 def check_pair(
@@ -68,7 +69,7 @@ def check_pair(
     """Run one poll; change `grid` in place and return the actions in the order of sending.
 
     `check_positions` runs at its place in the poll, before any order, and may change
-    `multipliers` in place.
+    `multipliers` in place. Raises ZeroDivisionError for a grid with a level at price 0.
     """
     if same_order_error:
         return []
@@ -132,11 +133,11 @@ class _Poll:
         for level in placement_order(self._grid.levels):
             if level.side == "wait":
                 continue
-            at_level = next((o for o in limits if same_price(o.price, level.price)), None)
-            if at_level is not None and at_level.side == level.side:
+            at_level = at_price(limits, level.price, self._switches)
+            if at_level and at_level[0].side == level.side:
                 continue
-            if at_level is not None:
-                self._cancel(at_level)
+            if at_level:
+                self._cancel(at_level[0])
             self._try_to_place(direction, level.side, level.price)
 
     def _try_to_place(self, direction: Direction, side: Side, price: float) -> None:
@@ -147,13 +148,13 @@ class _Poll:
             side,
             price,
             sizing=self._sizing,
-            wallet_usdt=self._seen.wallet_usdt,
+            account=self._seen.account,
             multipliers=self._multipliers,
             switches=self._switches,
         )
         order = NewOrder(direction=direction, side=side, price=price, qty=qty)
         position_size = self._seen.position_sizes[direction]
-        if identical_rests(order, self._resting):
+        if identical_rests(order, self._resting, self._switches):
             return
         if not is_covered(order, self._resting, position_size):
             return
@@ -162,7 +163,9 @@ class _Poll:
             self._resting.append(_as_resting(order))
 
     def _cancel_outside_grid(self, limits: list[LimitOrder]) -> None:
-        prices = {round(level.price, PRICE_DECIMALS) for level in self._grid.levels}
+        prices = {level.price for level in self._grid.levels}
+        if not self._switches.prices_compared_as_floats:
+            prices = {round(price, PRICE_DECIMALS) for price in prices}
         for order in limits:
             if round(order.price, PRICE_DECIMALS) not in prices:
                 self._cancel(order)

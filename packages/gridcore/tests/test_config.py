@@ -20,7 +20,7 @@ def test_the_step_is_a_percentage_and_exact(step: Decimal | float) -> None:
     assert GridConfig(rebalance_threshold=0.3).threshold_fraction == Fraction(3, 10)
 
 
-@pytest.mark.parametrize("count", [2, 10, 200, 1000])
+@pytest.mark.parametrize("count", [4, 10, 200, 1000])
 def test_counts_in_range(count: int) -> None:
     assert GridConfig(count).grid_count == count
 
@@ -28,6 +28,8 @@ def test_counts_in_range(count: int) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("grid_count", 3),
+        ("grid_count", 2),
         ("grid_count", 1),
         ("grid_count", 0),
         ("grid_count", -50),
@@ -54,3 +56,8 @@ def test_values_out_of_range_are_refused_by_name(name: str, value: Any) -> None:
 
 def test_the_ends_of_the_ranges_are_allowed() -> None:
     assert GridConfig(grid_step=Decimal("99.99"), rebalance_threshold=1).threshold_fraction == 1
+
+
+def test_fewer_than_four_levels_are_refused_with_the_reason() -> None:
+    with pytest.raises(ConfigError, match="grid_count is 3; it lies between 4 and 1000"):
+        GridConfig(3)

@@ -44,16 +44,16 @@ def test_the_first_step_starts_from_the_unrounded_price() -> None:
     grid = grid_at("104", tick="10", step="10")
     # 104 rounds to 100, but 104 x 1.1 = 114.4 -> 110 and 104 x 0.9 = 93.6 -> 90
     assert brief(grid) == "B80 B90 W100 S110 S120"
-    assert grid_at("105", tick="10", step="10", count=2).ticks == [9, 10, 12]  # 115.5 -> 120
+    assert grid_at("105", tick="10", step="10").ticks[1:4] == [9, 10, 12]  # 115.5 -> 120
 
 
 def test_ties_go_to_the_even_tick() -> None:
-    assert grid_at("300.0", count=2, step="0.05").ticks == [2998, 3000, 3002]  # 3001.5, 2998.5
-    assert grid_at("102.5", count=2, tick="1", step="10").ticks[1] == 102
-    assert grid_at("103.5", count=2, tick="1", step="10").ticks[1] == 104
+    assert grid_at("300.0", step="0.05").ticks[1:4] == [2998, 3000, 3002]  # 3001.5, 2998.5
+    assert grid_at("102.5", tick="1", step="10").ticks[2] == 102
+    assert grid_at("103.5", tick="1", step="10").ticks[2] == 104
 
 
-@pytest.mark.parametrize(("count", "levels"), [(2, 3), (4, 5), (5, 5), (50, 51), (51, 51)])
+@pytest.mark.parametrize(("count", "levels"), [(4, 5), (5, 5), (50, 51), (51, 51)])
 def test_half_the_count_on_each_side(count: int, levels: int) -> None:
     grid = grid_at("60000", count=count, step="0.2")
     assert len(grid) == levels
@@ -114,7 +114,7 @@ def test_a_wrong_tick_is_refused(tick: Any) -> None:
 
 def test_wrong_parameters_are_refused() -> None:
     with pytest.raises(ConfigError, match="grid_count"):
-        Grid(Decimal("0.1"), 1)
+        Grid(Decimal("0.1"), 3)
 
 
 def test_there_are_no_bounds_before_the_first_build() -> None:
@@ -231,11 +231,42 @@ def test_the_threshold_itself_moves_nothing() -> None:
     assert len(more) == 21
 
 
-def test_without_a_level_of_the_other_side_nothing_moves() -> None:
+def test_a_grid_that_lost_its_buys_moves_down() -> None:
+    grid = grid_at("1000", tick="1")
+    grid.update_grid(Decimal(980), Decimal(985))
+    assert brief(grid) == "B970 W980 S990 S1000 S1010"
+
+
+def test_a_grid_that_lost_its_sells_moves_up() -> None:
+    grid = grid_at("1000", tick="1")
+    grid.update_grid(Decimal(1020), Decimal(1015))
+    assert brief(grid) == "B990 B1000 B1010 W1020 S1030"
+
+
+@pytest.mark.parametrize("end", [0, -1])
+def test_a_grid_without_one_side_moves_on_until_it_has_both(end: int) -> None:
+    grid = grid_at("1000", count=10, tick="1")
+    filled, next_to_it = grid.ticks[end], grid.ticks[1 if end == 0 else -2]
+    close = Decimal(filled + next_to_it) / 2
+    for _ in range(20):
+        grid.update_grid(Decimal(filled), close)
+    assert min(grid.sides.count(BUY), grid.sides.count(SELL)) == 4
+    assert grid.is_grid_correct()
+    version = grid.version
+    grid.update_grid(Decimal(filled), close)
+    assert grid.version == version
+
+
+def test_only_buys_move_up_until_there_are_sells() -> None:
     grid = restored("W1000", "B1010", "B1020", "W1030")
     grid.update_grid(Decimal(1030), Decimal(1025))
-    assert grid.ticks == [1000, 1010, 1020, 1030]
-    assert grid.sides == [BUY, BUY, BUY, WAIT]
+    assert brief(grid) == "B1010 B1020 W1030 S1040"
+
+
+def test_without_room_for_a_level_nothing_moves_below() -> None:
+    grid = restored("W3", "S5", "S6", "S7", step="10")  # 3 x 0.9 is 2.7, which rounds to 3
+    grid.update_grid(Decimal(3), Decimal(4))
+    assert brief(grid) == "W3 S5 S6 S7"
 
 
 def test_a_waiting_end_is_where_the_new_level_starts_from() -> None:
@@ -261,7 +292,8 @@ def test_no_level_is_doubled_when_one_step_is_less_than_a_tick() -> None:
 
 @pytest.mark.parametrize(("end", "inside"), [(0, 1), (-1, -1)])
 def test_next_to_a_waiting_end_the_grid_is_settled_up_to_its_bound(end: int, inside: int) -> None:
-    grid = grid_at("1000", count=10)
+    grid = Grid(Decimal("0.1"), 10, 1, 1)  # a threshold of 1 is never exceeded
+    grid.build_grid(Decimal(1000))
     filled, close = grid.bounds[end], grid.ticks[end] + inside
     grid.update_grid(filled, grid.tick_size * close)
     assert WAIT in (grid.sides[0], grid.sides[-1])

@@ -16,7 +16,7 @@ LAWS = settings(max_examples=150, deadline=None, derandomize=True)
 TICK_SIZES = st.sampled_from(["1", "0.5", "0.1", "0.10", "0.01", "0.0001", "1E-7"]).map(Decimal)
 CONFIGS = st.builds(
     GridConfig,
-    st.integers(2, 80),
+    st.integers(4, 80),
     st.integers(50, 1000).map(lambda n: Decimal(n) / 1000),
     st.sampled_from(["0.3", "0.1", "0.25", "0.5", "1"]).map(Decimal),
 )

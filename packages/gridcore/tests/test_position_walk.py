@@ -3,8 +3,8 @@
 from decimal import Decimal
 from itertools import groupby
 
+from bbu_reference.positions import LastCheck, RiskLimits, multipliers_for
 from bbu_reference.positions import Position as OraclePosition
-from bbu_reference.positions import RiskLimits, multipliers_for
 from bbu_reference.switches import LegacySwitches
 from gridcore import (
     DirectionType,
@@ -155,6 +155,7 @@ def test_the_operator_of_the_older_notes_would_leave_the_short_in_danger_alone()
             last_price=float(price),
             wallet_usdt=float(WALLET),
             limits=limits,
+            before=LastCheck(),
             switches=LegacySwitches(short_liquidation_operator_inverted=True),
         )["short", "Buy"]
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from backtest.places import default_store, rules_cache
 from backtest.progress import RunProgress
+from backtest.report.export import check_folder, check_page
 from backtest.report.reporter import BacktestReporter
 from backtest.run.contracts import KnownContracts
 from backtest.run.engine import BacktestEngine
@@ -85,6 +86,11 @@ def run_backtest(
         exact_ticks=exact_ticks,
         from_store=from_store,
     )
+    export, report = export or settings.report.export, report or settings.report.html
+    if export is not None:
+        check_folder(export)
+    if report is not None:
+        check_page(report)
     # paths of a configuration are meant from where the command runs, as in the shell
     store = settings.data.store or default_store()
     paths = market_files([*settings.data.files, *settings.instruments])
@@ -108,10 +114,8 @@ def run_backtest(
         )
     reporter = BacktestReporter(runs.sessions, runs.failures)
     # files first: whoever reads only the head of the text still gets them
-    export = export or settings.report.export
     if export is not None and runs.sessions:
         reporter.export(export)
-    report = report or settings.report.html
     if report is not None and runs.sessions:
         reporter.html(report)
     reporter.print(console)

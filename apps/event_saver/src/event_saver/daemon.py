@@ -66,7 +66,7 @@ def _capture(settings: EventSaverConfig) -> None:
                     log.error("%s", doubt)
             log.info(
                 "capturing %s of %s into %s; accounts: %s",
-                ",".join(symbols),
+                ",".join(symbols) or "all contracts of the accounts, and no market,",
                 name_of(settings.get_environment()),
                 database.redacted_url,
                 ", ".join(name for name, _ in accounts) or "none",

@@ -148,17 +148,18 @@ class EventSaver:
     # accounts
 
     def add_account(self, context: AccountContext) -> Scheduled[None]:
-        """Capture one more account, at once if the daemon runs. Its id must be new.
+        """Capture one more account, at once if the daemon runs; nothing for one that is there.
 
         From any thread. It need not be awaited; who does waits until it begins to connect.
-        Raises ValueError for an account that is there, or has no symbols.
+        Raises ValueError for an account that is captured in another way already.
         """
         account_id = str(context.account_id)
-        if not context.symbols:
-            raise ValueError(f"account {account_id} has no symbols; name those to be captured")
         has_run = context.owner.run_id is not None
         with self._turn:
-            if account_id in self._contexts:
+            known = self._contexts.get(account_id)
+            if known == context:
+                return Scheduled.done(None)  # who asks twice has what was asked for
+            if known is not None:
                 raise ValueError(f"account {account_id} is captured already; remove it first")
             self._contexts[account_id] = context
             loop = self._loop

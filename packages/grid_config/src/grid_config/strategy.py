@@ -45,7 +45,7 @@ class GridStrategySettings(Settings):
     tick_size: Positive | None = Field(
         default=None, description="USDT; the contract's own when left out"
     )
-    grid_count: Annotated[int, Field(ge=2, le=1000)] = 50
+    grid_count: Annotated[int, Field(ge=4, le=1000)] = 50
     grid_step: Annotated[Decimal, Field(gt=0, lt=100)] = Field(
         default=Decimal("0.2"), description="distance of two levels in percent"
     )

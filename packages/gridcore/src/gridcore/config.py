@@ -9,6 +9,9 @@ from fractions import Fraction
 from gridcore.errors import ConfigError
 from gridcore.exact import exact_fraction
 
+# below four there is one level on each side, and one fill leaves none of them
+LEAST_LEVELS, MOST_LEVELS = 4, 1000
+
 
 @dataclass(frozen=True, slots=True)
 class GridConfig:
@@ -26,8 +29,10 @@ class GridConfig:
     def __post_init__(self) -> None:
         if isinstance(self.grid_count, bool) or not isinstance(self.grid_count, int):
             raise ConfigError(f"grid_count is {self.grid_count!r}; it is a whole number")
-        if not 2 <= self.grid_count <= 1000:
-            raise ConfigError(f"grid_count is {self.grid_count}; it lies between 2 and 1000")
+        if not LEAST_LEVELS <= self.grid_count <= MOST_LEVELS:
+            raise ConfigError(
+                f"grid_count is {self.grid_count}; it lies between {LEAST_LEVELS} and {MOST_LEVELS}"
+            )
         step = _fraction("grid_step", self.grid_step)
         if not 0 < step < 100:
             raise ConfigError(

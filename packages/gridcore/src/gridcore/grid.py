@@ -214,18 +214,19 @@ class Grid:
     def _shifted(self) -> tuple[list[int], list[GridSideType]] | None:
         """Return the levels moved on by one, None when they stay.
 
-        The new level starts from the outermost level, which is the outermost of the wanted side
-        unless a waiting level lies beyond it; so no level is ever doubled.
+        The new level starts from the outermost level whatever its side, so that none is ever
+        doubled and a grid that lost all its buys or sells moves on. It stays where one step from
+        there rounds to no other tick, or to zero.
         """
         buys, sells = self.sides.count(BUY), self.sides.count(SELL)
         surplus = (buys - sells) * self._threshold_den
         allowed = (buys + sells) * self._threshold_num
-        if surplus > allowed and sells:
+        if surplus > allowed:
             up = self._step_den + self._step_num
             level = round_half_even(self.ticks[-1] * up, self._step_den)
             if level > self.ticks[-1]:
                 return [*self.ticks[1:], level], [*self.sides[1:], SELL]
-        elif -surplus > allowed and buys:
+        elif -surplus > allowed:
             down = self._step_den - self._step_num
             level = round_half_even(self.ticks[0] * down, self._step_den)
             if 0 < level < self.ticks[0]:

@@ -1,7 +1,7 @@
 """Legs, sides and the rules that resize orders when a position becomes risky.
 
-Rules and their order: the older bot's, with liquidation first for both legs and with a short's
-danger read the right way round: its liquidation price lies above the market, so its
+Rules and their order are the older bot's, applied to both legs as they are now. A short's danger is
+read the right way round: its liquidation price lies above the market, so its
 `liquidation price / last price` falls towards 1 as danger grows.
 """
 

@@ -1,14 +1,10 @@
 """Every named deviation from the older bot, shown on purpose."""
 
-from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
 import pytest
 
-from bbu_reference.positions import Position as OraclePosition
-from bbu_reference.positions import RiskLimits, multipliers_for
-from bbu_reference.switches import LegacySwitches
 from gridcore import (
     AmountSpec,
     CancelIntent,
@@ -19,23 +15,17 @@ from gridcore import (
     GridEngine,
     GridError,
     PlaceLimitIntent,
-    Position,
-    PositionState,
     SideType,
     order_qty,
 )
 from testkit.builders import execution, risk, ticker
-from testkit.parity_cases import built_in_contracts
+from testkit.parity_cases import NOISY_PRICE, Contract, built_in_contracts, noisy_contracts
 from testkit.parity_exact import ExactGrid, Recentre, in_ticks, is_noise
 from testkit.parity_grids import GridPair
-from testkit.parity_numbers import (
-    LimitsPair,
-    QtyCase,
-    compare_multipliers,
-    compare_quantity,
-)
-from testkit.parity_report import Deviation
-from testkit.parity_steps import EnginePair, World
+from testkit.parity_positions import LimitsPair
+from testkit.parity_report import Deviation, Verdict
+from testkit.parity_steps import EnginePair
+from testkit.parity_world import World
 
 BTC = built_in_contracts()[0]
 LONG, SHORT = DirectionType.LONG, DirectionType.SHORT
@@ -48,28 +38,13 @@ def grid_pair(count: int = 4, step: str = "1", tick: str = "0.1") -> GridPair:
     return GridPair(Decimal(tick), GridConfig(count, Decimal(step)))
 
 
-def engine_pair(count: int = 10, step: str = "1") -> EnginePair:
-    world = World(BTC, GridConfig(count, Decimal(step)), AmountSpec.parse("b0.01"))
-    pair = EnginePair(world)
-    assert pair.poll(Decimal(60_000))[0] is None
+def engine_pair(
+    count: int = 10, step: str = "1", contract: Contract = BTC, price: Decimal = Decimal(60_000)
+) -> EnginePair:
+    world = World(contract, GridConfig(count, Decimal(step)), AmountSpec.parse("b0.01"))
+    pair = EnginePair(world, afresh=True)
+    assert pair.poll(price)[0] is None
     return pair
-
-
-def position(
-    leg: DirectionType, size: str, liq: str | None = None, entry: str = "100"
-) -> PositionState:
-    value = Decimal(size) * Decimal(entry)
-    return PositionState(
-        leg, Decimal(size), Decimal(entry), Decimal(0), value / WALLET,
-        None if liq is None else Decimal(liq), Decimal(10), value,
-    )  # fmt: skip
-
-
-def qty_case(amount: str, price: str, side: SideType = BUY, **rules: Decimal) -> QtyCase:
-    info = replace(BTC.info, **rules)
-    return QtyCase(
-        AmountSpec.parse(amount), Decimal(price), info, LONG, side, 1.0, Decimal(1), WALLET
-    )
 
 
 # float noise
@@ -77,10 +52,10 @@ def qty_case(amount: str, price: str, side: SideType = BUY, **rules: Decimal) ->
 
 def test_floats_miss_a_rounding_tie() -> None:
     # one step of 0.05 % above 3000 ticks are 3001.5 ticks exactly: the even one is 3002
-    pair = grid_pair(2, "0.05", "0.1")
-    assert pair.build(Decimal("300.0")) is Deviation.FLOAT_TIE
+    pair = grid_pair(4, "0.05", "0.1")
+    assert pair.build(Decimal("300.0")) == (Deviation.FLOAT_TIE,)
     assert in_ticks(Decimal("300.0"), Decimal("0.1")) * Fraction(10_005, 10_000) == 3001.5
-    assert pair.core.ticks == [2998, 3000, 3002]
+    assert pair.core.ticks[1:4] == [2998, 3000, 3002]
 
 
 @pytest.mark.parametrize("fill", ["5600.7", "5599.3"])
@@ -89,7 +64,7 @@ def test_floats_miss_the_wait_threshold(fill: str) -> None:
     assert Fraction("0.7") / 5600 == Fraction("0.05") / 100 / 4
     pair = grid_pair(4, "0.05", "0.1")
     assert pair.build(Decimal(5600)) is None
-    assert pair.update(Decimal(fill), Decimal("5600.2")) is Deviation.FLOAT_THRESHOLD
+    assert pair.update(Decimal(fill), Decimal("5600.2")) == (Deviation.FLOAT_THRESHOLD,)
     assert pair.core.sides[2] == "Buy"
 
 
@@ -102,44 +77,70 @@ def test_the_boundary_of_half_a_step_is_judged_exactly() -> None:
     assert exact.is_half_step_noise(9950, Fraction(10_000))
 
 
-def test_floats_miss_a_quotient_of_legs() -> None:
-    # 30.9 / 154.5 is 0.2 exactly, not below; in floats it is 0.19999999999999998
-    verdict = compare_multipliers(
-        position(LONG, "30.9", entry="99"), position(SHORT, "154.5", entry="99"),
-        Decimal(100), WALLET, LIMITS,
-    )  # fmt: skip
-    assert verdict is Deviation.FLOAT_THRESHOLD
-    assert 30.9 / 154.5 < 0.2
-
-
 def test_noise_is_far_smaller_than_any_real_difference() -> None:
     assert is_noise(Fraction(1, 2) + Fraction(1, 10**16), Fraction(1, 2), Fraction(1))
     assert not is_noise(Fraction(1, 2) + Fraction(1, 10**12), Fraction(1, 2), Fraction(1))
 
 
+def test_floats_have_levels_beside_their_tick() -> None:
+    pair = engine_pair(contract=noisy_contracts()[0], price=NOISY_PRICE)
+    middle = pair.engine.grid.ticks[5]
+    assert pair.grids.oracle.levels[5].price == 717037.2000000001
+    pair.fill(pair.world.tick * pair.engine.grid.ticks[4])  # so that the middle takes a side
+    pair.poll(NOISY_PRICE * Decimal("1.003"))
+    pair.world.rest(LONG, BUY, middle, Decimal("0.01"))
+    verdict, deeds = pair.poll(NOISY_PRICE * Decimal("1.012"))
+    assert verdict == (Deviation.FLOAT_PRICE,)
+    assert not any(deed[0] == "cancel" or deed[3] == str(middle) for deed in deeds[:1])
+
+
 # grids
 
 
-def test_recentring_starts_from_the_outermost_level() -> None:
+@pytest.mark.parametrize(
+    ("filled", "close", "levels", "verdict"),
+    [
+        (980, 985, "B970 W980 S990 S1000 S1010", None),
+        (1020, 1015, "B990 B1000 B1010 W1020 S1030", (Deviation.RECENTRE_NO_SELLS,)),
+    ],
+)
+def test_a_grid_that_lost_one_side_moves_on(
+    filled: int, close: int, levels: str, verdict: Verdict
+) -> None:
+    pair = grid_pair(4, "1", "1")
+    assert pair.build(Decimal(1000)) is None
+    assert pair.update(Decimal(filled), Decimal(close)) == verdict
+    assert " ".join(f"{side[0]}{ticks}" for side, ticks in pair.core_levels()) == levels
+
+
+def test_moving_down_starts_from_a_waiting_level_in_both() -> None:
+    pair = grid_pair(10, "1")
+    pair.build(Decimal(1000))
+    lowest = pair.core.ticks[0]
+    assert pair.update(pair.core.bounds[0], Decimal("0.1") * (pair.core.ticks[1] + 1)) is None
+    assert pair.core.ticks[:2] == [round(lowest * Fraction(99, 100)), lowest]
+
+
+def test_moving_up_starts_from_the_outermost_level() -> None:
     pair = grid_pair(10, "1")
     pair.build(Decimal(1000))
     top_ticks, second = pair.core.ticks[-1], pair.core.ticks[-2]
     market = Decimal("0.1") * (second - 1)
     verdict = pair.update(pair.core.bounds[1], market)
-    assert verdict is Deviation.RECENTRE_OUTERMOST
+    assert verdict == (Deviation.RECENTRE_OUTERMOST,)
     assert pair.core.ticks[-2:] == [top_ticks, round(top_ticks * Fraction(101, 100))]
     # the older bot counts from the highest Sell, and lands on the waiting level
     exact = ExactGrid(pair.config)
     levels = (("Buy", 9900), ("Buy", 10000), ("Sell", 10100), ("Sell", 10201))
-    (older,) = exact.updates(levels, Fraction(10_201), Fraction(10_050), Recentre.OUTERMOST_OF_SIDE)
-    (ours,) = exact.updates(levels, Fraction(10_201), Fraction(10_050), Recentre.OUTERMOST)
+    (older,) = exact.updates(levels, Fraction(10_201), Fraction(10_050), Recentre.OLDER)
+    (ours,) = exact.updates(levels, Fraction(10_201), Fraction(10_050), Recentre.OURS)
     assert older[-2:] == (("Wait", 10_201), ("Sell", 10_201))
     assert ours[-2:] == (("Wait", 10_201), ("Sell", 10_303))
 
 
 def test_recentring_never_doubles_a_level() -> None:
     # one step down from tick 3 is 2.49 or less only for steps above 1/6: 3 x 0.9 rounds to 3
-    pair = grid_pair(2, "10", "1")
+    pair = grid_pair(4, "10", "1")
     pair.core.restore(
         [
             {"price": "3", "side": "Buy"},
@@ -149,26 +150,26 @@ def test_recentring_never_doubles_a_level() -> None:
         ]
     )
     pair.align()
-    assert pair.update(Decimal(100), Decimal(4)) is Deviation.RECENTRE_NO_ROOM
+    assert pair.update(Decimal(100), Decimal(4)) == (Deviation.RECENTRE_NO_ROOM,)
     assert pair.core.ticks == [3, 5, 6, 7]
 
 
 def test_levels_that_coincide_are_refused() -> None:
     pair = grid_pair(10, "0.05", "1")
-    assert pair.build(Decimal(100)) is Deviation.GRID_REFUSED
+    assert pair.build(Decimal(100)) == (Deviation.GRID_REFUSED,)
     pair.oracle.build(100.0)
     prices = [level.price for level in pair.oracle.levels]
     assert len(set(prices)) < len(prices)
 
 
 def test_levels_at_zero_are_refused() -> None:
-    assert grid_pair(10, "60", "1").build(Decimal(10)) is Deviation.GRID_REFUSED
+    assert grid_pair(10, "60", "1").build(Decimal(10)) == (Deviation.GRID_REFUSED,)
 
 
 def test_a_fill_updates_the_grid_at_once() -> None:
     pair = engine_pair()
     verdict = pair.fill(pair.engine.grid.grid[3]["price"])
-    assert verdict is Deviation.FILL_UPDATES_GRID
+    assert verdict == (Deviation.FILL_UPDATES_GRID,)
     assert pair.engine.grid.sides[3] == "Wait"
 
 
@@ -182,7 +183,7 @@ def test_too_many_orders_place_nothing_at_that_tick() -> None:
         world.rest(LONG, BUY, 500_000 + number, Decimal(1))
     world.rest(SHORT, SELL, 700_000, Decimal(1))
     verdict, deeds = pair.poll(Decimal(60_500))
-    assert verdict is Deviation.TOO_MANY_ORDERS
+    assert verdict == (Deviation.TOO_MANY_ORDERS,)
     assert len(deeds) == 23
     assert {deed[0] for deed in deeds} == {"cancel"}  # both directions
 
@@ -192,8 +193,40 @@ def test_exactly_ten_orders_beyond_the_levels_are_not_too_many() -> None:
     for number in range(21):
         pair.world.rest(LONG, BUY, 500_000 + number, Decimal(1))
     verdict, deeds = pair.poll(Decimal(60_500))
-    assert verdict is None
+    assert verdict == (Deviation.OUTSIDE_ORDER,)
     assert any(deed[0] == "place" for deed in deeds)
+
+
+def test_orders_on_no_level_go_oldest_first() -> None:
+    pair = engine_pair()
+    for number in range(3):
+        pair.world.rest(LONG, BUY, 500_000 + number, Decimal(1))
+    verdict, deeds = pair.poll(Decimal(60_000))
+    assert verdict == (Deviation.OUTSIDE_ORDER,)
+    assert [deed[1] for deed in deeds if deed[0] == "cancel"] == ["o1", "o2", "o3"]
+
+
+def test_a_part_of_an_order_is_a_last_fill_too() -> None:
+    pair = engine_pair()
+    grid = pair.engine.grid
+    pair.world.rest(LONG, BUY, grid.ticks[2], Decimal(1))
+    whole, part = grid.grid[4]["price"], grid.grid[3]["price"]
+    pair.fill(whole)
+    assert pair.poll(Decimal(60_000))[0] is None
+    pair.fill(part, whole=False)
+    verdict, _ = pair.poll(Decimal(60_000))
+    assert verdict == (Deviation.LAST_FILL,)  # the older bot still waits where the whole one was
+    assert grid.sides[3] == "Wait"
+
+
+def test_what_filled_before_the_start_is_no_last_fill() -> None:
+    pair = engine_pair()
+    grid = pair.engine.grid
+    pair.world.rest(LONG, BUY, grid.ticks[4], Decimal(1))
+    pair.world.last_completed = grid.grid[3]["price"]  # REST tells the older bot
+    verdict, _ = pair.poll(Decimal(60_000))
+    assert verdict == (Deviation.LAST_FILL,)
+    assert grid.sides[3] == "Buy"
 
 
 def test_one_of_two_orders_at_a_price_is_kept() -> None:
@@ -202,7 +235,7 @@ def test_one_of_two_orders_at_a_price_is_kept() -> None:
     pair.world.rest(LONG, BUY, level, Decimal(1))
     pair.world.rest(LONG, BUY, level, Decimal(1))
     verdict, deeds = pair.poll(Decimal(60_000))
-    assert verdict is Deviation.DUPLICATES
+    assert verdict == (Deviation.DUPLICATES,)
     assert ("cancel", "o2") in deeds
     assert ("cancel", "o1") not in deeds
 
@@ -215,115 +248,6 @@ def test_a_side_mismatch_is_cancelled_and_placed_by_both() -> None:
     assert verdict is None
     at = deeds.index(("cancel", "o1"))
     assert deeds[at + 1][:4] == ("place", "long", "Buy", str(level))
-
-
-# quantities
-
-
-def test_a_plain_amount_is_usdt() -> None:
-    case = qty_case("100", "50000")
-    assert compare_quantity(case) is Deviation.PLAIN_USDT
-    assert case.core() == Decimal("0.002")  # the older bot would order 100 BTC
-
-
-def test_closing_orders_have_no_minimum_notional() -> None:
-    case = qty_case("b0.001", "1000", SELL)  # 1 USDT
-    assert compare_quantity(case) is Deviation.CLOSING_MIN_NOTIONAL
-    assert case.core() == Decimal("0.001")
-    assert case.oracle(LegacySwitches()) == 0.005
-    assert qty_case("b0.001", "1000", BUY).core() == Decimal("0.005")
-
-
-def test_the_contracts_own_minimum_notional_counts() -> None:
-    case = qty_case("b0.001", "1000", min_notional=Decimal(20))
-    assert compare_quantity(case) is Deviation.OWN_MIN_NOTIONAL
-    assert case.core() == Decimal("0.020")
-
-
-def test_a_quantity_is_cut_to_the_contracts_maximum() -> None:
-    case = qty_case("b5000", "1000")
-    assert compare_quantity(case) is Deviation.MAX_QTY
-    assert case.core() == BTC.info.max_qty
-
-
-def test_an_empty_wallet_orders_nothing() -> None:
-    case = replace(qty_case("x0.01", "1000"), wallet=Decimal(0))
-    assert compare_quantity(case) is Deviation.NO_WALLET
-    assert case.oracle(LegacySwitches()) > 0  # the older bot orders the minimum
-
-
-def test_floats_take_a_hair_over_a_step_for_the_step() -> None:
-    # 70.000000000000001 steps: exactly one more is needed; 14 digits do not show it
-    case = qty_case("b0.07000000000000001", "50000")
-    assert compare_quantity(case) is Deviation.FLOAT_TIE
-    assert case.core() == Decimal("0.071")
-
-
-# multipliers
-
-
-def oracle_multipliers(
-    long: OraclePosition, short: OraclePosition, **switches: bool
-) -> dict[tuple[str, str], float]:
-    limits = RiskLimits(
-        min_liq_ratio=0.8, max_liq_ratio=1.2, min_total_margin=0.15,
-        increase_same_position_on_low_margin=False,
-    )  # fmt: skip
-    found = multipliers_for(
-        long, short, last_price=100.0, wallet_usdt=10_000.0, limits=limits,
-        switches=LegacySwitches(**switches),
-    )  # fmt: skip
-    return {(leg, side): mult for (leg, side), mult in found.items()}
-
-
-def test_a_short_in_danger_is_reduced_and_a_safe_one_left_alone() -> None:
-    long = position(LONG, "50")
-    for liq, expected in (("105", 1.5), ("130", 1.0)):
-        short = position(SHORT, "50", liq)
-        assert compare_multipliers(long, short, Decimal(100), WALLET, LIMITS) is (
-            Deviation.SHORT_LIQUIDATION
-        )
-        legs = Position.create_linked_pair(risk())
-        legs[0].calculate_amount_multiplier(long, short, Decimal(100))
-        legs[1].calculate_amount_multiplier(short, long, Decimal(100))
-        assert legs[1].get_amount_multiplier()[BUY] == expected
-    # followed literally, the older notes reduce the safe one instead
-    safe = OraclePosition(size=50, entry_price=100, position_value=5000, liq_price=130, leverage=10)
-    other = replace(safe, liq_price=None)
-    notes = oracle_multipliers(other, safe, short_liquidation_operator_inverted=True)
-    assert notes["short", "Buy"] == 1.5
-
-
-def test_a_lone_long_keeps_its_liquidation_rules() -> None:
-    long, none = position(LONG, "50", "90"), PositionState.empty(SHORT)
-    assert compare_multipliers(long, none, Decimal(100), WALLET, LIMITS) is Deviation.EMPTY_LEG
-    legs = Position.create_linked_pair(risk())
-    legs[0].calculate_amount_multiplier(long, none, Decimal(100))
-    legs[1].calculate_amount_multiplier(none, long, Decimal(100))
-    assert legs[0].get_amount_multiplier() == {BUY: 1.0, SELL: 1.5}
-
-
-def test_an_empty_long_is_not_doubled() -> None:
-    none, short = PositionState.empty(LONG), position(SHORT, "50")
-    assert compare_multipliers(none, short, Decimal(100), WALLET, LIMITS) is Deviation.EMPTY_LEG
-    assert (
-        oracle_multipliers(
-            OraclePosition(size=0, entry_price=0, position_value=0, liq_price=None, leverage=1),
-            OraclePosition(
-                size=50, entry_price=100, position_value=5000, liq_price=None, leverage=10
-            ),
-        )["long", "Buy"]
-        == 2
-    )
-
-
-@pytest.mark.parametrize("leg", list(DirectionType))
-def test_both_agree_on_legs_without_any_deviation(leg: DirectionType) -> None:
-    sizes = {LONG: "50", SHORT: "50"} | {leg: "300"}
-    verdict = compare_multipliers(
-        position(LONG, sizes[LONG]), position(SHORT, sizes[SHORT]), Decimal(100), WALLET, LIMITS
-    )
-    assert verdict is None
 
 
 # beyond the older bot: rules that it has no input for

@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 from gridcore import GridConfig, InstrumentInfo
@@ -32,6 +33,10 @@ BUILT_IN = (
     ("YFIUSDT", "1", "0.0001", "0.0001", "100"),
     ("TINYUSDT", "0.00000001", "10", "10", "500000000"),
 )
+# ticks and prices at which a float has no ten decimals left, so that noise is not printed away
+NOISY_TICKS = ("0.2", "0.1", "0.7", "0.3", "0.6")
+NOISY_PRICES = Decimal(524_288), Decimal(999_999)
+NOISY_PRICE = Decimal("717037.2")  # on the tick 0.2; as a float 717037.2000000001
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,32 @@ def built_in_contracts() -> list[Contract]:
         )
         for symbol, tick, step, least, most in BUILT_IN
     ]
+
+
+def noisy_contracts() -> list[Contract]:
+    """Return contracts whose prices floats cannot tell to the tenth decimal, tick 0.2 first."""
+    return [
+        Contract(
+            InstrumentInfo(
+                "NOISYUSDT", Decimal(tick), Decimal("0.0001"), Decimal("0.0001"), Decimal(5),
+                Decimal(100),
+            ),
+            *NOISY_PRICES,
+        )
+        for tick in NOISY_TICKS
+    ]  # fmt: skip
+
+
+@cache
+def contracts() -> tuple[list[Contract], str]:
+    """Return the contracts to compare at, and where they come from in words."""
+    recorded = recorded_contracts()
+    if recorded:
+        return recorded, f"{len(recorded)} recorded ones"
+    built_in = built_in_contracts()
+    return built_in, (
+        f"{len(built_in)} built-in ones; skipped: the recorded instruments-info is absent"
+    )
 
 
 def rest_folder() -> Path | None:

@@ -26,8 +26,8 @@ Guide = Mapping[int, int]  # index of a level -> its price in ticks
 class Recentre(Enum):
     """From where the level that joins at an end is counted."""
 
-    OUTERMOST_OF_SIDE = "the older bot: the outermost level of the side that is short"
-    OUTERMOST = "gridcore: the outermost level whatever its side, and never onto it"
+    OLDER = "below the outermost level; above the highest Sell, and at zero without one"
+    OURS = "from the outermost level whatever its side, and never onto it or to zero"
 
 
 def exact(value: Decimal | float | str) -> Fraction:
@@ -115,9 +115,13 @@ class ExactGrid:
         `seen` is what the floats brought, a guide through ties of a rebuilt grid.
         """
         noisy = seen is not None
-        starts = [levels]
-        if not levels[0][1] < close < levels[-1][1]:
+        lowest, highest = levels[0][1], levels[-1][1]
+        starts = []
+        if not lowest < close < highest:
             starts = [self.build(close, guide=guide) for guide in _guides(seen)]
+        if not starts or (noisy and close in (lowest, highest)):
+            # a float level may lie one unit in the last place off its tick, and so off the market
+            starts.append(levels)
         for start in starts:
             choices = [self._sides(level, filled, close, noisy=noisy) for level in start]
             for sides in product(*choices):
@@ -131,13 +135,13 @@ class ExactGrid:
     ) -> tuple[str, ...]:
         side, ticks = level
         distance = abs(ticks - filled) / ticks
-        market = "Sell" if close < ticks else "Buy" if close > ticks else side
-        if noisy and close == ticks:
-            # a float level may lie one unit in the last place off its tick
-            return side, "Sell", "Buy"
+        # a float level may lie one unit in the last place off its tick, and so off the market
+        market = (side, "Sell", "Buy") if noisy else (side,)
+        if close != ticks:
+            market = ("Sell",) if close < ticks else ("Buy",)
         if noisy and is_noise(distance, self._step / 4, Fraction(1)):
-            return "Wait", market
-        return ("Wait",) if distance < self._step / 4 else (market,)
+            return "Wait", *market
+        return ("Wait",) if distance < self._step / 4 else market
 
     def _recentred(self, levels: Levels, rule: Recentre, *, noisy: bool) -> Iterator[Levels]:
         buys = [ticks for side, ticks in levels if side == "Buy"]
@@ -147,16 +151,16 @@ class ExactGrid:
             return
         imbalance = Fraction(len(buys) - len(sells), len(buys) + len(sells))
         threshold = exact(self.config.rebalance_threshold)
-        outermost = rule is Recentre.OUTERMOST
-        if imbalance > threshold and sells:
-            start = levels[-1][1] if outermost else max(sells)
+        ours = rule is Recentre.OURS
+        if imbalance > threshold:
+            start = levels[-1][1] if ours else max(sells, default=0)
             for ticks in nearest(start * (1 + self._step), noisy=noisy):
-                free = not outermost or ticks > start
+                free = not ours or ticks > start
                 yield (*levels[1:], ("Sell", ticks)) if free else levels
-        elif imbalance < -threshold and buys:
-            start = levels[0][1] if outermost else min(buys)
+        elif imbalance < -threshold:
+            start = levels[0][1]
             for ticks in nearest(start * (1 - self._step), noisy=noisy):
-                free = not outermost or 0 < ticks < start
+                free = not ours or 0 < ticks < start
                 yield (("Buy", ticks), *levels[:-1]) if free else levels
         else:
             yield levels

@@ -1,21 +1,19 @@
-"""Grids compared level by level, through whole sequences of build, update and re-centre."""
+"""The same grid twice: operations on both, and what may make them differ."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
 from decimal import Decimal
+from fractions import Fraction
 
 from bbu_reference.grid import Grid as OracleGrid
 from bbu_reference.grid import Level as OracleLevel
 from bbu_reference.grid import LevelSide
+from bbu_reference.rounding import shed_noise
 from gridcore import Grid, GridConfig, GridError, GridSideType
-from testkit.parity_cases import Contract, roomy_price, shape
 from testkit.parity_exact import ExactGrid, Level, Levels, Recentre, guide_from, in_ticks
-from testkit.parity_report import Deviation
+from testkit.parity_report import Deviation, Names, Verdict
 
 SHOWN_LEVELS = 24
-Verdict = Deviation | str | None
 ORACLE_SIDES: dict[GridSideType, LevelSide] = {
     GridSideType.BUY: "Buy",
     GridSideType.SELL: "Sell",
@@ -24,9 +22,10 @@ ORACLE_SIDES: dict[GridSideType, LevelSide] = {
 
 
 class GridPair:
-    """The same grid twice; after each comparison the oracle takes over what gridcore has.
+    """The same grid twice, each going on from what it has.
 
-    So a difference is judged where it arises, and noise in the last digits does not add up.
+    Where they differ, under a name or without one, the oracle takes over what gridcore has: a
+    difference is judged where it arises.
     """
 
     def __init__(self, tick_size: Decimal, config: GridConfig, core: Grid | None = None) -> None:
@@ -42,6 +41,8 @@ class GridPair:
             step_pct=float(config.grid_step),
             rebalance_threshold=float(config.rebalance_threshold),
         )
+        self._float_tick = float(tick_size)
+        self._floats: tuple[list[int], list[float]] = ([], [])
         self.align()
 
     # the two states
@@ -55,29 +56,52 @@ class GridPair:
 
     def oracle_levels(self) -> Levels | None:
         """Return the oracle's levels as (side, ticks); None when a price is off the tick."""
+        return self.levels_of(self.oracle)
+
+    def levels_of(self, oracle: OracleGrid) -> Levels | None:
+        """Return the levels of an oracle's grid as (side, ticks); None for a price off the tick."""
         levels: list[Level] = []
-        for level in self.oracle.levels:
-            ticks = in_ticks(level.price, self.tick_size)
+        for level in oracle.levels:
+            ticks = self.ticks_of(level.price)
             if ticks.denominator != 1:
                 return None
             levels.append((level.side.capitalize(), int(ticks)))
         return tuple(levels)
 
-    def is_equal(self) -> bool:
-        """Tell whether both hold the same sides at the same prices."""
-        core, oracle = self.core, self.oracle.levels
-        return len(core) == len(oracle) and all(
-            ORACLE_SIDES[side] == level.side
-            and float(self.tick_size * ticks) == round(level.price, 8)
-            for side, ticks, level in zip(core.sides, core.ticks, oracle, strict=True)
-        )
+    def ticks_of(self, price: float) -> Fraction | int:
+        """Return a price of the oracle in ticks, a fraction where it is off the tick."""
+        ticks = round(price / self._float_tick)
+        if shed_noise(ticks * self._float_tick) == price:
+            return ticks
+        return in_ticks(price, self.tick_size)
+
+    def is_equal(self, oracle: OracleGrid | None = None) -> bool:
+        """Tell whether both hold the same sides at the same prices.
+
+        The same price is the one that the older bot's rounding makes of so many ticks.
+        """
+        core, levels = self.core, (oracle or self.oracle).levels
+        return [level.price for level in levels] == self._prices(core.ticks) and [
+            level.side for level in levels
+        ] == [ORACLE_SIDES[side] for side in core.sides]
 
     def align(self) -> None:
         """Give the oracle gridcore's levels."""
-        self.oracle.levels = [
-            OracleLevel(ORACLE_SIDES[side], float(self.tick_size * ticks))
-            for side, ticks in zip(self.core.sides, self.core.ticks, strict=True)
+        self.oracle.levels = self.oracle_form(self.core.sides, self.core.ticks)
+
+    def oracle_form(self, sides: list[GridSideType], ticks: list[int]) -> list[OracleLevel]:
+        """Return levels as the oracle keeps them."""
+        return [
+            OracleLevel(ORACLE_SIDES[side], price)
+            for side, price in zip(sides, self._prices(ticks), strict=True)
         ]
+
+    def _prices(self, ticks: list[int]) -> list[float]:
+        known, prices = self._floats
+        if known is not ticks or len(known) != len(prices):
+            prices = [shed_noise(price * self._float_tick) for price in ticks]
+            self._floats = ticks, prices
+        return prices
 
     # one operation on both
 
@@ -89,15 +113,17 @@ class GridPair:
             fresh = self.exact.build(in_ticks(price, self.tick_size))
             if self.exact.is_possible(fresh):
                 return self._failure(f"build({price}) refused, though all levels are distinct")
-            return Deviation.GRID_REFUSED
+            return (Deviation.GRID_REFUSED,)
         self.oracle.build(float(price))
-        verdict = None if self._is_settled() else self._explain_build(price)
+        if self._is_settled():
+            return None
+        verdict = self._explain_build(price)
         self.align()
         return verdict
 
     def update(self, filled: Decimal | None, close: Decimal | None) -> Verdict:
         """Update both with the last fill and the market (USDT) and compare."""
-        before = self.core_levels()
+        sides, ticks = self.core.sides, self.core.ticks
         try:
             self.core.update_grid(filled, close)
         except GridError:
@@ -105,17 +131,20 @@ class GridPair:
             fresh = self.exact.build(in_ticks(close, self.tick_size))
             if self.exact.is_possible(fresh):
                 return self._failure(f"update({filled}, {close}) refused a possible grid")
-            return Deviation.GRID_REFUSED
+            return (Deviation.GRID_REFUSED,)
         self.oracle.update(
             None if filled is None else float(filled), None if close is None else float(close)
         )
-        verdict: Verdict = None
         if self._is_settled():
-            pass
-        elif filled is None or close is None:
+            return None
+        before = tuple((side.value, price) for side, price in zip(sides, ticks, strict=True))
+        verdict: Verdict
+        if filled is None or close is None:
             verdict = self._failure(f"update({filled}, {close}) changed something")
         else:
-            verdict = self._explain_update(before, filled, close)
+            verdict = self.explain(before, filled, close) or self._failure(
+                f"update({filled}, {close}) of {brief(before)}"
+            )
         self.align()
         return verdict
 
@@ -134,24 +163,37 @@ class GridPair:
             and core == exact.build(ticks)
             and oracle == exact.build(ticks, guide=guide_from(oracle))
         ):
-            return Deviation.FLOAT_TIE
+            return (Deviation.FLOAT_TIE,)
         return self._failure(f"build({price})")
 
-    def explain(self, before: Levels, filled: Decimal, close: Decimal) -> Deviation | None:
-        """Return why the two differ after one update of `before`, None when no name fits."""
-        return explain_update(
-            self.exact,
-            before,
-            core=self.core_levels(),
-            oracle=self.oracle_levels(),
-            filled=filled,
-            close=close,
-            tick_size=self.tick_size,
-        )
+    def explain(self, before: Levels, filled: Decimal, close: Decimal) -> Names | None:
+        """Return why the two differ after one update of `before`, None when no name fits.
 
-    def _explain_update(self, before: Levels, filled: Decimal, close: Decimal) -> Verdict:
-        found = self.explain(before, filled, close)
-        return found or self._failure(f"update({filled}, {close}) of {brief(before)}")
+        gridcore must have the one exact outcome; the oracle one that the older rule allows, with
+        or without float noise.
+        """
+        exact, core, oracle = self.exact, self.core_levels(), self.oracle_levels()
+        fill_ticks, close_ticks = in_ticks(filled, self.tick_size), in_ticks(close, self.tick_size)
+        (wanted,) = exact.updates(before, fill_ticks, close_ticks, Recentre.OURS)
+        if oracle is None or core != wanted:
+            return None
+        (older,) = exact.updates(before, fill_ticks, close_ticks, Recentre.OLDER)
+        if oracle != older and oracle not in exact.updates(
+            before, fill_ticks, close_ticks, Recentre.OLDER, seen=oracle
+        ):
+            return None
+        if older != wanted:
+            return (_recentred(before, core, older),)
+        if self._has_noise_at(close, close_ticks):
+            return (Deviation.FLOAT_PRICE,)
+        sides_only = [ticks for _, ticks in core] == [ticks for _, ticks in oracle]
+        return (Deviation.FLOAT_THRESHOLD if sides_only else Deviation.FLOAT_TIE,)
+
+    def _has_noise_at(self, close: Decimal, close_ticks: Fraction) -> bool:
+        """Tell whether the older bot's level at the market differs from the market as floats."""
+        return close_ticks.denominator == 1 and (
+            shed_noise(int(close_ticks) * self._float_tick) != float(close)
+        )
 
     def _failure(self, what: str) -> str:
         oracle = self.oracle_levels()
@@ -161,6 +203,14 @@ class GridPair:
         )
 
 
+def _recentred(before: Levels, core: Levels, older: Levels) -> Deviation:
+    if older[-1] == ("Sell", 0):
+        return Deviation.RECENTRE_NO_SELLS
+    if [ticks for _, ticks in core] == [ticks for _, ticks in before]:
+        return Deviation.RECENTRE_NO_ROOM
+    return Deviation.RECENTRE_OUTERMOST
+
+
 def brief(levels: Levels) -> str:
     """Return levels as text, in ticks: '[B980 W1000 S1010]'; only the ends of a long list."""
     words = [f"{side[0]}{ticks}" for side, ticks in levels]
@@ -168,108 +218,3 @@ def brief(levels: Levels) -> str:
         half = SHOWN_LEVELS // 2
         words = [*words[:half], f"...{len(words)} levels...", *words[-half:]]
     return "[" + " ".join(words) + "]"
-
-
-def explain_update(
-    exact: ExactGrid,
-    before: Levels,
-    *,
-    core: Levels,
-    oracle: Levels | None,
-    filled: Decimal,
-    close: Decimal,
-    tick_size: Decimal,
-) -> Deviation | None:
-    """Return why two updates of one grid differ, None when no name fits.
-
-    gridcore must have the one exact outcome; the oracle one that the older rule allows, with or
-    without float noise.
-    """
-    fill_ticks, close_ticks = in_ticks(filled, tick_size), in_ticks(close, tick_size)
-    (wanted,) = exact.updates(before, fill_ticks, close_ticks, Recentre.OUTERMOST)
-    if oracle is None or core != wanted:
-        return None
-    (older,) = exact.updates(before, fill_ticks, close_ticks, Recentre.OUTERMOST_OF_SIDE)
-    if oracle == older or oracle in exact.updates(
-        before, fill_ticks, close_ticks, Recentre.OUTERMOST_OF_SIDE, seen=oracle
-    ):
-        if older != wanted:
-            same_levels = [ticks for _, ticks in core] == [ticks for _, ticks in before]
-            return Deviation.RECENTRE_NO_ROOM if same_levels else Deviation.RECENTRE_OUTERMOST
-        sides_only = [ticks for _, ticks in core] == [ticks for _, ticks in oracle]
-        return Deviation.FLOAT_THRESHOLD if sides_only else Deviation.FLOAT_TIE
-    return None
-
-
-# sequences
-
-
-def compare_grids(rng: random.Random, contract: Contract, steps: int = 40) -> Iterator[Verdict]:
-    """Yield one verdict for each build or update of a random sequence."""
-    config = shape(rng, thresholds=("0.3", "0.3", "0.1", "0.25", "0.5"))
-    tick = contract.info.tick_size
-    pair = GridPair(tick, config)
-    yield pair.build(tick * rng.randint(5, 3000))  # often too fine for the tick
-    price = roomy_price(rng, contract, config)
-    yield pair.build(_off_tick(rng, price) if rng.random() < 0.5 else price)
-    if not pair.core.ticks:
-        return
-    drift = rng.choice((-2.0, -0.6, 0.0, 0.6, 2.0))  # in steps per update
-    close, filled = price, price
-    for _ in range(steps):
-        close = _moved(rng, close, config, tick, drift)
-        if rng.random() < 0.7:
-            filled = _next_fill(rng, pair, close)
-        if rng.random() < 0.05:
-            close = rng.choice(pair.core.bounds)
-        elif rng.random() < 0.1:
-            close = tick * rng.choice(pair.core.ticks)
-        yield pair.update(filled, close)
-    if rng.random() < 0.2:
-        yield pair.update(None, close)
-        yield pair.update(filled, None)
-
-
-def compare_fills_at_every_level(rng: random.Random, contract: Contract) -> Iterator[Verdict]:
-    """Yield a verdict for a fill at each level in turn, the market following or staying."""
-    config = shape(rng)
-    tick = contract.info.tick_size
-    pair = GridPair(tick, config)
-    price = roomy_price(rng, contract, config)
-    yield pair.build(price)
-    levels = list(pair.core.ticks)
-    if rng.random() < 0.5:
-        levels.reverse()
-    follow = rng.random() < 0.5
-    for ticks in levels:
-        filled = tick * ticks
-        yield pair.update(filled, filled if follow else price)
-        quarter = config.step_fraction / 4 * ticks
-        # the last tick that still waits, the first that does not, and the boundary if on a tick
-        for offset in (int(quarter), int(quarter) + 1):
-            edge = tick * max(1, ticks + rng.choice((-1, 1)) * offset)
-            yield pair.update(edge, filled if follow else price)
-
-
-def _off_tick(rng: random.Random, price: Decimal) -> Decimal:
-    digits = Decimal(rng.randint(1, 9999)).scaleb(-8)
-    return price * (1 + digits)
-
-
-def _moved(
-    rng: random.Random, close: Decimal, config: GridConfig, tick: Decimal, drift: float
-) -> Decimal:
-    """Return the next market price: a walk in steps, sometimes a jump out of the grid."""
-    levels = rng.gauss(drift, 1.0)
-    if rng.random() < 0.04:
-        levels = rng.choice((-1, 1)) * rng.uniform(0.3, 1.2) * config.grid_count
-    factor = max(0.2, 1 + levels * float(config.step_fraction))
-    ticks = max(1, round(float(close / tick) * factor))
-    return tick * ticks
-
-
-def _next_fill(rng: random.Random, pair: GridPair, close: Decimal) -> Decimal:
-    tick = pair.tick_size
-    if rng.random() < 0.8:
-        return tick * rng.choice(pair.core.ticks)
-    return max(tick, close + tick * rng.randint(-20, 20))

@@ -38,35 +38,99 @@ TRADE_COLUMNS: Final = ("ts", *BacktestTrade._fields)
 FUNDING_COLUMNS: Final = ("ts", *FundingPayment._fields)
 PARQUET_PLACES: Final = 18
 
+TABLE_ENDINGS: Final = (".csv", ".parquet")
+FILE_ENDINGS: Final = (*TABLE_ENDINGS, ".json", ".html", ".htm", ".xlsx", ".txt", ".zip", ".gz")
+
 Row = Sequence[object]
+Table = tuple[Sequence[str], list[Row]]  # names of the columns, rows
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ValueError where a file stands, or is meant, in the place of an exported folder."""
+    if folder.suffix.lower() in FILE_ENDINGS or folder.is_file():
+        raise ValueError(
+            f"{folder}: an export is a folder, with CSV and Parquet files of each symbol; name one,"
+            f" for example {folder.with_name(f'{folder.stem}-export')}"
+        )
+
+
+def check_page(path: Path) -> None:
+    """Raise ValueError where a folder stands in the place of a report."""
+    if path.is_dir():
+        raise ValueError(
+            f"{path} is a folder; a report is one file, for example {path}/report.html"
+        )
 
 
 def export_session(session: BacktestSession, folder: str | Path) -> list[Path]:
-    """Write all files of one session into FOLDER/SYMBOL; return their paths."""
+    """Write all files of one session into FOLDER/SYMBOL; return their paths.
+
+    Raises ValueError for a folder that is named like a file, or is one.
+    """
     folder = Path(folder)
+    check_folder(folder)
     target = folder / session.symbol
     target.mkdir(parents=True, exist_ok=True)
-    curve = zip(session.equity.ts_us, session.equity.equity, strict=True)
-    tables: dict[str, tuple[Sequence[str], list[Row]]] = {
-        "trades": (TRADE_COLUMNS, [(_iso(t.ts_us), *t) for t in session.trades]),
-        "funding": (FUNDING_COLUMNS, [(_iso(p.ts_us), *p) for p in session.funding_payments]),
-        "equity": (
-            ("ts", "ts_us", "equity"),
-            [(_iso(ts_us), ts_us, equity) for ts_us, equity in curve],
-        ),
-        "metrics": (("metric", "value"), [*metric_values(session.metrics)]),
+    tables: dict[str, Table] = {
+        "trades": trades_table([session]),
+        "funding": funding_table([session]),
+        "equity": _without_symbol(equity_table([session])),
+        "metrics": _without_symbol(metrics_table([session])),
     }
-    written = []
-    for name, (columns, rows) in tables.items():
-        path = target / f"{name}.csv"
-        write_atomically(path, _csv(columns, rows).encode())
-        written.append(path)
-        path = target / f"{name}.parquet"
-        write_atomically(path, _parquet(columns, rows))
-        written.append(path)
+    written = [
+        write_table(target / f"{name}{ending}", table)
+        for name, table in tables.items()
+        for ending in TABLE_ENDINGS
+    ]
     path = target / "run.json"
     write_atomically(path, json.dumps(run_facts(session), indent=2, default=str).encode())
     return [*written, path]
+
+
+def write_table(path: Path, table: Table) -> Path:
+    """Write one table, CSV or Parquet by the ending; return its path.
+
+    Raises ValueError for another ending.
+    """
+    columns, rows = table
+    if path.suffix.lower() == ".csv":
+        write_atomically(path, _csv(columns, rows).encode())
+    elif path.suffix.lower() == ".parquet":
+        write_atomically(path, _parquet(columns, rows))
+    else:
+        raise ValueError(f"{path}: the name of a table ends with {' or '.join(TABLE_ENDINGS)}")
+    return path
+
+
+def trades_table(sessions: Sequence[BacktestSession]) -> Table:
+    """Return every fill: see TRADE_COLUMNS."""
+    return TRADE_COLUMNS, [(_iso(t.ts_us), *t) for one in sessions for t in one.trades]
+
+
+def funding_table(sessions: Sequence[BacktestSession]) -> Table:
+    """Return every settlement of a leg: see FUNDING_COLUMNS."""
+    return FUNDING_COLUMNS, [(_iso(p.ts_us), *p) for one in sessions for p in one.funding_payments]
+
+
+def equity_table(sessions: Sequence[BacktestSession]) -> Table:
+    """Return the equity curves: symbol, ts, ts_us, equity (USDT)."""
+    return ("symbol", "ts", "ts_us", "equity"), [
+        (one.symbol, _iso(ts_us), ts_us, equity)
+        for one in sessions
+        for ts_us, equity in zip(one.equity.ts_us, one.equity.equity, strict=True)
+    ]
+
+
+def metrics_table(sessions: Sequence[BacktestSession]) -> Table:
+    """Return the metrics: symbol, metric, value."""
+    return ("symbol", "metric", "value"), [
+        (one.symbol, *row) for one in sessions for row in metric_values(one.metrics)
+    ]
+
+
+def _without_symbol(table: Table) -> Table:
+    columns, rows = table
+    return columns[1:], [row[1:] for row in rows]
 
 
 def metric_values(metrics: BacktestMetrics) -> list[tuple[str, str]]:

@@ -30,6 +30,7 @@ class AccountContext:
     """One account to be captured, with its own keys, environment and symbols.
 
     Executions and orders belong to a run: without run_id only positions and wallet are kept.
+    Without symbols every contract is captured that the account has something to do with.
     environment is mainnet, testnet, demo, or where a local exchange is.
     """
 

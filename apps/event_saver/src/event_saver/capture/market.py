@@ -71,6 +71,8 @@ class MarketCapture:
             if known is not None:  # where the file was lost, a crash must not lose this too
                 self._progress.begin(StreamKey(CaptureStream.TRADES, symbol), known)
         followed = await self._watch.begin()
+        if not self._symbols:
+            return  # accounts alone
         known_starts = {symbol: starts.pop(symbol) for symbol in followed}
 
         async def close_start(stretch: Stretch) -> None:

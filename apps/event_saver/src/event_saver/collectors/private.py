@@ -18,7 +18,7 @@ RUN_STREAMS = (CaptureStream.EXECUTIONS, CaptureStream.ORDERS)
 class PrivateCollector(StreamCollector):
     """One account over one connection, its own keys and environment; other symbols are ignored.
 
-    An owner without a run keeps positions and wallet only.
+    Without symbols none is ignored. An owner without a run keeps positions and wallet only.
     """
 
     def __init__(

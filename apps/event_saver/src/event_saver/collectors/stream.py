@@ -181,7 +181,7 @@ class StreamCollector:
     def _hand_on(self, updates: list[StreamUpdate]) -> None:
         by_kind: dict[StreamKind, list[StreamUpdate]] = {}
         for update in updates:
-            if update.symbol is not None and update.symbol not in self._symbols:
+            if update.symbol is not None and self._symbols and update.symbol not in self._symbols:
                 self._ignored += 1
                 continue
             by_kind.setdefault(update.kind, []).append(update)

@@ -43,7 +43,7 @@ class AccountFeed:
     """One account as the reconciler sees it.
 
     `scope` is the only symbol of a feed that is asked for by it; an account whose symbols have
-    runs of their own has a feed for each.
+    runs of their own has a feed for each. Without symbols it is of every contract.
     """
 
     owner: Owner
@@ -55,6 +55,10 @@ class AccountFeed:
     def symbol(self) -> str | None:
         """What REST is asked for: one symbol, or None for all."""
         return None if self.scope == ALL_SYMBOLS else self.scope
+
+    def has(self, symbol: str) -> bool:
+        """Tell whether a contract is captured."""
+        return not self.symbols or symbol in self.symbols
 
     @property
     def key(self) -> tuple[str, str]:
@@ -116,6 +120,7 @@ class AccountSource:
         self._most_pages = most_pages
         self._overlap = timedelta(seconds=overlap_s)
         self._looks: dict[tuple[str, str], _Look] = {}
+        self._traded: dict[tuple[str, str], frozenset[str]] = {}
         self._database = database
         self._writers = writers
 
@@ -133,11 +138,17 @@ class AccountSource:
             )
 
         async for rows in _parts(ask, begin, max(begin, datetime.now(UTC)) + AHEAD):
-            found = [one for one in rows if one.symbol in feed.symbols]
+            found = [one for one in rows if feed.has(one.symbol)]
+            self._touch(feed, found)
             orders |= {(one.symbol, one.order_id) for one in found if one.order_id}
             unknown = await self._not_stored(feed, found)
             self._add(StreamKind.EXECUTION, await self._with_closed_pnl(feed, unknown), feed)
         return orders
+
+    def _touch(self, feed: AccountFeed, executions: Iterable[ExecutionRecord]) -> None:
+        if not feed.symbols:
+            known = self._traded.get(feed.key, frozenset[str]())
+            self._traded[feed.key] = known.union(one.symbol for one in executions)
 
     async def _not_stored(
         self, feed: AccountFeed, executions: Sequence[ExecutionRecord]
@@ -191,7 +202,7 @@ class AccountSource:
         seen: set[str] = set()
 
         def add(rows: Iterable[Order]) -> None:
-            found = [one for one in rows if one.symbol in feed.symbols]
+            found = [one for one in rows if feed.has(one.symbol)]
             seen.update(one.order_id for one in found)
             self._add(StreamKind.ORDER, found, feed)
 
@@ -212,7 +223,7 @@ class AccountSource:
             order = await feed.client.find_order(OrderKey(symbol=symbol, order_id=order_id))
             if order is not None:
                 add([order])
-        still_open = {(one.symbol, one.order_id) for one in listed if one.symbol in feed.symbols}
+        still_open = {(one.symbol, one.order_id) for one in listed if feed.has(one.symbol)}
         still_open.update(unknown[MOST_LOOKUPS:])
         self._looks[feed.key] = _Look(now, frozenset(still_open))
 
@@ -228,14 +239,24 @@ class AccountSource:
             orders = TenantScope(session, feed.owner.user_id).orders
             found = {
                 (one.symbol, one.order_id)
-                for symbol in sorted(feed.symbols)
+                for symbol in (*sorted(feed.symbols),) or (None,)
                 for one in orders.get_open_orders(account, symbol, since)
             }
         return found if look is None else found | look.open_orders
 
     async def fetch_states(self, feed: AccountFeed) -> None:
-        """Read positions and wallet as they are now. Raises BybitError."""
-        for symbol in sorted(feed.symbols):
+        """Read positions and wallet as they are now. Raises BybitError.
+
+        Where all contracts are captured, those that hold something, and those that were traded
+        since the last look: a leg that closed meanwhile is told by its own contract only.
+        """
+        symbols = set(feed.symbols)
+        if not symbols:
+            held = (await feed.client.get_positions()).rows
+            self._add(StreamKind.POSITION, held, feed)
+            traded = self._traded.pop(feed.key, frozenset[str]())
+            symbols = set(traded.difference(one.symbol for one in held))
+        for symbol in sorted(symbols):
             listing = await feed.client.get_positions(symbol)
             self._add(StreamKind.POSITION, listing.rows, feed)
         self._add(StreamKind.WALLET, [await feed.client.get_wallet_balance()], feed)

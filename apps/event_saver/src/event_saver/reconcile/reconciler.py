@@ -315,5 +315,5 @@ class GapReconciler:
 def _is_of(gap: CaptureGapRecord, feed: AccountFeed) -> bool:
     """Tell whether a feed can fill a gap, or its part of one."""
     return feed.owner.account_id == gap.account_id and (
-        gap.symbol == ALL_SYMBOLS or gap.symbol in feed.symbols
+        gap.symbol == ALL_SYMBOLS or feed.has(gap.symbol)
     )

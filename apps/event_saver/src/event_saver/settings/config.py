@@ -33,7 +33,10 @@ class EventSaverConfig(BaseSettings):
         env_prefix=PREFIX, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
-    symbols: str = Field(default="", description="Contracts, separated by commas.")
+    symbols: str = Field(
+        default="",
+        description="Contracts, separated by commas; none: no market, all contracts of accounts.",
+    )
     testnet: bool = Field(default=True, description="Bybit's testnet, unless ENVIRONMENT is set.")
     environment: str | None = Field(
         default=None, description="mainnet, testnet, demo, or the URL of a local exchange."
@@ -115,11 +118,15 @@ class EventSaverConfig(BaseSettings):
         return self
 
     def get_symbols(self) -> list[str]:
-        """Return the contracts in the order given. Raises ConfigError without any."""
+        """Return the contracts in the order given, none for accounts alone.
+
+        Raises ConfigError where nothing at all is named.
+        """
         names = [name.strip().upper() for name in self.symbols.split(",") if name.strip()]
-        if not names:
+        if not names and self.api_key is None and not self.get_accounts():
             raise ConfigError(
                 f"there are no symbols to capture; set {PREFIX}SYMBOLS, for example BTCUSDT,ETHUSDT"
+                " (only an account can be captured without, with all its contracts)"
             )
         for name in names:
             if not _SYMBOL.fullmatch(name):
