@@ -45,8 +45,9 @@ Row = Sequence[object]
 Table = tuple[Sequence[str], list[Row]]  # names of the columns, rows
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: str | Path) -> None:
     """Raise ValueError where a file stands, or is meant, in the place of an exported folder."""
+    folder = Path(folder)
     if folder.suffix.lower() in FILE_ENDINGS or folder.is_file():
         raise ValueError(
             f"{folder}: an export is a folder, with CSV and Parquet files of each symbol; name one,"
@@ -54,9 +55,9 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def check_page(path: Path) -> None:
+def check_page(path: str | Path) -> None:
     """Raise ValueError where a folder stands in the place of a report."""
-    if path.is_dir():
+    if Path(path).is_dir():
         raise ValueError(
             f"{path} is a folder; a report is one file, for example {path}/report.html"
         )
@@ -87,12 +88,12 @@ def export_session(session: BacktestSession, folder: str | Path) -> list[Path]:
     return [*written, path]
 
 
-def write_table(path: Path, table: Table) -> Path:
+def write_table(path: str | Path, table: Table) -> Path:
     """Write one table, CSV or Parquet by the ending; return its path.
 
     Raises ValueError for another ending.
     """
-    columns, rows = table
+    path, (columns, rows) = Path(path), table
     if path.suffix.lower() == ".csv":
         write_atomically(path, _csv(columns, rows).encode())
     elif path.suffix.lower() == ".parquet":

@@ -52,7 +52,7 @@ class BacktestReporter:
 
         Raises ValueError for a folder that is named like a file, or is one.
         """
-        check_folder(Path(folder))
+        check_folder(folder)
         return [
             path for session in self.sessions.values() for path in export_session(session, folder)
         ]
@@ -75,7 +75,7 @@ class BacktestReporter:
 
     def html(self, path: str | Path) -> None:
         """Write one self-contained HTML file with all sessions. Raises ValueError for a folder."""
-        check_page(Path(path))
+        check_page(path)
         write_html(path, self.sessions, self.failures)
 
     @property
