@@ -58,7 +58,7 @@ def test_a_format_that_was_written_once_stays_as_it_is() -> None:
     assert {name: [digest(one) for one in all_] for name, all_ in FORMATS.items()} == WRITTEN
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=str)
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
 def test_the_newest_format_is_the_record_as_it_is(kind: kinds.RowKind) -> None:
     names = tuple(one.name for one in fields(kind.record_type) if one.name != "id")
     assert names == FORMATS[kind.name][-1]

@@ -125,7 +125,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs on the databases themselves, or against an exchange over sockets."""
+    """Mark what runs on the databases themselves, or against an exchange over sockets.
+
+    A name with an address of memory in it is refused: in every process it would be another test.
+    """
     for item in items:
+        if " at 0x" in item.nodeid:
+            raise pytest.UsageError(f"{item.nodeid}: name its parameters, by ids=")
         if {"database", "empty_database", "host"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
