@@ -54,7 +54,7 @@ GRIDS, STEPS, STATES = "grid operations", "steps", "position states"
 KINDS: dict[str, Kind] = {
     "grids": Kind(GRIDS, compare_grids, 8),
     "grids, fill at every level": Kind(GRIDS, compare_fills_at_every_level, 1),
-    "grids, walks": Kind(GRIDS, lambda rng, contract: compare_walk(rng, contract, 2000), 0.4),
+    "grids, walks": Kind(GRIDS, lambda rng, contract: compare_walk(rng, contract, 2000), 0.36),
     "grids, waiting ends": Kind(GRIDS, compare_waiting_ends, 8),
     "grids, tick 0.2 at 717037.2": Kind(
         GRIDS, lambda rng, contract: compare_noisy_walk(rng, contract, 500), 0.2
