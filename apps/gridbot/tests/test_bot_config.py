@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from datetime import timedelta
 from decimal import Decimal
@@ -21,6 +22,7 @@ from grid_db import (
 from grid_db.crypto import CredentialCipher
 from gridbot.settings.config import GridbotConfig
 from gridbot.settings.config_file import ConfigFileError, config_path, load_gridbot_config
+from gridbot.settings.session_settings import SessionSettings
 from gridcore import InstrumentInfo
 from gridcore.errors import ConfigError
 from market_data.rules.instrument_info import default_rules
@@ -285,3 +287,23 @@ def test_a_tick_size_that_disagrees_is_refused(tmp_path: Path) -> None:
     eth = load(tmp_path, HEAD + GRID.replace("BTCUSDT", "ETHUSDT"))
     with pytest.raises(ConfigError, match="trades ETHUSDT, not BTCUSDT"):
         eth.strategy_config(eth.strategies[0], btc())
+
+
+# of the bot's own, in no configuration
+NOT_CONFIGURED = {"stream_alert_s", "blocking"}
+
+
+def test_every_setting_of_a_session_comes_from_the_configuration(tmp_path: Path) -> None:
+    """A field that `SessionSettings.of` forgets keeps its default, whatever the file says."""
+    numbers = {
+        "order_sync_interval": 11, "position_check_interval": 12, "wallet_cache_interval": 13,
+        "clock_check_interval": 14, "max_clock_drift": 15, "dcp_window": 16,
+    }  # fmt: skip
+    extra = "\n".join(f"{name}: {number}" for name, number in numbers.items())
+    loaded = SessionSettings.of(load(tmp_path, HEAD + GRID + extra))
+    unchanged = {
+        field.name
+        for field in dataclasses.fields(SessionSettings)
+        if getattr(loaded, field.name) == field.default
+    }
+    assert unchanged == NOT_CONFIGURED, "SessionSettings.of does not set these fields"

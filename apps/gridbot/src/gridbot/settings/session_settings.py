@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from gridbot.settings.config import GridbotConfig
+
 
 def in_thread(call: Callable[[], Any]) -> Awaitable[Any]:
     """Run a blocking call in a thread of its own."""
@@ -26,3 +28,16 @@ class SessionSettings:
     stream_alert_s: float = 30.0
     dcp_window_s: int = 0
     blocking: Callable[[Callable[[], Any]], Awaitable[Any]] = in_thread
+
+    @classmethod
+    def of(cls, config: GridbotConfig) -> SessionSettings:
+        """Return what a configuration says of intervals and limits, for sessions and markets."""
+        return cls(
+            sync_interval_s=config.order_sync_interval,
+            position_interval_s=config.position_check_interval,
+            account_interval_s=config.position_check_interval,
+            wallet_interval_s=config.wallet_cache_interval,
+            clock_interval_s=config.clock_check_interval,
+            max_drift_s=config.max_clock_drift,
+            dcp_window_s=config.dcp_window,
+        )
