@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from gridbot.alerts.alerts import AlertKey
 from paper_exchange.market.listing import ContractStatus
+from paper_exchange.market.market import FeedQuote
 from testkit.bot_host import RunningBot, bot_settings, strategy
 from testkit.paper import PaperHost
 from testkit.waiting import eventually
@@ -38,6 +40,17 @@ def fill(running: RunningBot, host: PaperHost) -> None:
     for price in (59_960, 59_930, 59_900):
         host.trade(str(price))
     eventually(lambda: running.do(running.bot.snapshot).strategies[0].counts.fills, what="fills")
+
+
+def test_a_high_funding_rate_is_told_of_a_shadow(host: PaperHost, tmp_path: Path) -> None:
+    with shadow(tmp_path, host) as running:
+        fill(running, host)
+        now = host.exchange.now_ms
+        quote = FeedQuote(symbol="BTCUSDT", ts_ms=now, funding_rate=Decimal("0.002"))
+        host.do(lambda: host.exchange.feed(quote))
+        eventually(lambda: running.alerts(AlertKey.FUNDING_RATE_HIGH) == 1, what="the alert")
+        assert health(running)[0] == "degraded"
+        assert "0.2 %, beyond 0.1 %: long pays short" in health(running)[1]
 
 
 def test_what_becomes_of_its_contract_is_told_of_a_shadow(host: PaperHost, tmp_path: Path) -> None:

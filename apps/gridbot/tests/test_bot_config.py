@@ -298,6 +298,7 @@ def test_every_setting_of_a_session_comes_from_the_configuration(tmp_path: Path)
     numbers = {
         "order_sync_interval": 11, "position_check_interval": 12, "wallet_cache_interval": 13,
         "clock_check_interval": 14, "max_clock_drift": 15, "dcp_window": 16,
+        "funding_alert_rate": 0.5,
     }  # fmt: skip
     extra = "\n".join(f"{name}: {number}" for name, number in numbers.items())
     loaded = SessionSettings.of(load(tmp_path, HEAD + GRID + extra))

@@ -27,6 +27,7 @@ from gridbot.alerts.alerts import AlertKey, Alerts
 from gridbot.ports import ExchangeClock, OpenPrivate, Rest
 from gridbot.session.account_checks import AccountChecks, ComparisonsInTurn
 from gridbot.session.contract_pauses import ContractPauses
+from gridbot.session.funding_watch import FundingWatch
 from gridbot.session.outcome_handler import OutcomeHandler
 from gridbot.session.preflight import AccountReport, look_at_account, one_way_problem
 from gridbot.session.private_stream import PrivateStream
@@ -69,6 +70,7 @@ class AccountSession:
         self._settings = settings
         self._on_update = on_update
         self._pauses = ContractPauses(self.reconciler)
+        self._funding = FundingWatch(alerts, settings.funding_alert_rate)
         self._tasks = TaskSet(self._task_failed)
         self._has_started = False
         for runner in runners:
@@ -180,6 +182,7 @@ class AccountSession:
         self.stream.look()
         for runner in self._everybody():
             runner.look_at_blocks()
+            self._funding.look(runner)
 
     async def stop(self, timeout_s: float, *, cancel_orders: bool) -> None:
         """Settle what is on its way and disconnect."""
