@@ -21,8 +21,11 @@ pytestmark = [pytest.mark.integration, pytest.mark.exchange(priced=True)]
 def shadow(folder: Path, host: PaperHost, **changes: Any) -> RunningBot:
     """Return a bot with one strategy, which sends nothing."""
     one = strategy(shadow_mode=True, **changes)
-    settings = {"position_check_interval": 0.5, "clock_check_interval": 0.5}
-    return RunningBot(bot_settings(folder, host.server.port, [one], **settings))
+    return RunningBot(
+        bot_settings(
+            folder, host.server.port, [one], position_check_interval=0.5, clock_check_interval=0.5
+        )
+    )
 
 
 def health(running: RunningBot) -> tuple[str, str]:
@@ -33,10 +36,12 @@ def health(running: RunningBot) -> tuple[str, str]:
 
 def fill(running: RunningBot, host: PaperHost) -> None:
     """Let the price fall through some levels of 30 USDT."""
-    eventually(
-        lambda: host.trade("60000") or running.do(running.bot.snapshot).strategies[0].orders,
-        what="orders",
-    )
+
+    def has_orders() -> bool:
+        host.trade("60000")
+        return bool(running.do(running.bot.snapshot).strategies[0].orders)
+
+    eventually(has_orders, what="orders")
     for price in (59_960, 59_930, 59_900):
         host.trade(str(price))
     eventually(lambda: running.do(running.bot.snapshot).strategies[0].counts.fills, what="fills")

@@ -293,18 +293,26 @@ def test_a_tick_size_that_disagrees_is_refused(tmp_path: Path) -> None:
 NOT_CONFIGURED = {"stream_alert_s", "blocking"}
 
 
-def test_every_setting_of_a_session_comes_from_the_configuration(tmp_path: Path) -> None:
-    """A field that `SessionSettings.of` forgets keeps its default, whatever the file says."""
-    numbers = {
-        "order_sync_interval": 11, "position_check_interval": 12, "wallet_cache_interval": 13,
-        "clock_check_interval": 14, "max_clock_drift": 15, "dcp_window": 16,
-        "funding_alert_rate": 0.5,
-    }  # fmt: skip
-    extra = "\n".join(f"{name}: {number}" for name, number in numbers.items())
-    loaded = SessionSettings.of(load(tmp_path, HEAD + GRID + extra))
+def test_every_setting_of_a_session_comes_from_the_configuration() -> None:
+    """Every number of a configuration is another one; a field that is forgotten stays as it was."""
+    changed: dict[str, object] = load_numbers()
+    loaded = SessionSettings.of(GridbotConfig.model_validate(changed))
     unchanged = {
         field.name
         for field in dataclasses.fields(SessionSettings)
         if getattr(loaded, field.name) == field.default
     }
-    assert unchanged == NOT_CONFIGURED, "SessionSettings.of does not set these fields"
+    assert unchanged == NOT_CONFIGURED, "SessionSettings.of has to set every other field"
+
+
+def load_numbers() -> dict[str, object]:
+    """Return a configuration in which no number is its default."""
+    found: dict[str, object] = {
+        "accounts": [{"name": "main", "environment": "testnet"}],
+        "strategies": [{"strat_id": "btc", "account": "main", "symbol": "BTCUSDT"}],
+    }
+    for name, field in GridbotConfig.model_fields.items():
+        if type(field.default) in (int, float, Decimal):
+            # a share stays below 1, and the shortest window of dcp is 3 s
+            found[name] = field.default / 2 if 0 < field.default < 1 else field.default + 3
+    return found
