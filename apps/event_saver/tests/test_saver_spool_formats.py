@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
 import orjson
 import pytest
 
+import grid_db
 from event_saver.spool import rows as kinds
 from event_saver.spool.codec import NewerFormatError, decode, encode
 from event_saver.spool.formats import FORMATS, check_formats, rows_name
 from event_saver.spool.rows import KINDS, Batch
 from event_saver.spool.spool import Spool
-from event_saver.writers import WriteLimits, WriteLoop, WriterSet
+from event_saver.writers import WriteLimits, WriteLoop, WriterSet, records
 from grid_db import DatabaseFactory, PublicTradeRecord, PublicTradeRepository
 from grid_db.testing_rows import trade
 
@@ -55,7 +57,12 @@ def trades(first: int, count: int = 3) -> Batch:
 
 
 def test_a_format_that_was_written_once_stays_as_it_is() -> None:
-    assert {name: [digest(one) for one in all_] for name, all_ in FORMATS.items()} == WRITTEN
+    for name, formats in FORMATS.items():
+        now, written = [digest(one) for one in formats], WRITTEN[name]
+        assert now[: len(written)] == written, f"a format of {name} was changed; add another one"
+        added = now[len(written) :]
+        assert not added, f"add the new format to WRITTEN[{name!r}] of this test: {added}"
+    assert FORMATS.keys() == WRITTEN.keys()
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
@@ -170,3 +177,20 @@ def test_the_version_that_can_read_it_stores_what_was_kept(
         stored = [one.trade_id for one in PublicTradeRepository(session).iterate("BTCUSDT")]
     assert sorted(stored) == sorted(f"t{number}" for number in (0, 1, 2, 10, 11, 12, 20, 21, 22))
     assert [one.name for one in tmp_path.glob("*.newer")] == ["0000000007.spool.newer"]
+
+
+def test_every_field_of_a_record_is_filled() -> None:
+    """A field that is left to its default is a column that stays empty."""
+    tree = ast.parse(Path(records.__file__).read_text(encoding="utf-8"))
+    checked = 0
+    for call in ast.walk(tree):
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
+            continue
+        kind = getattr(grid_db, call.func.id, None) if call.func.id.endswith("Record") else None
+        if kind is None or not is_dataclass(kind):
+            continue
+        given = {one.arg for one in call.keywords} | {"id"}
+        missing = sorted({field.name for field in fields(kind)} - given)
+        assert not missing, f"event_saver/writers/records.py gives {call.func.id} no {missing}"
+        checked += 1
+    assert checked >= 5

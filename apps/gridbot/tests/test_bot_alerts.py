@@ -33,7 +33,9 @@ def test_the_guide_says_what_to_do(key: AlertKey) -> None:
     rows = [
         line for line in GUIDE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")
     ]
-    (row,) = [line for line in rows if f"`{key}`" in line.split("|")[1]]
+    found = [line for line in rows if f"`{key}`" in line.split("|")[1]]
+    assert found, f"the table of alerts in docs/operating.md has no row of `{key}`"
+    (row,) = found
     _, _, meaning, action, _ = row.split("|")
     assert len(meaning) > 20
     assert len(action) > 15

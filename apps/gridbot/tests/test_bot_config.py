@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from datetime import timedelta
 from decimal import Decimal
@@ -21,6 +22,7 @@ from grid_db import (
 from grid_db.crypto import CredentialCipher
 from gridbot.settings.config import GridbotConfig
 from gridbot.settings.config_file import ConfigFileError, config_path, load_gridbot_config
+from gridbot.settings.session_settings import SessionSettings
 from gridcore import InstrumentInfo
 from gridcore.errors import ConfigError
 from market_data.rules.instrument_info import default_rules
@@ -285,3 +287,32 @@ def test_a_tick_size_that_disagrees_is_refused(tmp_path: Path) -> None:
     eth = load(tmp_path, HEAD + GRID.replace("BTCUSDT", "ETHUSDT"))
     with pytest.raises(ConfigError, match="trades ETHUSDT, not BTCUSDT"):
         eth.strategy_config(eth.strategies[0], btc())
+
+
+# of the bot's own, in no configuration
+NOT_CONFIGURED = {"stream_alert_s", "blocking"}
+
+
+def test_every_setting_of_a_session_comes_from_the_configuration() -> None:
+    """Every number of a configuration is another one; a field that is forgotten stays as it was."""
+    changed: dict[str, object] = load_numbers()
+    loaded = SessionSettings.of(GridbotConfig.model_validate(changed))
+    unchanged = {
+        field.name
+        for field in dataclasses.fields(SessionSettings)
+        if getattr(loaded, field.name) == field.default
+    }
+    assert unchanged == NOT_CONFIGURED, "SessionSettings.of has to set every other field"
+
+
+def load_numbers() -> dict[str, object]:
+    """Return a configuration in which no number is its default."""
+    found: dict[str, object] = {
+        "accounts": [{"name": "main", "environment": "testnet"}],
+        "strategies": [{"strat_id": "btc", "account": "main", "symbol": "BTCUSDT"}],
+    }
+    for name, field in GridbotConfig.model_fields.items():
+        if type(field.default) in (int, float, Decimal):
+            # a share stays below 1, and the shortest window of dcp is 3 s
+            found[name] = field.default / 2 if 0 < field.default < 1 else field.default + 3
+    return found

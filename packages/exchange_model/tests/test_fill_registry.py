@@ -1,10 +1,13 @@
 """Fill models by name: all of them are made, described and documented."""
 
+import pkgutil
 from decimal import Decimal
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from exchange_model import fills
 from exchange_model.fills.registry import (
     FILL_MODELS,
     FillModelName,
@@ -26,6 +29,18 @@ def test_every_name_has_a_model_that_says_what_it_does(name: FillModelName) -> N
     sentence = fill_model_sentence(name, given)
     assert "states fills" in sentence or "errs either way" in sentence
     assert "{" not in sentence
+
+
+def test_every_class_that_fills_is_made_by_a_row() -> None:
+    classes = {
+        kind
+        for found in pkgutil.iter_modules(fills.__path__, f"{fills.__name__}.")
+        for kind in vars(import_module(found.name)).values()
+        if isinstance(kind, type) and isinstance(getattr(kind, "name", None), str)
+    }
+    assert classes
+    idle = sorted(kind.__name__ for kind in classes if getattr(kind, "name", "") not in FILL_MODELS)
+    assert not idle, f"no row of FILL_MODELS makes {idle}: add name and row to fills/registry.py"
 
 
 @pytest.mark.parametrize("name", FILL_MODELS)

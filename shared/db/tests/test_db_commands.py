@@ -9,6 +9,8 @@ import pytest
 
 from grid_db import init_db, migrate
 from grid_db.database import DatabaseFactory
+from grid_db.migrations import runner
+from grid_db.schema import head_revision
 
 Output = pytest.CaptureFixture[str]
 
@@ -38,7 +40,7 @@ def test_the_way_up_and_down(empty_database: DatabaseFactory, capsys: Output) ->
     assert "0001" in say("upgrade", "0001")
     assert "0001" not in say("upgrade")
     assert "nothing to do" in say("upgrade")
-    assert "-> 0006" in say("status")
+    assert f"-> {head_revision()}" in say("status")
     assert "differs" not in say("status")
     assert "0003" in say("downgrade", "0002")
     assert init_db.main(url) == 1
@@ -71,7 +73,8 @@ def test_an_unknown_revision_names_the_known_ones(
 ) -> None:
     url = ["--database-url", url_of(empty_database)]
     assert migrate.main([*url, "upgrade", "9999"]) == 1
-    assert "known are 0001, 0002, 0003, 0004, 0005, 0006" in capsys.readouterr().err
+    known = ", ".join(sorted(one.id for one in runner.revisions()))
+    assert f"known are {known}" in capsys.readouterr().err
 
 
 def test_settings_of_the_environment(

@@ -146,17 +146,9 @@ class Shutdown(Command):
 
 
 SHUTDOWN_HOLD = "shutdown"
-COMMANDS: tuple[type[Command], ...] = (
-    AcceptSize,
-    AdoptOrders,
-    AdoptRules,
-    CancelAll,
-    Hold,
-    IgnoreExecution,
-    Reconfirm,
-    Release,
-    ResetLossBreaker,
-    ResetReduceOnly,
-    ResetSameOrder,
-    Shutdown,
+# every command of this file, by name
+COMMANDS: tuple[type[Command], ...] = tuple(
+    kind
+    for _, kind in sorted(globals().items())
+    if isinstance(kind, type) and issubclass(kind, Command) and kind is not Command
 )

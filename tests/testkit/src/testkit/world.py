@@ -26,6 +26,7 @@ from gridcore import (
     ExchangeOrderStatus,
     GridStrategy,
     Hold,
+    InstrumentInfo,
     Intent,
     Message,
     PlaceLimitIntent,
@@ -65,6 +66,23 @@ class Faults:
 KIND = Faults(in_order=True)
 UNKIND = Faults(reject=0.03, fail=0.02, cancel_fail=0.03, duplicate=0.05, lose=0.03, partial=0.3)
 UNTRUE = replace(UNKIND, lag=0.4, by_hand=0.003)
+
+
+def operators_commands(rng: random.Random, instrument: InstrumentInfo) -> list[Command]:
+    """Return what a person, or the program, may ask of a strategy; each as often as it comes."""
+    notional = Decimal(rng.choice([5, 20, 60]))
+    return [
+        Hold("operator"),
+        Hold("kept", keep=True),
+        *[Release("operator"), Release("kept")] * 4,  # most of the time nothing is held
+        ResetSameOrder(),
+        ResetLossBreaker(),
+        ResetReduceOnly(),
+        Reconfirm(),
+        AcceptSize(rng.choice(list(DirectionType))),
+        AdoptRules(replace(instrument, min_notional=notional)),
+        CancelAll(),
+    ]
 
 
 @dataclass
@@ -178,21 +196,7 @@ class World:
 
     def operate(self) -> None:
         """Give the strategy one of the commands that a person, or the program, may give."""
-        notional = Decimal(self.rng.choice([5, 20, 60]))
-        command: Command = self.rng.choice(
-            [
-                Hold("operator"),
-                Hold("kept", keep=True),
-                *[Release("operator"), Release("kept")] * 4,  # most of the time nothing is held
-                ResetSameOrder(),
-                ResetLossBreaker(),
-                ResetReduceOnly(),
-                Reconfirm(),
-                AcceptSize(self.rng.choice(list(DirectionType))),
-                AdoptRules(replace(self.config.instrument, min_notional=notional)),
-                CancelAll(),
-            ]
-        )
+        command = self.rng.choice(operators_commands(self.rng, self.config.instrument))
         self.deliver(command)
         if isinstance(command, Reconfirm):
             self.resync()

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from bybit_adapter import BybitError, Instrument
 from bybit_adapter import Environment as Place
-from gridbot.accounts.served_account import ServedAccount, session_settings
+from gridbot.accounts.served_account import ServedAccount
 from gridbot.actor.executor import IntentExecutor
 from gridbot.actor.runner import StrategyRunner
 from gridbot.alerts.alerts import Alerts
@@ -24,6 +24,7 @@ from gridbot.session.preflight import look_at_account, look_at_strategy
 from gridbot.session.reconciler import NotConfirmedError
 from gridbot.settings.account_config import AccountConfig
 from gridbot.settings.config import GridbotConfig, StrategySettings
+from gridbot.settings.session_settings import SessionSettings
 from gridbot.shadow import ShadowExecutor, shadow_terms
 from gridbot.views.life import Life
 from gridbot.views.metrics import BotMetrics
@@ -102,7 +103,7 @@ class AccountStarter:
             (),
             clock,
             self._alerts,
-            session_settings(self._config),
+            SessionSettings.of(self._config),
             lambda update: self._recorder.private_update(account.name, update),
             report,
         )
@@ -165,6 +166,7 @@ class AccountStarter:
             terms = await shadow_terms(session.rest, instrument)
             shadow = ShadowExecutor(runner, terms.wallet, terms.tiers, terms.fees, terms.limits)
             runner.use(shadow, shadow)
+            session.follow(runner)
             account.shadows.append(runner)
             return runner
         runner.use(

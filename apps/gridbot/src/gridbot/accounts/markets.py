@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bybit_adapter import Environment as Place
-from gridbot.accounts.served_account import ServedAccount, session_settings
+from gridbot.accounts.served_account import ServedAccount
 from gridbot.actor.runner import StrategyRunner
 from gridbot.alerts.alerts import Alerts
 from gridbot.ports import MachineTime
@@ -13,6 +13,7 @@ from gridbot.records.recorder import Recorder
 from gridbot.session.connections import open_public
 from gridbot.session.market_hub import MarketHub
 from gridbot.settings.config import GridbotConfig
+from gridbot.settings.session_settings import SessionSettings
 
 
 class Markets:
@@ -41,7 +42,7 @@ class Markets:
                 [runner for account in there for runner in account.runners],
                 MachineTime(),
                 self._alerts,
-                session_settings(self._config),
+                SessionSettings.of(self._config),
                 recorder.market_update if keeps else None,
             )
             self._hubs[place.rest_url] = hub

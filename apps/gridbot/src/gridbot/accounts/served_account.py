@@ -8,8 +8,6 @@ from bybit_adapter import Environment as Place
 from gridbot.actor.runner import StrategyRunner
 from gridbot.session.account_session import AccountSession
 from gridbot.settings.account_config import AccountConfig
-from gridbot.settings.config import GridbotConfig
-from gridbot.settings.session_settings import SessionSettings
 
 
 @dataclass(slots=True)
@@ -42,16 +40,3 @@ class ServedAccount:
         for strat_id, reason in self.waiting.items():
             found[self.run_ids[strat_id]] = f"not started: {reason}"
         return found
-
-
-def session_settings(config: GridbotConfig) -> SessionSettings:
-    """Return what a configuration says of intervals and limits, for sessions and markets."""
-    return SessionSettings(
-        sync_interval_s=config.order_sync_interval,
-        position_interval_s=config.position_check_interval,
-        account_interval_s=config.position_check_interval,
-        wallet_interval_s=config.wallet_cache_interval,
-        clock_interval_s=config.clock_check_interval,
-        max_drift_s=config.max_clock_drift,
-        dcp_window_s=config.dcp_window,
-    )

@@ -51,4 +51,4 @@ class Confirmation:
         return events
 
 
-Message = Event | Command | ExecutionRecord | Order | Confirmation
+Message = Event | Command | ExecutionRecord | Order | Instrument | Confirmation

@@ -13,7 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from bybit_adapter import ExecutionRecord, Order
+from bybit_adapter import ExecutionRecord, Instrument, Order
 from gridbot.actor.fact_alerts import FactAlerts
 from gridbot.actor.leg_comparison import LegComparison
 from gridbot.actor.messages import Confirmation, Message
@@ -193,6 +193,8 @@ class StrategyRunner:
                     self._on_execution(message)
                 case Order():
                     self._on_order(message)
+                case Instrument():
+                    self._follow(message)
                 case Confirmation():
                     self._confirm(message)
                 case _:
@@ -293,14 +295,8 @@ class StrategyRunner:
         for execution in found.executions_in_order():
             self._on_execution(execution)
         if found.instrument is not None:
-            if self._contract.look(found.instrument):
-                self.state.forget_grid()
-                self.compare("the grid is built anew")
+            self._follow(found.instrument)
             if found.instrument.has_ended:
-                self.stop(
-                    f"{self.symbol} is delisted ({found.instrument.status}); take the strategy out"
-                    " of the configuration"
-                )
                 return
         was_known = was_known and self.strategy.view.is_known  # on other ticks it is not any more
         if was_known:
@@ -322,6 +318,20 @@ class StrategyRunner:
             self._facts.differences(compared, gone)
         self._facts.foreign_orders()
         self.state.keep_if_changed()
+
+    def _follow(self, contract: Instrument) -> None:
+        """Follow what the exchange says of the contract: its status, its rules, its end."""
+        if self._contract.look(contract):
+            self.state.forget_grid()
+            if self.is_shadow:
+                # what rests in a shadow's own book rests on the ticks of before
+                self.stop("the tick size changed; start the bot again to shadow on the new one")
+            self.compare("the grid is built anew")
+        if contract.has_ended:
+            self.stop(
+                f"{self.symbol} is delisted ({contract.status}); take the strategy out of the"
+                " configuration"
+            )
 
     # how it is, and how it ends
 

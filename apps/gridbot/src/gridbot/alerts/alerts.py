@@ -55,6 +55,7 @@ class AlertKey(StrEnum):
     EXCHANGE_MAINTENANCE = "exchange_maintenance", AlertSeverity.WARNING
     LOSS_BREAKER = "loss_breaker", AlertSeverity.CRITICAL
     INTERNAL_ERROR = "internal_error", AlertSeverity.CRITICAL
+    FUNDING_RATE_HIGH = "funding_rate_high", AlertSeverity.WARNING
     BOT_STARTED = "bot_started", AlertSeverity.INFO
     BOT_STOPPED = "bot_stopped", AlertSeverity.INFO
     ORDERS_LEFT = "orders_left", AlertSeverity.CRITICAL

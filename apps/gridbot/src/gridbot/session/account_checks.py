@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from zlib import crc32
 
 from gridbot.actor.runner import StrategyRunner
@@ -55,7 +55,10 @@ class ComparisonsInTurn:
 
 
 class AccountChecks:
-    """Looks whether margin mode and clock are still as they have to be. Raises BybitError."""
+    """Looks whether margin mode, clock and shadows' contracts are still as they have to be.
+
+    `runners` are all strategies of the account, those that only decide too. Raises BybitError.
+    """
 
     def __init__(
         self,
@@ -63,7 +66,7 @@ class AccountChecks:
         rest: Rest,
         clock: ExchangeClock,
         alerts: Alerts,
-        runners: Mapping[str, StrategyRunner],
+        runners: Callable[[], Collection[StrategyRunner]],
         max_drift_s: float,
     ) -> None:
         self._account = account
@@ -77,7 +80,7 @@ class AccountChecks:
     async def check_margin_mode(self) -> None:
         """Hold everything while the account is not in cross margin, as somebody may set by hand."""
         info = await self._rest.get_account_info()
-        for runner in self._runners.values():
+        for runner in self._runners():
             if not info.is_cross_margin:
                 runner.hold(
                     MARGIN_MODE,
@@ -95,5 +98,11 @@ class AccountChecks:
         if is_off and not self._is_clock_off:
             self._alerts.alert(AlertKey.CLOCK_DRIFT, text, about=self._account)
         self._is_clock_off = is_off
-        for runner in self._runners.values():
+        for runner in self._runners():
             runner.health.doubt(CLOCK, text if is_off else "")
+
+    async def look_at_shadowed_contracts(self) -> None:
+        """Ask for the contracts of those whose orders and legs there are none to compare of."""
+        for runner in self._runners():
+            if runner.is_shadow and runner.stopped_because is None:
+                runner.tell(await self._rest.get_instrument(runner.symbol))

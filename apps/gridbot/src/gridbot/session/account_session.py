@@ -27,6 +27,7 @@ from gridbot.alerts.alerts import AlertKey, Alerts
 from gridbot.ports import ExchangeClock, OpenPrivate, Rest
 from gridbot.session.account_checks import AccountChecks, ComparisonsInTurn
 from gridbot.session.contract_pauses import ContractPauses
+from gridbot.session.funding_watch import FundingWatch
 from gridbot.session.outcome_handler import OutcomeHandler
 from gridbot.session.preflight import AccountReport, look_at_account, one_way_problem
 from gridbot.session.private_stream import PrivateStream
@@ -58,6 +59,7 @@ class AccountSession:
         self.name = name
         self.rest = rest
         self.runners: dict[str, StrategyRunner] = {}
+        self._shadows: list[StrategyRunner] = []
         self.clock = clock
         self.reconciler = Reconciler(rest, clock, alerts, self, settings.wallet_interval_s)
         self.wallet = SharedWallet(clock)
@@ -68,6 +70,7 @@ class AccountSession:
         self._settings = settings
         self._on_update = on_update
         self._pauses = ContractPauses(self.reconciler)
+        self._funding = FundingWatch(alerts, settings.funding_alert_rate)
         self._tasks = TaskSet(self._task_failed)
         self._has_started = False
         for runner in runners:
@@ -92,6 +95,13 @@ class AccountSession:
         self._take(runner)
         if self._has_started:
             self._begin(runner)
+
+    def follow(self, shadow: StrategyRunner) -> None:
+        """Look after one that sends nothing, as after the others; whoever made it runs it."""
+        self._shadows.append(shadow)
+
+    def _everybody(self) -> tuple[StrategyRunner, ...]:
+        return (*self.runners.values(), *self._shadows)
 
     def _take(self, runner: StrategyRunner) -> None:
         self.runners[runner.symbol] = runner
@@ -139,12 +149,15 @@ class AccountSession:
             self._begin(runner)
         comparisons = ComparisonsInTurn(self.name, self.runners, self.reconciler)
         checks = AccountChecks(
-            self.name, self.rest, self.clock, self._alerts, self.runners, settings.max_drift_s
+            self.name, self.rest, self.clock, self._alerts, self._everybody, settings.max_drift_s
         )
         self._tasks.spawn(comparisons.orders(settings.sync_interval_s))
         self._tasks.spawn(comparisons.positions(settings.position_interval_s))
         self._tasks.spawn(self._every(settings.clock_interval_s, checks.check_clock))
         self._tasks.spawn(self._every(settings.account_interval_s, checks.check_margin_mode))
+        self._tasks.spawn(
+            self._every(settings.position_interval_s, checks.look_at_shadowed_contracts)
+        )
         self._tasks.spawn(self._every(1.0, self._look))
 
     async def _arm_dcp(self) -> None:
@@ -167,8 +180,9 @@ class AccountSession:
 
     async def _look(self) -> None:
         self.stream.look()
-        for runner in self.runners.values():
+        for runner in self._everybody():
             runner.look_at_blocks()
+            self._funding.look(runner)
 
     async def stop(self, timeout_s: float, *, cancel_orders: bool) -> None:
         """Settle what is on its way and disconnect."""
@@ -196,7 +210,7 @@ class AccountSession:
         if self.stopped_because is not None:
             return
         self.stopped_because = reason
-        for runner in self.runners.values():
+        for runner in self._everybody():
             runner.stop(f"account {self.name}: {reason}")
 
     # what the private stream brings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -96,6 +97,11 @@ class GridbotConfig(SecretSettings):
     )
     max_clock_drift: Seconds = Field(
         default=1.0, description="difference of the clocks from which there is an alert"
+    )
+    funding_alert_rate: Annotated[Decimal, Field(ge=0, le=1)] = Field(
+        default=Decimal("0.001"),
+        description="funding rate of one settlement, to either side, beyond which there is an alert"
+        " while a leg of the contract is held; 0.001 is 0.1 %; 0 disables",
     )
     dcp_window: Annotated[int, Field(ge=0, le=300)] = Field(
         default=0,

@@ -33,10 +33,22 @@ class BulkTable:
         self.fields = tuple(f.name for f in fields(record_type) if f.name != "id")
         self._row = attrgetter(*self.fields)
         names = (("user_id",) if owned else ()) + self.fields
+        unknown = [name for name in names if name not in table.columns]
+        if unknown:
+            raise TypeError(
+                f"{record_type.__name__}: the table {self.name} has no column {unknown[0]}; add it"
+                f" to {row_type.__name__} in grid_db/models, and a migration"
+            )
         self.codecs: tuple[ColumnCodec, ...] = tuple(
             codec_for(self.name, table.columns[name]) for name in names
         )
         self.columns = ", ".join(codec.name for codec in self.codecs)  # as SQL
+        unfilled = [name for name in table.columns.keys() if name not in ("id", *names)]  # noqa: SIM118 - not a dict
+        if unfilled:
+            raise TypeError(
+                f"{record_type.__name__} has no field {unfilled[0]}, which is a column of"
+                f" {self.name}; add it to the record in grid_db/records"
+            )
         self._nullable = tuple(bool(table.columns[name].nullable) for name in names)
 
     def _values(self, records: Sequence[Any], user_id: str | None) -> list[Sequence[Any]]:
