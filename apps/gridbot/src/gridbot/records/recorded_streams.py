@@ -24,14 +24,15 @@ _PRIVATE = (
 class RecordedStream:
     """One stream that is recorded. Callbacks come on the stream's threads.
 
-    `waiting` are private updates that have not reached the recorder.
+    `parts` are what it brings, each with a progress of its own; `waiting` are private updates that
+    have not reached the recorder.
     """
 
     def __init__(
-        self, name: str, keys: Iterable[StreamKey], progress: Progress, reconciler: GapReconciler
+        self, name: str, parts: Iterable[StreamKey], progress: Progress, reconciler: GapReconciler
     ) -> None:
         self.name = name
-        self.keys = tuple(keys)
+        self.keys = tuple(parts)
         self.reconciler = reconciler
         self.stream: Stream | None = None
         self.waiting: set[int] = set()
