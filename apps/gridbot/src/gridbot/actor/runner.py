@@ -367,15 +367,15 @@ class StrategyRunner:
         self.strategy.handle(Shutdown())
         if self.executor is None:
             return
+
+        def handle_waiting() -> None:
+            while self.inbox and self.stopped_because is None:
+                self.handle(self.inbox.take())
+
         end = OrderlyEnd(
-            self.strategy, self.executor, self._alerts, self._handle_waiting,
-            is_shadow=self.is_shadow,
-        )  # fmt: skip
+            self.strategy, self.executor, self._alerts, handle_waiting, is_shadow=self.is_shadow
+        )
         if cancel_orders:
             await end.cancel_and_settle(timeout_s, may_cancel=self.stopped_because is None)
         else:
             await end.settle(timeout_s)
-
-    def _handle_waiting(self) -> None:
-        while self.inbox and self.stopped_because is None:
-            self.handle(self.inbox.take())

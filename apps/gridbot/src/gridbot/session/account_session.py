@@ -115,12 +115,7 @@ class AccountSession:
         self.reconciler.request(runner, "the streams have begun")
         runner.release(STARTING)
         if any(order.is_orphan for order in runner.strategy.view.orders):
-            self._tasks.spawn(self._end_orphans(runner))
-
-    async def _end_orphans(self, runner: StrategyRunner) -> None:
-        """Look again for what an earlier process sent, when it would have to be listed."""
-        await asyncio.sleep(ORPHAN_LAG.total_seconds() + 1)
-        self.reconciler.request(runner, "orders of the process before")
+            self._tasks.spawn(_end_orphans(self.reconciler, runner))
 
     async def _prepare_runner(self, runner: StrategyRunner) -> None:
         runner.strategy.handle(Hold(STARTING))
@@ -143,7 +138,7 @@ class AccountSession:
         settings = self._settings
         await self.stream.start(self._tasks.spawn)
         if settings.dcp_window_s:
-            await self._arm_dcp()
+            await _arm_dcp(self.rest, settings.dcp_window_s, self.name)
         self._has_started = True
         for runner in self.runners.values():
             self._begin(runner)
@@ -159,12 +154,6 @@ class AccountSession:
             self._every(settings.position_interval_s, checks.look_at_shadowed_contracts)
         )
         self._tasks.spawn(self._every(1.0, self._look))
-
-    async def _arm_dcp(self) -> None:
-        try:
-            await self.rest.set_dcp(self._settings.dcp_window_s)
-        except BybitError as error:
-            log.warning("account %s: disconnect-cancel-all is not to be had: %s", self.name, error)
 
     async def _every(self, seconds: float, action: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if not seconds:
@@ -275,3 +264,16 @@ class AccountSession:
             AlertKey.AUTH_ERROR, f"account {self.name}: {error.message}", about=self.name
         )
         self.fail(f"the exchange refuses the key: {error.message}")
+
+
+async def _end_orphans(reconciler: Reconciler, runner: StrategyRunner) -> None:
+    """Look again for what an earlier process left, when it would have to be listed."""
+    await asyncio.sleep(ORPHAN_LAG.total_seconds() + 1)
+    reconciler.request(runner, "orders of the process before")
+
+
+async def _arm_dcp(rest: Rest, window_s: int, account: str) -> None:
+    try:
+        await rest.set_dcp(window_s)
+    except BybitError as error:
+        log.warning("account %s: disconnect-cancel-all is not to be had: %s", account, error)
