@@ -10,6 +10,7 @@ on a SQLite file and on a PostgreSQL that the first test of a process starts.
 
 from __future__ import annotations
 
+import decimal
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,6 +123,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "exchange(*symbols, accounts=1, priced=False): which exchange `host` is"
     )
+
+
+def pytest_runtest_setup() -> None:
+    """Begin with the arithmetic of a new thread: ccxt rounds otherwise, for everybody after it."""
+    decimal.setcontext(decimal.Context())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
