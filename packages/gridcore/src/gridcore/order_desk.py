@@ -50,7 +50,7 @@ _ACCEPTED: Final = PlaceOutcome.ACCEPTED
 # lists may lag behind the matching engine
 LIST_LAG = timedelta(seconds=5)
 # a request of a process that is gone is void 5 s after it was signed; the rest is for late lists
-ORPHAN_LAG = timedelta(seconds=60)
+ORPHAN_LAG = timedelta(seconds=15)
 # an order that the exchange ends by itself this soon was as good as refused
 BARELY_LIVED = timedelta(seconds=10)
 
